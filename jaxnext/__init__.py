@@ -1,0 +1,1 @@
+"""Fine-tune ResNeXt image classifiers with PyTorch's ImageNet weights, in JAX."""
