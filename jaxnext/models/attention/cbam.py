@@ -1,0 +1,56 @@
+"""Convolutional block attention module (Woo et al., "CBAM", 2018)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxnext.models.layers import Conv, Dense, uniform_fan_in
+
+
+class ChannelAttention(nn.Module):
+    """One weight per channel, from a perceptron shared by the average- and the max-pooled vector."""
+
+    reduction: int
+    param_dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map ``[N, H, W, C]`` to weights in 0 to 1, ``[N, 1, 1, C]``."""
+        channels = x.shape[-1]
+        hidden = Dense(channels // self.reduction, use_bias=False, param_dtype=self.param_dtype, name="hidden")
+        output = Dense(channels, use_bias=False, param_dtype=self.param_dtype, name="output")
+
+        def perceptron(pooled: jax.Array) -> jax.Array:
+            return output(nn.relu(hidden(pooled)))
+
+        weights = nn.sigmoid(perceptron(x.mean((1, 2))) + perceptron(x.max((1, 2))))
+        return weights[:, None, None, :]
+
+
+class Attention(nn.Module):
+    """Channel attention, then spatial attention (7x7 convolution of the channels' mean and maximum).
+
+    The two maps are sown as intermediates ``channel_map`` and ``spatial_map``.
+
+    Attributes:
+        reduction: channels are divided by this in the hidden layer of the channel attention.
+        kernel_size: of the spatial attention's convolution.
+        param_dtype: of the parameters.
+    """
+
+    reduction: int = 16
+    kernel_size: int = 7
+    param_dtype: jnp.dtype = jnp.dtype("float32")
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Weigh ``[N, H, W, C]``; same shape and dtype."""
+        channel_map = ChannelAttention(self.reduction, self.param_dtype, name="channel")(x)
+        self.sow("intermediates", "channel_map", channel_map)
+        x = x * channel_map
+        pooled = jnp.stack([x.mean(-1), x.max(-1)], -1)
+        init = uniform_fan_in(2 * self.kernel_size**2)
+        conv = Conv(1, self.kernel_size, kernel_init=init, param_dtype=self.param_dtype, name="spatial_conv")
+        spatial_map = nn.sigmoid(conv(pooled))
+        self.sow("intermediates", "spatial_map", spatial_map)
+        return x * spatial_map

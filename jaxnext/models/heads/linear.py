@@ -1,0 +1,27 @@
+"""The head of torchvision's classifiers: one linear layer."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxnext.models.layers import Dense
+
+
+class Head(nn.Module):
+    """One linear layer from pooled features to class scores.
+
+    Attributes:
+        classes: number of outputs.
+        param_dtype: of the parameters.
+    """
+
+    classes: int
+    param_dtype: jnp.dtype = jnp.dtype("float32")
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, *, train: bool, mask: jax.Array | None = None, keys: jax.Array | None = None
+    ) -> jax.Array:
+        """Map ``[N, features]`` to logits ``[N, classes]``; the other arguments are those of every head."""
+        del train, mask, keys
+        return Dense(self.classes, param_dtype=self.param_dtype, name="output")(x)

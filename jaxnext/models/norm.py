@@ -1,0 +1,131 @@
+"""Batch normalisation with PyTorch's conventions, over the global batch, with padded rows left out."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Statistics = tuple[jax.Array, jax.Array, jax.Array]
+
+
+class BatchNorm(nn.Module):
+    """``torch.nn.BatchNorm1d`` and ``BatchNorm2d`` over the last axis.
+
+    In training it normalises with the biased variance of the batch and moves the running mean and the *unbiased*
+    running variance by ``momentum`` towards it (Flax's momentum is one minus PyTorch's, and Flax stores the biased
+    variance). A batch with one value per channel leaves the running variance as it was. Statistics are computed in at
+    least float32. ``num_batches_tracked`` counts training batches, as PyTorch's does.
+
+    Attributes:
+        eps: added to the variance.
+        momentum: PyTorch's; weight of the new batch in the running statistics.
+        axis_name: mesh axis over which the batch is split, or ``None``.
+        param_dtype: of scale, bias and running statistics.
+    """
+
+    eps: float = 1e-5
+    momentum: float = 0.1
+    axis_name: str | None = None
+    param_dtype: jnp.dtype = jnp.dtype("float32")
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None = None) -> jax.Array:
+        """Normalise.
+
+        Args:
+            x: ``[N, ..., C]``.
+            train: batch statistics (and their update) instead of the running ones.
+            mask: ``[N]`` of bool; rows that are ``False`` are padding and stay out of the statistics.
+
+        Returns:
+            the shape and dtype of ``x``.
+        """
+        features = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (features,), self.param_dtype)
+        bias = self.param("bias", nn.initializers.zeros, (features,), self.param_dtype)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, (features,), self.param_dtype)
+        var = self.variable("batch_stats", "var", jnp.ones, (features,), self.param_dtype)
+        tracked = self.variable("batch_stats", "num_batches_tracked", jnp.zeros, (), jnp.int32)
+        if not train:
+            return _normalise(x, mean.value, lax.rsqrt(var.value + self.eps), scale, bias)
+        rows = jnp.ones(x.shape[:1], bool) if mask is None else mask
+        y, (batch_mean, batch_var, count) = batch_norm(x, scale, bias, rows, mean.value, self.eps, self.axis_name)
+        if not self.is_initializing():
+            unbiased = batch_var * count / jnp.maximum(count - 1, 1)
+            mean.value = (1 - self.momentum) * mean.value + self.momentum * batch_mean
+            var.value = jnp.where(count > 1, (1 - self.momentum) * var.value + self.momentum * unbiased, var.value)
+            tracked.value = tracked.value + 1
+        return y
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+def batch_norm(
+    x: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    mask: jax.Array,
+    shift: jax.Array,
+    eps: float,
+    axis_name: str | None,
+) -> tuple[jax.Array, Statistics]:
+    """Normalise ``x`` with its own statistics in one pass over it, with a gradient written by hand.
+
+    Sums of ``x - shift`` and of its square give mean and variance in one read. ``shift`` (the running mean) keeps the
+    subtraction of two large numbers away where the mean is large against the deviation. The gradient is that of Ioffe
+    and Szegedy, "Batch Normalization", 2015, section 3; the statistics returned have none.
+
+    Args:
+        x: ``[N, ..., C]``.
+        scale: ``[C]``; as ``bias`` and ``shift`` of the dtype in which statistics are computed.
+        bias: ``[C]``.
+        mask: ``[N]`` of bool, rows that count.
+        shift: ``[C]``, any constant near the mean.
+        eps: added to the variance.
+        axis_name: mesh axis over which the statistics are summed, or ``None``.
+
+    Returns:
+        the normalised ``x`` in its dtype, and the batch's mean, biased variance and number of values per channel.
+    """
+    return _forward(x, scale, bias, mask, shift, eps, axis_name)[0]
+
+
+def _forward(x, scale, bias, mask, shift, eps, axis_name):
+    axes = tuple(range(x.ndim - 1))
+    rows = mask.reshape(-1, *[1] * (x.ndim - 1))
+    centred = jnp.where(rows, x.astype(shift.dtype) - shift, 0)
+    values = jnp.sum(mask, dtype=shift.dtype) * (x.size // (x.shape[0] * x.shape[-1]))
+    sums = _psum((jnp.sum(centred, axes), jnp.sum(centred * centred, axes), values), axis_name)
+    count = jnp.maximum(sums[2], 1)
+    offset = sums[0] / count
+    var = jnp.maximum(sums[1] / count - offset * offset, 0)
+    mean = offset + shift
+    inverse = lax.rsqrt(var + eps)
+    y = _normalise(x, mean, inverse, scale, bias)
+    return (y, (mean, var, sums[2])), (x, scale, mask, mean, inverse, count)
+
+
+def _backward(eps, axis_name, residuals, gradients):
+    x, scale, mask, mean, inverse, count = residuals
+    dy = gradients[0].astype(scale.dtype)
+    axes = tuple(range(x.ndim - 1))
+    normal = (x.astype(scale.dtype) - mean) * inverse
+    # Local sums are this device's part of the parameters' gradients, which the training step sums over devices.
+    dbias, dscale = jnp.sum(dy, axes), jnp.sum(dy * normal, axes)
+    total_dbias, total_dscale = _psum((dbias, dscale), axis_name)
+    rows = mask.reshape(-1, *[1] * (x.ndim - 1))
+    through = jnp.where(rows, (total_dbias + normal * total_dscale) / count, 0)
+    dx = (dy - through) * (scale * inverse)
+    return dx.astype(x.dtype), dscale, dbias, None, jnp.zeros_like(mean)
+
+
+batch_norm.defvjp(_forward, _backward)
+
+
+def _normalise(x: jax.Array, mean: jax.Array, inverse: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+    return ((x.astype(mean.dtype) - mean) * (inverse * scale) + bias).astype(x.dtype)
+
+
+def _psum(sums: tuple[jax.Array, ...], axis_name: str | None) -> tuple[jax.Array, ...]:
+    return sums if axis_name is None else lax.psum(sums, axis_name)

@@ -1,0 +1,61 @@
+"""How many parameters the parts of a network have."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnext.errors import JaxnextError
+from jaxnext.models.classifier import Classifier
+from jaxnext.tree import flatten
+from jaxnext.types import LeafPath
+
+
+def variable_shapes(model: Classifier) -> dict[str, Any]:
+    """Shapes and dtypes of a network's variables, as a nested dict of ``jax.ShapeDtypeStruct``; computes nothing."""
+    images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    return jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.key(0), images)
+
+
+def parameter_counts(params: Mapping[str, Any]) -> dict[str, int]:
+    """Parameters of each part: the backbone's stem and stages, attention, head; in that order.
+
+    Args:
+        params: the ``params`` collection, arrays or shapes.
+    """
+    counts: dict[str, int] = {}
+    for path, leaf in flatten(params).items():
+        part = _part(path)
+        counts[part] = counts.get(part, 0) + int(np.prod(leaf.shape, dtype=np.int64))
+    order = sorted(counts, key=lambda part: (part == "head", part == "attention", part != "stem", part))
+    return {part: counts[part] for part in order}
+
+
+def summary(params: Mapping[str, Any]) -> str:
+    """A table, one part a line and the total last, thousands separated by commas."""
+    counts = parameter_counts(params)
+    rows = [*counts.items(), ("total", sum(counts.values()))]
+    width = max(len(f"{count:,}") for _, count in rows)
+    return "\n".join(f"{part:<12}{count:>{width},} parameters" for part, count in rows)
+
+
+def check_size(params: Mapping[str, Any], most: int) -> None:
+    """Refuse a network with more than ``most`` parameters.
+
+    Raises:
+        JaxnextError: with both numbers.
+    """
+    total = sum(parameter_counts(params).values())
+    if total > most:
+        raise JaxnextError(
+            f"model.max_parameters: expected at most {most:,} parameters, found {total:,}; "
+            f"choose a smaller network or raise the limit with --model.max_parameters {total}"
+        )
+
+
+def _part(path: LeafPath) -> str:
+    if path[0] != "backbone":
+        return path[0]
+    return path[1].split("_")[0]

@@ -1,0 +1,72 @@
+"""The stem's max-pool, with a gradient that XLA's CPU backend runs well.
+
+XLA differentiates ``reduce_window`` by select-and-scatter: 110 ms for 8x112x112x64 on two cores. Here the window
+is taken apart into a maximum of three along the width and one along the height, each with its own gradient.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """3x3 max-pool with stride 2 and padding 1, as ``torch.nn.MaxPool2d(3, 2, 1)``.
+
+    Args:
+        x: ``[N, H, W, C]``, any float dtype. NaN propagates.
+
+    Returns:
+        ``[N, ceil(H / 2), ceil(W / 2), C]``, same dtype. As in PyTorch the gradient goes to the first maximum of the
+        window in row-major order: within a row the first column, then the first row, which is what two passes give.
+    """
+    return _max3(_max3(x, 2), 1)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _max3(x: jax.Array, axis: int) -> jax.Array:
+    """Maximum of three neighbours at stride 2 along ``axis``."""
+    return _first_maximum(x, axis)[0]
+
+
+def _first_maximum(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+    """The maximum of each window and which of its three places (0, 1, 2) held it first."""
+    size = x.shape[axis]
+    count = (size + 1) // 2
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (1, 2 * count - size)
+    padded = jnp.pad(x, widths, constant_values=-jnp.inf)
+    best = _places(padded, axis, 0, count)
+    place = jnp.zeros(best.shape, jnp.uint8)
+    for k in (1, 2):
+        value = _places(padded, axis, k, count)
+        better = (value > best) | jnp.isnan(value)
+        best = jnp.where(better, value, best)
+        place = jnp.where(better, jnp.uint8(k), place)
+    return best, place
+
+
+def _places(padded: jax.Array, axis: int, offset: int, count: int) -> jax.Array:
+    return jax.lax.slice_in_dim(padded, offset, offset + 2 * count - 1, 2, axis)
+
+
+def _max3_forward(x: jax.Array, axis: int) -> tuple[jax.Array, tuple[jax.Array, int]]:
+    best, place = _first_maximum(x, axis)
+    return best, (place, x.shape[axis])
+
+
+def _max3_backward(axis: int, residuals: tuple[jax.Array, int], gradient: jax.Array) -> tuple[jax.Array]:
+    # Window j covers 2j - 1, 2j, 2j + 1: an even place belongs to one window, an odd one ends j and begins j + 1.
+    place, size = residuals
+    zero = jnp.zeros((), gradient.dtype)
+    begins, middle, ends = (jnp.where(place == k, gradient, zero) for k in (0, 1, 2))
+    widths = [(0, 0)] * gradient.ndim
+    widths[axis] = (0, 1)
+    following = jax.lax.slice_in_dim(jnp.pad(begins, widths), 1, None, 1, axis)
+    pairs = jnp.stack([middle, ends + following], axis + 1)
+    shape = list(gradient.shape)
+    shape[axis] *= 2
+    return (jax.lax.slice_in_dim(pairs.reshape(shape), 0, size, 1, axis),)
+
+
+_max3.defvjp(_max3_forward, _max3_backward)

@@ -1,0 +1,62 @@
+"""Where a run stands: all that is not an array and that it needs to go on exactly."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxnext.training.plateau import Plateau
+
+Record = dict[str, float | int]
+"""One epoch's line of ``metrics.jsonl``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Position in the run's schedule and what has been gathered on the way."""
+
+    plateau: Plateau
+    """learning rate and schedule after the finished epochs"""
+    position: int = 0
+    """batches of the schedule that are done"""
+    history: tuple[Record, ...] = ()
+    """records of the finished epochs"""
+    sums: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    """metric sums of the epoch's training steps so far; empty between epochs"""
+    seconds: float = 0.0
+    """spent in those steps"""
+    data_wait: float = 0.0
+    """of them, seconds without a step running because data was not there"""
+
+    @property
+    def best_accuracy(self) -> float:
+        """Highest validation accuracy of a finished epoch; below zero before the first."""
+        return max((record["val_accuracy"] for record in self.history), default=-1.0)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values, from which ``from_json`` makes an equal one: floats keep every bit."""
+        plateau = self.plateau._asdict()
+        plateau["best"] = None if plateau["best"] == float("inf") else plateau["best"]
+        return {
+            "plateau": plateau,
+            "position": self.position,
+            "history": list(self.history),
+            "sums": {name: value.tolist() for name, value in self.sums.items()},
+            "seconds": self.seconds,
+            "data_wait": self.data_wait,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Progress":
+        """From what ``to_json`` wrote."""
+        plateau = dict(values["plateau"])
+        plateau["best"] = float("inf") if plateau["best"] is None else plateau["best"]
+        return cls(
+            Plateau(**plateau),
+            values["position"],
+            tuple(values["history"]),
+            {name: np.asarray(value) for name, value in values["sums"].items()},
+            values["seconds"],
+            values["data_wait"],
+        )

@@ -1,0 +1,86 @@
+"""The readable files of a run: ``config.yaml``, ``run.json``, ``metrics.jsonl``."""
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxnext.config import Config
+from jaxnext.config_file import dump_config, load_config
+from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.tree import flatten
+
+CONFIG = "config.yaml"
+METRICS = "metrics.jsonl"
+
+FREE_ON_RESUME = ("epochs", "workers", "checkpoint_every", "model.max_parameters")
+"""Settings that a resumed run may change: they do not alter what the finished epochs computed."""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: beside its place, then renamed into it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as beside:
+            try:
+                beside.write(text)
+                beside.close()
+                Path(beside.name).chmod(0o644)
+                Path(beside.name).replace(path)
+            except BaseException:
+                Path(beside.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise JaxnextError(f"{path}: the file cannot be written ({error.strerror})") from error
+
+
+def holds_run(output: Path) -> bool:
+    """Whether a folder holds a run or a ported checkpoint."""
+    return (output / CONFIG).exists() or (output / "checkpoints").exists()
+
+
+def check(output: Path, config: Config, resume: bool) -> None:
+    """Refuse a folder that this run may not use. Changes nothing.
+
+    Raises:
+        UsageError: it holds a run and ``resume`` is false, or holds one whose result this config would alter.
+    """
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output}: expected a folder for the run, found a file")
+    if not holds_run(output):
+        return
+    if not resume:
+        raise UsageError(
+            f"{output}: the folder holds a run; go on with it with --resume auto, or give another --output"
+        )
+    if (output / CONFIG).exists():
+        _check_same(output, load_config(output / CONFIG), config)
+
+
+def start(output: Path, config: Config) -> None:
+    """Write the run's config into its folder."""
+    write_text(output / CONFIG, dump_config(config))
+
+
+def _check_same(output: Path, old: Config, new: Config) -> None:
+    before, after = ({".".join(k): v for k, v in flatten(dataclasses.asdict(c)).items()} for c in (old, new))
+    keys = [key for key in before | after if before.get(key) != after.get(key) and key not in FREE_ON_RESUME]
+    if keys:
+        changes = ", ".join(f"{key} was {before.get(key)!r} and is {after.get(key)!r}" for key in keys)
+        raise UsageError(
+            f"{output}: a resumed run may change epochs and nothing that alters the result, found {changes}"
+        )
+
+
+def write_metrics(output: Path, history: Iterable[Mapping[str, Any]]) -> None:
+    """``metrics.jsonl``: one JSON object an epoch, rewritten whole."""
+    write_text(output / METRICS, "".join(json.dumps(record) + "\n" for record in history))
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """An indented JSON file."""
+    write_text(path, json.dumps(values, indent=2) + "\n")

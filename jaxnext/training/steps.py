@@ -1,0 +1,147 @@
+"""The compiled functions: one training step, one evaluation step, one prediction step.
+
+Each is a pure function of what it is given, run on every device over its share of the batch under ``jax.shard_map``.
+Sharding annotations alone would not do: XLA's partitioner gathers the whole batch on every device before a grouped
+convolution (openxla/xla#47945).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxnext.augment import augment, normalize
+from jaxnext.losses import cross_entropy
+from jaxnext.metrics import metric_sums
+from jaxnext.models.classifier import Classifier
+from jaxnext.training.state import Batch, TrainBatch, TrainState
+
+AXIS = "batch"
+"""The one axis of the mesh: the batch is split over all devices."""
+
+Sums = dict[str, jax.Array]
+
+
+def mesh_of(devices: list[jax.Device]) -> Mesh:
+    """The one-axis mesh over these devices."""
+    return Mesh(np.array(devices), (AXIS,))
+
+
+def split_batch(tree: Any, mesh: Mesh) -> Any:
+    """Host arrays onto the devices, split along the leading axis, which the devices must divide."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """The same arrays on every device."""
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def train_step(
+    state: TrainState, train_batch: TrainBatch, *, model: Classifier, optimizer: optax.GradientTransformation
+) -> tuple[TrainState, Sums]:
+    """One step of gradient descent on the mean cross-entropy of the examples that count. Runs under the mesh axis.
+
+    Args:
+        state: the same on every device.
+        train_batch: this device's share.
+        model: built with ``axis_name=AXIS``.
+        optimizer: from ``training.optimizer.build``.
+
+    Returns:
+        the new state, and the metric sums over the global batch.
+    """
+    batch = train_batch.batch
+    images = normalize(augment(batch.image, train_batch.augmentation), model.dtype)
+    keys = example_keys(state.key, state.step, batch.label.shape[0])
+    total = lax.psum(jnp.sum(batch.mask), AXIS)
+
+    def local_loss(params: dict[str, Any]) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        logits, updated = model.apply(
+            variables, images, train=True, mask=batch.mask, keys=keys, mutable=["batch_stats"]
+        )
+        losses = jnp.where(batch.mask, cross_entropy(logits, batch.label), 0)
+        return losses.sum() / jnp.maximum(total, 1), (logits, updated["batch_stats"])
+
+    # Each device differentiates its own examples' part of the loss; the sum of the parts' gradients is the gradient.
+    gradients, (logits, batch_stats) = jax.grad(local_loss, has_aux=True)(state.params)
+    gradients, sums = lax.psum((gradients, metric_sums(logits, batch.label, batch.mask)), AXIS)
+    directions, moments = optimizer.update(gradients, state.optimizer, state.params)
+    params = jax.tree.map(lambda p, d: p - state.learning_rate * d, state.params, directions)
+    return TrainState(state.step + 1, params, batch_stats, moments, state.learning_rate, state.key), sums
+
+
+def example_keys(key: jax.Array, step: jax.Array, count: int) -> jax.Array:
+    """One random key per example, from the step and the example's place in the global batch.
+
+    Drawn so that the number of devices does not matter.
+
+    Args:
+        key: of the run.
+        step: int32 scalar.
+        count: examples on this device.
+
+    Returns:
+        ``[count]`` keys.
+    """
+    positions = lax.axis_index(AXIS) * count + jnp.arange(count)
+    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, step), positions)
+
+
+def eval_step(variables: dict[str, Any], batch: Batch, *, model: Classifier) -> Sums:
+    """Metric sums of a batch over all devices, with running statistics and no augmentation."""
+    logits = model.apply(variables, normalize(batch.image, model.dtype), train=False)
+    return lax.psum(metric_sums(logits, batch.label, batch.mask), AXIS)  # pyright: ignore[reportArgumentType]
+
+
+def predict_step(variables: dict[str, Any], images: jax.Array, *, model: Classifier) -> jax.Array:
+    """Class probabilities ``[N, classes]`` of uint8 images ``[N, S, S, 3]``."""
+    logits = model.apply(variables, normalize(images, model.dtype), train=False)
+    return jax.nn.softmax(logits)  # pyright: ignore[reportArgumentType]
+
+
+def compile_train_step(
+    model: Classifier, optimizer: optax.GradientTransformation, mesh: Mesh
+) -> Callable[[TrainState, TrainBatch], tuple[TrainState, Sums]]:
+    """``train_step`` over a mesh, compiled on first call; the state given to it is donated and must not be used again."""
+
+    def step(state: TrainState, train_batch: TrainBatch) -> tuple[TrainState, Sums]:
+        return train_step(state, train_batch, model=model, optimizer=optimizer)
+
+    step.__name__ = train_step.__name__
+    return jax.jit(_over(mesh, step, (PartitionSpec(), PartitionSpec(AXIS)), PartitionSpec()), donate_argnums=0)
+
+
+def compile_eval_step(model: Classifier, mesh: Mesh) -> Callable[[dict[str, Any], Batch], Sums]:
+    """``eval_step`` over a mesh, compiled on first call."""
+
+    def step(variables: dict[str, Any], batch: Batch) -> Sums:
+        return eval_step(variables, batch, model=model)
+
+    step.__name__ = eval_step.__name__
+    return jax.jit(_over(mesh, step, (PartitionSpec(), PartitionSpec(AXIS)), PartitionSpec()))
+
+
+def compile_predict_step(model: Classifier, mesh: Mesh) -> Callable[[dict[str, Any], jax.Array], jax.Array]:
+    """``predict_step`` over a mesh, compiled on first call."""
+
+    def step(variables: dict[str, Any], images: jax.Array) -> jax.Array:
+        return predict_step(variables, images, model=model)
+
+    step.__name__ = predict_step.__name__
+    return jax.jit(_over(mesh, step, (PartitionSpec(), PartitionSpec(AXIS)), PartitionSpec(AXIS)))
+
+
+def _over(mesh: Mesh, function: Callable[..., Any], in_specs: Any, out_specs: Any) -> Callable[..., Any]:
+    @jax.default_matmul_precision("highest")
+    def whole(*args: Any) -> Any:
+        return jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)(*args)
+
+    whole.__name__ = function.__name__
+    return whole

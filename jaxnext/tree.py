@@ -1,0 +1,42 @@
+"""Nested dicts as flat ones: the leaves of a model by path."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxnext.types import LeafPath
+
+
+def flatten(nested: Mapping[str, Any], prefix: LeafPath = ()) -> dict[LeafPath, Any]:
+    """Leaves of a nested dict by path, in the dict's order. An empty dict inside has no leaf and disappears."""
+    flat: dict[LeafPath, Any] = {}
+    for name, value in nested.items():
+        path = (*prefix, name)
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, path))
+        else:
+            flat[path] = value
+    return flat
+
+
+def unflatten(flat: Mapping[LeafPath, Any]) -> dict[str, Any]:
+    """The nested dict of leaves given by path.
+
+    Raises:
+        ValueError: where one path is the beginning of another.
+    """
+    nested: dict[str, Any] = {}
+    for path, value in flat.items():
+        node = nested
+        for name in path[:-1]:
+            node = node.setdefault(name, {})
+            if not isinstance(node, dict):
+                raise ValueError(f"{path_name(path)}: a leaf stands where a dict was expected")
+        if path[-1] in node:
+            raise ValueError(f"{path_name(path)}: stands twice")
+        node[path[-1]] = value
+    return nested
+
+
+def path_name(path: LeafPath) -> str:
+    """The path as messages write it: ``params/head/output/kernel``."""
+    return "/".join(path)
