@@ -1,0 +1,1 @@
+"""The training state, steps and runs."""

@@ -26,6 +26,7 @@ from jaxnext.training import plateau, run_folder, steps
 from jaxnext.training.checkpoint import Checkpoints, Meta
 from jaxnext.training.optimizer import build as build_optimizer
 from jaxnext.training.progress import Progress, Record
+from jaxnext.training.rows import pad_rows
 from jaxnext.training.start import PARTS, initialise, load_weights
 from jaxnext.training.state import Batch, TrainBatch, TrainState, create
 from jaxnext.types import Augmentation, Variables
@@ -105,11 +106,6 @@ def class_names(config: Config, splits: Splits) -> tuple[str, ...]:
     return splits.classes + tuple(f"unused_{i}" for i in range(found, wanted or 0))
 
 
-def pad_rows(array: np.ndarray, rows: int) -> np.ndarray:
-    """``array`` with zero rows appended up to ``rows`` of them."""
-    return np.pad(array, [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1))
-
-
 class _Run:
     """One run at work. Its methods are the phases; what they change is the state and the progress they return."""
 
@@ -127,8 +123,7 @@ class _Run:
         self.model, self.checkpoints, self.around = model, checkpoints, surroundings
         self.optimizer: optax.GradientTransformation = build_optimizer(config.optimizer)
         self.mesh: Mesh = steps.mesh_of(list(surroundings.devices))
-        devices = len(surroundings.devices)
-        self.rows = -(-config.batch_size // devices) * devices
+        self.rows = steps.divisible(config.batch_size, self.mesh)
         self.schedule = Schedule(
             len(splits.train), len(splits.validation), config.batch_size, config.epochs, config.seed
         )

@@ -32,6 +32,11 @@ def mesh_of(devices: list[jax.Device]) -> Mesh:
     return Mesh(np.array(devices), (AXIS,))
 
 
+def divisible(batch_size: int, mesh: Mesh) -> int:
+    """The smallest number of rows, at least ``batch_size``, that the devices divide."""
+    return -(-batch_size // mesh.size) * mesh.size
+
+
 def split_batch(tree: Any, mesh: Mesh) -> Any:
     """Host arrays onto the devices, split along the leading axis, which the devices must divide."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))

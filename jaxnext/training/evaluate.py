@@ -1,0 +1,77 @@
+"""Loss and accuracies of a trained classifier on labelled images."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jaxnext.data.loader import default_workers
+from jaxnext.data.sources import Source, class_folder_source, load_splits
+from jaxnext.errors import JaxnextError
+from jaxnext.metrics import TOP, Accumulator
+from jaxnext.training.trained import TrainedClassifier
+
+
+def evaluate(
+    classifier: TrainedClassifier,
+    data: Path | None,
+    *,
+    batch_size: int,
+    workers: int | None,
+    cores: int,
+    progress: Callable[[Any, int], Any],
+) -> Accumulator:
+    """Metric sums over labelled images; each counts exactly once.
+
+    Args:
+        classifier: that is evaluated.
+        data: folder of class folders, matched to the classifier's classes by name; ``None``: the validation images of
+            the run.
+        batch_size: images at a time.
+        workers: processes that decode; ``None`` chooses.
+        cores: processor cores, from which the number of workers is chosen.
+        progress: wraps an iterator of batches, given the number of batches, in a progress bar.
+
+    Raises:
+        JaxnextError: a class folder that the classifier does not know, or an image that cannot be read.
+    """
+    source = labelled(classifier, data)
+    workers = default_workers(cores, source) if workers is None else workers
+    sums = Accumulator()
+    batches = classifier.evaluate(source, batch_size, workers)
+    for host, batch_sums in progress(batches, -(-len(source) // batch_size)):
+        for error in host.errors:
+            raise JaxnextError(f"{error.name}: the image cannot be read ({error.reason})")
+        sums.add(batch_sums)
+    return sums
+
+
+def labelled(classifier: TrainedClassifier, data: Path | None) -> Source:
+    """The images to evaluate on, with labels in the classifier's order."""
+    if data is not None:
+        return class_folder_source(data, classifier.classes)
+    config = classifier.meta.config
+    splits = load_splits(config.data.source, config.data.path, config.data.val_fraction, config.seed)
+    if splits.classes != classifier.classes[: len(splits.classes)]:
+        raise JaxnextError(
+            f"{config.data.path}: expected the classes of the run, {list(classifier.classes)}, "
+            f"found {list(splits.classes)}; give --data"
+        )
+    return splits.validation
+
+
+def report(sums: Accumulator, classes: tuple[str, ...]) -> str:
+    """Loss, top-1 and top-5 over all images, then the accuracy of each class that has images."""
+    lines = [
+        f"images           {int(sums.sums['count']):,}",
+        f"loss             {sums.mean('loss'):.4f}",
+        f"top-1 accuracy   {sums.mean('correct'):.2%}",
+    ]
+    # Among five classes or fewer every label is among the top five.
+    if len(classes) > TOP:
+        lines.append(f"top-{TOP} accuracy   {sums.mean('correct_top5'):.2%}")
+    width = max(len("class"), *(len(name) for name in classes))
+    lines.append(f"\n{'class':<{width}}  images  accuracy")
+    for name, count, correct in zip(classes, sums.sums["class_count"], sums.sums["class_correct"], strict=True):
+        share = f"{correct / count:8.2%}" if count else "       -"
+        lines.append(f"{name:<{width}}  {count:6,}  {share}")
+    return "\n".join(lines)

@@ -1,0 +1,144 @@
+"""Predictions of a folder of images to a CSV file."""
+
+import contextlib
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxnext.data.loader import default_workers
+from jaxnext.data.sources import FolderSource, files_source
+from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.training.trained import TrainedClassifier
+
+CORRUPT_STATUS = 1
+"""Exit status where an image could not be read."""
+
+
+def predict_to_csv(
+    classifier: TrainedClassifier,
+    data: Sequence[Path],
+    output: Path,
+    *,
+    probabilities: bool,
+    top_k: int | None,
+    batch_size: int,
+    workers: int | None,
+    keep_extension: bool,
+    cores: int,
+    say: Callable[[str], None],
+    warn: Callable[[str], None],
+    progress: Callable[[Any, int], Any],
+) -> int:
+    """Write one row per image, sorted by path. The file appears whole or not at all.
+
+    An image that cannot be read has no row; it is named in a warning and in ``<output>.errors.csv``.
+
+    Args:
+        classifier: that predicts.
+        data: folders and image files.
+        output: the CSV file.
+        probabilities: a column ``prob_<class>`` for each class, in the checkpoint's order.
+        top_k: columns ``label_1,prob_1`` and so on for the likeliest classes, or ``None``.
+        batch_size: images at a time.
+        workers: processes that decode; ``None`` chooses.
+        keep_extension: row names keep their file extension.
+        cores: processor cores, from which the number of workers is chosen.
+        say: shows a line to the user.
+        warn: the same, for what went wrong.
+        progress: wraps an iterator of batches, given the number of batches, in a progress bar.
+
+    Returns:
+        the exit status: 0, or 1 where an image could not be read.
+
+    Raises:
+        JaxnextError: no images, two of one name, an output that cannot be written.
+    """
+    if top_k is not None and not 1 <= top_k <= len(classifier.classes):
+        raise UsageError(f"--top_k: expected 1 to {len(classifier.classes)}, the number of classes, found {top_k}")
+    source = files_source(data)
+    names = row_names(source, keep_extension)
+    errors_file = output.with_name(output.name + ".errors.csv")
+    workers = default_workers(cores, source) if workers is None else workers
+    failed: list[tuple[str, str]] = []
+    with whole_file(output) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(header(classifier.classes, probabilities, top_k))
+        batches = classifier.stream(source, batch_size, workers)
+        for host, rows in progress(batches, -(-len(source) // batch_size)):
+            for error in host.errors:
+                path = str(source.path(int(host.ids[error.position])))
+                warn(f"{path}: the image cannot be read ({error.reason})")
+                failed.append((path, error.reason))
+            for position in np.flatnonzero(host.mask):
+                name = names[host.ids[position]]
+                table.writerow([name, *cells(rows[position], classifier.classes, probabilities, top_k)])
+        if failed:
+            with whole_file(errors_file) as errors:
+                csv.writer(errors, lineterminator="\n").writerows([("path", "error"), *failed])
+        else:
+            # A list from an earlier run would speak of images that this one has read.
+            errors_file.unlink(missing_ok=True)
+    say(f"{output}: {len(source) - len(failed):,} images")
+    if failed:
+        warn(f"{errors_file}: {len(failed):,} images that cannot be read")
+    return CORRUPT_STATUS if failed else 0
+
+
+def row_names(source: FolderSource, keep_extension: bool) -> list[str]:
+    """The name of each row: the image's path relative to its folder, with or without extension.
+
+    Raises:
+        JaxnextError: two images would share a name; both are named.
+    """
+    seen: dict[str, int] = {}
+    for i, name in enumerate(source.names):
+        row = name if keep_extension else str(PurePosixPath(name).with_suffix(""))
+        if row in seen:
+            help_ = "predict the folders one at a time" if keep_extension else "set --keep_extension true"
+            first, second = source.path(seen[row]), source.path(i)
+            raise JaxnextError(f"{first} and {second} would both be the row {row!r}; {help_}")
+        seen[row] = i
+    return list(seen)
+
+
+def header(classes: Sequence[str], probabilities: bool, top_k: int | None) -> list[str]:
+    """The CSV's first row."""
+    columns = ["image_name", "pred_label"]
+    for rank in range(1, (top_k or 0) + 1):
+        columns += [f"label_{rank}", f"prob_{rank}"]
+    return columns + ([f"prob_{name}" for name in classes] if probabilities else [])
+
+
+def cells(row: NDArray[np.floating], classes: Sequence[str], probabilities: bool, top_k: int | None) -> list[str]:
+    """One row after its name: label, likeliest classes, probabilities with nine digits, which a float32 needs.
+
+    Args:
+        row: ``[classes]``, probabilities; of equal ones the earlier class comes first.
+        classes: their names.
+        probabilities: all of them, last.
+        top_k: how many of the likeliest, or ``None``.
+    """
+    order = np.argsort(-row, kind="stable")
+    values = [classes[order[0]]]
+    for k in order[: top_k or 0]:
+        values += [classes[k], f"{row[k]:.9g}"]
+    return values + ([f"{p:.9g}" for p in row] if probabilities else [])
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """A text file that appears under its name only when the block ends well."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        beside.replace(path)
+    except OSError as error:
+        raise JaxnextError(f"{path}: the file cannot be written ({error.strerror or error})") from error
+    finally:
+        beside.unlink(missing_ok=True)

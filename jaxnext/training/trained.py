@@ -1,0 +1,127 @@
+"""A trained classifier, loaded from the folder of a run or of a ported checkpoint, ready to predict."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxnext.data.decode import resize
+from jaxnext.data.loader import HostBatch, stream
+from jaxnext.data.schedule import Sequential
+from jaxnext.data.sources import Source, files_source
+from jaxnext.errors import JaxnextError
+from jaxnext.models.classifier import build
+from jaxnext.training import steps
+from jaxnext.training.checkpoint import Checkpoints
+from jaxnext.training.rows import pad_rows
+from jaxnext.training.state import Batch
+
+
+class TrainedClassifier:
+    """Class names and a function from images to probabilities; preprocessing is that of the training run.
+
+    Attributes:
+        classes: names of the classes, in the order of the probabilities.
+        meta: what the checkpoint says of itself.
+    """
+
+    def __init__(self, checkpoint: Path, which: str = "best", devices: Sequence[jax.Device] | None = None) -> None:
+        """Load a checkpoint.
+
+        Args:
+            checkpoint: folder of a run or of a ported checkpoint.
+            which: ``best`` or ``last``.
+            devices: that share each batch; ``None``: all local ones.
+
+        Raises:
+            JaxnextError: no such checkpoint, one that cannot be read, or one without a trained head.
+        """
+        if not (checkpoint / "checkpoints").is_dir():
+            raise JaxnextError(f"{checkpoint}: expected the folder of a run or of a ported checkpoint, found no checkpoints/ in it")
+        with Checkpoints(checkpoint) as checkpoints:
+            variables, self.meta = checkpoints.restore_model(which)
+        if "head" not in self.meta.trained or self.meta.classes is None:
+            raise JaxnextError(
+                f"{checkpoint}: expected a trained head, found the parts {', '.join(self.meta.trained)}; fine-tune it with: "
+                f"python scripts/train.py --config fc_cbam --model.weights {checkpoint}"
+            )
+        config = self.meta.config
+        if config.precision == "float64" and not jax.config.read("jax_enable_x64"):
+            raise JaxnextError(f"{checkpoint}: a float64 checkpoint needs jax.config.update('jax_enable_x64', True) first")
+        self.classes: tuple[str, ...] = self.meta.classes
+        self.image_size = config.data.image_size
+        self._mesh = steps.mesh_of(list(devices or jax.local_devices()))
+        model = build(config.model, len(self.classes), config.precision)
+        self._variables = steps.replicate(variables, self._mesh)
+        self._predict = steps.compile_predict_step(model, self._mesh)
+        self._evaluate = steps.compile_eval_step(model, self._mesh)
+
+    def predict(self, images: Sequence[Any] | NDArray[np.uint8], batch_size: int = 16) -> NDArray[np.floating]:
+        """Probabilities of the classes.
+
+        Args:
+            images: paths of image files, or arrays, uint8 ``[height, width, 3]`` in RGB, of any sizes.
+            batch_size: images at a time; does not change the result.
+
+        Returns:
+            ``[number of images, number of classes]``, in the order of ``classes``.
+
+        Raises:
+            JaxnextError: a file that cannot be read, or an array that is no RGB image.
+        """
+        if len(images) == 0:
+            return np.zeros((0, len(self.classes)), np.float32)
+        if all(isinstance(image, str | Path) for image in images):
+            return self._predict_files([Path(image) for image in images], batch_size)
+        chunks = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
+        return np.concatenate([self._probabilities(self._resized(chunk), batch_size) for chunk in chunks])
+
+    def stream(self, source: Source, batch_size: int, workers: int) -> Iterator[tuple[HostBatch, NDArray[np.floating]]]:
+        """Batches of a source in order, each with its probabilities ``[batch_size, classes]``, padding included."""
+        schedule = Sequential(len(source), batch_size)
+        with stream(schedule, None, source, self.image_size, workers=workers) as batches:
+            for host in batches:
+                yield host, self._probabilities(host.image, batch_size)
+
+    def evaluate(self, source: Source, batch_size: int, workers: int) -> Iterator[tuple[HostBatch, dict[str, jax.Array]]]:
+        """Batches of a labelled source in order, each with its metric sums."""
+        schedule = Sequential(len(source), batch_size)
+        rows = self._rows(batch_size)
+        with stream(schedule, None, source, self.image_size, workers=workers) as batches:
+            for host in batches:
+                batch = Batch(*(pad_rows(array, rows) for array in (host.image, host.label, host.mask)))
+                yield host, self._evaluate(self._variables, steps.split_batch(batch, self._mesh))
+
+    def _predict_files(self, paths: list[Path], batch_size: int) -> NDArray[np.floating]:
+        # files_source sorts; the caller's order is restored.
+        order = sorted(set(paths), key=Path.as_posix)
+        found = []
+        for host, probabilities in self.stream(files_source(order), batch_size, workers=0):
+            for error in host.errors:
+                raise JaxnextError(f"{order[host.ids[error.position]]}: the image cannot be read ({error.reason})")
+            found.append(probabilities[host.mask])
+        place = {path: i for i, path in enumerate(order)}
+        return np.concatenate(found)[[place[path] for path in paths]]
+
+    def _resized(self, images: Sequence[Any] | NDArray[np.uint8]) -> NDArray[np.uint8]:
+        rows = []
+        for image in images:
+            array = np.asarray(image)
+            if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3:
+                raise JaxnextError(
+                    "predict: expected paths, or images as uint8 arrays [height, width, 3], "
+                    f"found {array.dtype} {list(array.shape)}"
+                )
+            rows.append(resize(array, self.image_size))
+        return np.stack(rows)
+
+    def _probabilities(self, images: NDArray[np.uint8], batch_size: int) -> NDArray[np.floating]:
+        # Every batch is padded to one shape, so that one compiled function serves all.
+        padded = steps.split_batch(pad_rows(images, self._rows(batch_size)), self._mesh)
+        return np.asarray(self._predict(self._variables, padded))[: len(images)]
+
+    def _rows(self, batch_size: int) -> int:
+        return steps.divisible(batch_size, self._mesh)
