@@ -108,7 +108,7 @@ def expected(hint: Any) -> str:
     """What a value of the type ``hint`` looks like, in words."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
-        return "one of " + ", ".join(map(str, arguments))
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(arguments)
     if origin is types.UnionType or origin is typing.Union:
         *first, last = (expected(a) for a in sorted(arguments, key=lambda a: a is types.NoneType))
         return f"{', '.join(first)} or {last}"

@@ -1,0 +1,167 @@
+"""The commands behind ``scripts/``: options read, settings of the process made, one call, errors as one sentence.
+
+Only the ``cli`` files read the process. JAX and everything that needs it are imported inside the commands, so that
+``--help`` and mistakes are answered at once.
+"""
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from jaxnext.cli_arguments import parse_evaluate, parse_port_weights, parse_predict, parse_train
+from jaxnext.cli_process import cache_folder, cores, resume_command, stop_on_interrupt, versions
+from jaxnext.config import Config
+from jaxnext.config_file import load_config
+from jaxnext.errors import JaxnextError
+
+_INTERRUPTED = 130
+
+
+def train(argv: Sequence[str], configs_dir: Path) -> int:
+    """Runs ``scripts/train.py``; returns the exit status, 130 where Ctrl-C ended the run."""
+    arguments = parse_train(argv, configs_dir)
+    _set_precision(arguments.config)
+    import jax
+
+    from jaxnext.training.fit import Surroundings, fit
+
+    with stop_on_interrupt() as stop:
+        surroundings = Surroundings(
+            devices=jax.local_devices(),
+            clock=time.perf_counter,
+            stop=stop,
+            say=_say,
+            cores=cores(),
+            versions=versions(configs_dir.parent),
+            resume_command=resume_command(sys.argv[0], argv),
+        )
+        fit(arguments.config, arguments.output, arguments.resume, surroundings)
+        return _INTERRUPTED if stop() else 0
+
+
+def port_weights(argv: Sequence[str], configs_dir: Path) -> int:
+    """Runs ``scripts/port_weights.py``; returns the exit status."""
+    arguments = parse_port_weights(argv, configs_dir)
+    _set_precision(arguments.config)
+    from jaxnext.training.port import port_weights as port
+
+    port(
+        source=arguments.source,
+        config=arguments.config,
+        config_name=arguments.config_name,
+        output=arguments.output,
+        classes=arguments.classes,
+        cache=cache_folder(),
+        say=_say,
+        warn=_warn,
+    )
+    return 0
+
+
+def predict(argv: Sequence[str]) -> int:
+    """Runs ``scripts/predict.py``; returns the exit status, 1 where an image could not be read."""
+    arguments = parse_predict(argv)
+    _set_precision_of(arguments.checkpoint)
+    from jaxnext.training.predict import predict_to_csv
+    from jaxnext.training.trained import TrainedClassifier
+
+    return predict_to_csv(
+        TrainedClassifier(arguments.checkpoint, arguments.which),
+        arguments.data,
+        arguments.output,
+        probabilities=arguments.probabilities,
+        top_k=arguments.top_k,
+        batch_size=arguments.batch_size,
+        workers=arguments.workers,
+        keep_extension=arguments.keep_extension,
+        cores=cores(),
+        say=_say,
+        warn=_warn,
+        progress=_progress,
+    )
+
+
+def evaluate(argv: Sequence[str]) -> int:
+    """Runs ``scripts/evaluate.py``; returns the exit status."""
+    arguments = parse_evaluate(argv)
+    _set_precision_of(arguments.checkpoint)
+    from jaxnext.training import evaluate as evaluation
+    from jaxnext.training.trained import TrainedClassifier
+
+    classifier = TrainedClassifier(arguments.checkpoint, arguments.which)
+    sums = evaluation.evaluate(
+        classifier,
+        arguments.data,
+        batch_size=arguments.batch_size,
+        workers=arguments.workers,
+        cores=cores(),
+        progress=_progress,
+    )
+    print(evaluation.report(sums, classifier.classes))
+    return 0
+
+
+def main(command: Callable[..., int], *arguments: Any) -> int:
+    """Calls a command and returns its exit status; what the user did wrong is one sentence on stderr.
+
+    130 after Ctrl-C, as shells have it. Any other exception is a defect of the program and keeps its traceback.
+    """
+    try:
+        try:
+            return command(*arguments)
+        finally:
+            sys.stdout.flush()
+    except JaxnextError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        closed = [stream for stream in (sys.stdout, sys.stderr) if _is_closed(stream)]
+        if not closed:
+            raise
+        # The interpreter flushes once more on exit, which would print a traceback.
+        for stream in closed:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _warn(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _progress(batches: Iterable[Any], total: int) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    # disable=None: shown on a terminal only.
+    return tqdm(batches, total=total, unit="batch", leave=False, disable=None, dynamic_ncols=True)
+
+
+def _set_precision(config: Config) -> None:
+    if config.precision == "float64":
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+
+
+def _set_precision_of(checkpoint: Path) -> None:
+    file = checkpoint / "config.yaml"
+    if file.is_file():
+        _set_precision(load_config(file))
+
+
+def _is_closed(stream: TextIO) -> bool:
+    """Whether nobody reads a stream any more. Asked of the descriptor: an unbuffered stream forgets that it failed."""
+    if not hasattr(select, "poll"):
+        return True
+    watch = select.poll()
+    watch.register(stream.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))

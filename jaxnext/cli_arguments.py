@@ -1,0 +1,171 @@
+"""The options of each command, read into a frozen dataclass."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import Namespace
+
+from jaxnext.cli_parser import Parser, choose_config, config_names, config_of, no_config
+from jaxnext.config import Config
+from jaxnext.config_file import dump_config
+from jaxnext.errors import UsageError
+
+_NO_CHECKPOINT = "--checkpoint is missing: give the folder of a run or of a ported checkpoint"
+_PORTED_KEYS = ("data.image_size", "precision", "model.")
+"""Settings that decide what a ported checkpoint is; the others belong to training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainArguments:
+    """What ``scripts/train.py`` was asked for."""
+
+    config: Config
+    output: Path
+    resume: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class PortArguments:
+    """What ``scripts/port_weights.py`` was asked for."""
+
+    source: str
+    config: Config
+    config_name: str
+    output: Path
+    classes: Path | None
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateArguments:
+    """What ``scripts/evaluate.py`` was asked for."""
+
+    checkpoint: Path
+    which: str
+    data: Path | None
+    batch_size: int
+    workers: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictArguments:
+    """What ``scripts/predict.py`` was asked for."""
+
+    checkpoint: Path
+    which: str
+    data: list[Path]
+    output: Path
+    probabilities: bool
+    top_k: int | None
+    batch_size: int
+    workers: int | None
+    keep_extension: bool
+
+
+def parse_train(argv: Sequence[str], configs_dir: Path) -> TrainArguments:
+    """Reads the options of ``scripts/train.py``; the config file first, then the overrides wherever they stand.
+
+    Args:
+        argv: The command line without the program's name.
+        configs_dir: Folder in which ``--config NAME`` is looked up.
+
+    Raises:
+        UsageError: A mistake in the options or in the config file.
+        SystemExit: After ``--help`` or ``--print_config``, with status 0.
+    """
+    choice = choose_config(argv, configs_dir)
+    parser = Parser(
+        "train.py", "--config NAME_OR_PATH [--output DIR] [--resume auto] [--KEY VALUE ...]", "Train a classifier."
+    )
+    parser.option("config", str, f"{config_names(configs_dir)}, or the path of a .yaml file")
+    parser.option("output", str | None, "folder of the run; null: runs/ and the name of the config")
+    parser.option("resume", Literal["auto"] | None, "auto: go on from the last checkpoint of --output, if there is one")
+    parser.add_argument("--print_config", action="store_true", help="print the whole config as YAML and stop")
+    parser.settings(choice[1] if choice else Config())
+    values = parser.parse(argv)
+    name, _ = choice or no_config(configs_dir)
+    config = config_of(values)
+    if values["print_config"]:
+        print(dump_config(config), end="")
+        raise SystemExit(0)
+    return TrainArguments(config, Path(values["output"] or Path("runs", name)), resume=values["resume"] == "auto")
+
+
+def parse_port_weights(argv: Sequence[str], configs_dir: Path) -> PortArguments:
+    """Reads the options of ``scripts/port_weights.py``; arguments and errors as ``parse_train``."""
+    choice = choose_config(argv, configs_dir)
+    usage = "SOURCE --config NAME_OR_PATH --output DIR [--classes FILE_OR_FOLDER] [--KEY VALUE ...]"
+    parser = Parser("port_weights.py", usage, "Port PyTorch weights.")
+    parser.add_argument(
+        "source",
+        nargs="?",
+        help="a state dict in a .pth, .pt or .safetensors file, or a name to download: imagenet1k_v1, imagenet1k_v2",
+    )
+    parser.option("config", str, f"{config_names(configs_dir)}, or the path of a .yaml file")
+    parser.option("output", str | None, "folder that receives the checkpoint")
+    parser.option("classes", str | None, "text file with a class name a line, or a folder with a folder for each class")
+    parser.settings(choice[1] if choice else Config(), only=_PORTED_KEYS)
+    values = parser.parse(argv)
+    name, base = choice or no_config(configs_dir)
+    source = _given(values, "source", "SOURCE is missing: give a .pth, .pt or .safetensors file, or imagenet1k_v2")
+    output = _given(values, "output", "--output is missing: give the folder that receives the checkpoint")
+    classes = values["classes"]
+    return PortArguments(source, config_of(values, base), name, Path(output), Path(classes) if classes else None)
+
+
+def parse_predict(argv: Sequence[str]) -> PredictArguments:
+    """Reads the options of ``scripts/predict.py``; errors as ``parse_train``."""
+    usage = "--checkpoint DIR --data FOLDER_OR_FILE ... [--output prediction.csv] [--OPTION VALUE ...]"
+    parser = Parser("predict.py", usage, "Write the predicted class of each image to a CSV file.")
+    parser.checkpoint()
+    parser.add_argument("--data", type=str, nargs="+", action="extend", help="folders of images, and image files")
+    parser.option("output", str, "the CSV file", "prediction.csv")
+    parser.option("probabilities", bool, "true: a column prob_<class> for each class", False)
+    parser.option("top_k", int | None, "also columns label_1, prob_1, ... for this many likeliest classes")
+    parser.option("keep_extension", bool, "true: image names keep their file extension", False)
+    values = parser.parse(argv)
+    checkpoint = _given(values, "checkpoint", _NO_CHECKPOINT)
+    data = _given(values, "data", "--data is missing: give a folder of images, or image files")
+    _check_ranges(values, "top_k", "batch_size")
+    return PredictArguments(
+        checkpoint=Path(checkpoint),
+        which=values["which"],
+        data=[Path(path) for path in data],
+        output=Path(values["output"]),
+        probabilities=values["probabilities"],
+        top_k=values["top_k"],
+        batch_size=values["batch_size"],
+        workers=values["workers"],
+        keep_extension=values["keep_extension"],
+    )
+
+
+def parse_evaluate(argv: Sequence[str]) -> EvaluateArguments:
+    """Reads the options of ``scripts/evaluate.py``; errors as ``parse_train``."""
+    usage = "--checkpoint DIR [--data FOLDER_OF_CLASS_FOLDERS] [--OPTION VALUE ...]"
+    parser = Parser("evaluate.py", usage, "Loss, top-1, top-5 and accuracy of each class.")
+    parser.checkpoint()
+    parser.option("data", str | None, "folder with a folder for each class; null: the validation images of the run")
+    values = parser.parse(argv)
+    checkpoint = _given(values, "checkpoint", _NO_CHECKPOINT)
+    _check_ranges(values, "batch_size")
+    return EvaluateArguments(
+        checkpoint=Path(checkpoint),
+        which=values["which"],
+        data=Path(values["data"]) if values["data"] else None,
+        batch_size=values["batch_size"],
+        workers=values["workers"],
+    )
+
+
+def _given(values: Namespace, key: str, sentence: str) -> Any:
+    if values[key] is None:
+        raise UsageError(sentence)
+    return values[key]
+
+
+def _check_ranges(values: Namespace, *counts: str) -> None:
+    for key, least in [*((key, 1) for key in counts), ("workers", 0)]:
+        if values[key] is not None and values[key] < least:
+            raise UsageError(f"--{key}: expected at least {least}, found {values[key]}")

@@ -1,0 +1,84 @@
+"""What a command takes from the process around it: Ctrl-C, processor cores, versions, how it was called."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+_PACKAGES = ("jaxnext", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow", "simplejpeg")
+
+
+@contextlib.contextmanager
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Within it Ctrl-C only sets what the yielded function returns; a second Ctrl-C raises ``KeyboardInterrupt``."""
+    asked = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        # Not print: a signal may arrive while the stream is being written, and it cannot be entered twice.
+        os.write(2, b"\nstopping after this step; press Ctrl-C again to stop at once without saving\n")
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``jaxnext`` in ``$XDG_CACHE_HOME``, by default ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxnext"
+
+
+def versions(checkout: Path) -> dict[str, Any]:
+    """Versions of Python and of the packages that decide a result, and the commit; None for what is unknown.
+
+    Args:
+        checkout: Folder of the project. The commit ends in ``-dirty`` where tracked files differ from it.
+    """
+    return (
+        {"python": platform.python_version()}
+        | {name: _version(name) for name in _PACKAGES}
+        | {"commit": _commit(checkout)}
+    )
+
+
+def resume_command(program: str, argv: Sequence[str]) -> str:
+    """The shell command that goes on with the run that ``program`` began with ``argv``."""
+    words = list(argv)
+    if not any(word.partition("=")[0] == "--resume" for word in words):
+        words += ["--resume", "auto"]
+    return shlex.join([Path(sys.executable).name, program, *words])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit(checkout: Path) -> str | None:
+    if not (checkout / ".git").exists():
+        return None  # git would look further up and find the repository of somebody else
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,235 @@
+import importlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock, create_autospec
+
+import jax
+import pytest
+
+from jaxnext import cli
+from jaxnext.config import Config
+from jaxnext.config_file import dump_config
+from jaxnext.errors import JaxnextError, UsageError
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ("train", "port_weights", "predict", "evaluate")
+
+
+@pytest.fixture
+def configs(tmp_path: Path) -> Path:
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "tiny.yaml").write_text("epochs: 3")
+    return folder
+
+
+@pytest.fixture
+def jax_settings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    settings: list[tuple[str, Any]] = []
+    monkeypatch.setattr(jax.config, "update", lambda name, value: settings.append((name, value)))
+    return settings
+
+
+def replace(monkeypatch: pytest.MonkeyPatch, module: str, name: str, **behaviour: Any) -> MagicMock:
+    """Puts in place of a function a double that refuses calls which the real one would refuse."""
+    owner = importlib.import_module(f"jaxnext.training.{module}")
+    double = create_autospec(getattr(owner, name), **behaviour)
+    monkeypatch.setattr(owner, name, double)
+    return double
+
+
+# Commands
+
+
+def test_train_calls_fit(
+    configs: Path, monkeypatch: pytest.MonkeyPatch, jax_settings: list[tuple[str, Any]], capsys: Any
+) -> None:
+    fit = replace(monkeypatch, "fit", "fit")
+    monkeypatch.setattr(sys, "argv", ["scripts/train.py"])
+    assert cli.train(["--config", "tiny", "--output", "there", "--seed", "5"], configs) == 0
+    (config, output, resume, surroundings), _ = fit.call_args
+    assert (config, output, resume) == (Config(epochs=3, seed=5), Path("there"), False)
+    assert list(surroundings.devices) == jax.local_devices()
+    assert surroundings.clock is time.perf_counter
+    assert surroundings.stop() is False
+    assert surroundings.cores >= 1
+    assert surroundings.versions["jax"] == jax.__version__
+    assert surroundings.resume_command.endswith("scripts/train.py --config tiny --output there --seed 5 --resume auto")
+    surroundings.say("a line")
+    assert capsys.readouterr().out == "a line\n"
+    assert jax_settings == []
+
+
+def test_train_after_an_interrupt(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace(monkeypatch, "fit", "fit", side_effect=lambda *_: signal.raise_signal(signal.SIGINT))
+    assert cli.main(cli.train, ["--config", "tiny"], configs) == 130
+
+
+def test_train_in_float64(configs: Path, monkeypatch: pytest.MonkeyPatch, jax_settings: list[tuple[str, Any]]) -> None:
+    fit = replace(monkeypatch, "fit", "fit")
+    cli.train(["--config", "tiny", "--precision", "float64"], configs)
+    assert jax_settings == [("jax_enable_x64", True)]
+    assert fit.call_args.args[0].precision == "float64"
+
+
+def test_port_weights_calls_port_weights(configs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/large")
+    port = replace(monkeypatch, "port", "port_weights")
+    assert cli.port_weights(["net.pth", "--config", "tiny", "--output", "there"], configs) == 0
+    options = dict(port.call_args.kwargs)
+    options.pop("say")("good")
+    options.pop("warn")("bad")
+    assert tuple(capsys.readouterr()) == ("good\n", "bad\n")
+    assert options == {
+        "source": "net.pth",
+        "config": Config(epochs=3),
+        "config_name": "tiny",
+        "output": Path("there"),
+        "classes": None,
+        "cache": Path("/large/jaxnext"),
+    }
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_predict_calls_predict_to_csv(monkeypatch: pytest.MonkeyPatch, capsys: Any, status: int) -> None:
+    classifier = replace(monkeypatch, "trained", "TrainedClassifier")
+    to_csv = replace(monkeypatch, "predict", "predict_to_csv", return_value=status)
+    argv = "--checkpoint run --which last --data a b --top_k 2 --workers 1"
+    assert cli.predict(argv.split()) == status
+    assert classifier.call_args.args == (Path("run"), "last")
+    assert to_csv.call_args.args == (classifier.return_value, [Path("a"), Path("b")], Path("prediction.csv"))
+    options = dict(to_csv.call_args.kwargs)
+    assert list(options.pop("progress")([1, 2, 3], 3)) == [1, 2, 3]
+    options.pop("say")("good")
+    options.pop("warn")("bad")
+    assert tuple(capsys.readouterr()) == ("good\n", "bad\n")
+    assert options.pop("cores") >= 1
+    assert options == {
+        "probabilities": False,
+        "top_k": 2,
+        "batch_size": 16,
+        "workers": 1,
+        "keep_extension": False,
+    }
+
+
+def test_evaluate_prints_the_report(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    classifier = replace(monkeypatch, "trained", "TrainedClassifier")
+    classifier.return_value.classes = ("cat", "dog")
+    evaluate = replace(monkeypatch, "evaluate", "evaluate")
+    report = replace(monkeypatch, "evaluate", "report", return_value="the report")
+    assert cli.evaluate(["--checkpoint", "run", "--data", "a"]) == 0
+    assert evaluate.call_args.args == (classifier.return_value, Path("a"))
+    assert report.call_args.args == (evaluate.return_value, ("cat", "dog"))
+    assert capsys.readouterr().out == "the report\n"
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_float64_checkpoint_is_read_in_float64(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jax_settings: list[tuple[str, Any]]
+) -> None:
+    replace(monkeypatch, "trained", "TrainedClassifier", side_effect=JaxnextError("far enough"))
+    (tmp_path / "config.yaml").write_text(dump_config(Config(precision="float64")))
+    with pytest.raises(JaxnextError, match="far enough"):
+        getattr(cli, command)(["--checkpoint", str(tmp_path), "--data", "a"])
+    assert jax_settings == [("jax_enable_x64", True)]
+
+
+# Errors and exit statuses
+
+
+def test_main_passes_arguments_and_status() -> None:
+    assert cli.main(lambda a, b: a + b, 3, 4) == 7
+
+
+@pytest.mark.parametrize(("error", "status"), [(JaxnextError("it failed"), 1), (UsageError("it failed"), 2)])
+def test_what_the_user_did_is_one_sentence(error: JaxnextError, status: int, capsys: Any) -> None:
+    assert cli.main(MagicMock(side_effect=error)) == status
+    assert tuple(capsys.readouterr()) == ("", "error: it failed\n")
+
+
+def test_ctrl_c_is_quiet(capsys: Any) -> None:
+    assert cli.main(MagicMock(side_effect=KeyboardInterrupt)) == 130
+    assert tuple(capsys.readouterr()) == ("", "")
+
+
+@pytest.mark.parametrize("error", [ValueError, BrokenPipeError])
+def test_a_defect_keeps_its_traceback(error: type[Exception], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # A broken pipe of something else than the output, such as a worker process, is a defect too.
+    with (tmp_path / "output").open("w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        monkeypatch.setattr(sys, "stderr", output)
+        with pytest.raises(error):
+            cli.main(MagicMock(side_effect=error))
+
+
+# Scripts, as a user runs them
+
+
+def run(
+    script: str, *argv: str, cwd: Path, python: tuple[str, ...] = (), code: str = ""
+) -> subprocess.CompletedProcess:
+    file = ROOT / "scripts" / f"{script}.py"
+    start = ["-c", f"import sys, runpy; sys.argv = sys.argv[1:]\n{code}", str(file)] if code else [str(file)]
+    environment = os.environ | {"PYTHONPATH": "" if python else str(ROOT)}
+    command = [sys.executable, *python, *start, *argv]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("script", COMMANDS)
+def test_help_is_quick_and_needs_no_jax(script: str, tmp_path: Path) -> None:
+    code = """
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    heavy = {"jax", "flax", "optax", "orbax", "grain", "sklearn", "matplotlib", "numpy", "PIL", "torch"}
+    print("imported:", sorted(heavy & set(sys.modules)))
+"""
+    begin = time.perf_counter()
+    result = run(script, "--help", cwd=tmp_path, code=code)
+    seconds = time.perf_counter() - begin
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"usage: python scripts/{script}.py ")
+    assert result.stdout.endswith("imported: []\n")
+    # A quarter of a second alone; the limit leaves room for a machine that is busy with other tests.
+    assert seconds < 1
+
+
+def test_a_name_is_found_from_any_folder(tmp_path: Path) -> None:
+    result = run("train", "--config", "fc_cbam", "--print_config", "--epochs", "3", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "epochs: 3\n" in result.stdout
+    assert "  attention: cbam\n" in result.stdout
+
+
+def test_a_mistake_ends_with_status_two_and_one_sentence(tmp_path: Path) -> None:
+    result = run("train", "--config", "fc", "--model.dropot", "1", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "error: unknown option --model.dropot; did you mean --model.dropout?\n"
+
+
+def test_without_installation_the_sentence_gives_the_command(tmp_path: Path) -> None:
+    for script in COMMANDS:
+        result = run(script, "--help", cwd=tmp_path, python=("-S",))
+        assert result.returncode == 1
+        assert result.stderr == (
+            f"error: jaxnext is not installed for this Python; run {sys.executable} -m pip install -e {ROOT}\n"
+        )
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_is_quiet(tmp_path: Path, unbuffered: str) -> None:
+    # true never reads, and the sleep lets it end first.
+    code = "import time, sys; from jaxnext import cli\ndef show():\n time.sleep(0.5)\n print('x')\n return 0\n"
+    code += "sys.exit(cli.main(show))"
+    line = f'"{sys.executable}" -c "{code}" | true; echo "${{PIPESTATUS[0]}}"'
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    result = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("1\n", "")

@@ -1,0 +1,182 @@
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from jaxnext.cli_arguments import (
+    EvaluateArguments,
+    PortArguments,
+    PredictArguments,
+    TrainArguments,
+    parse_evaluate,
+    parse_port_weights,
+    parse_predict,
+    parse_train,
+)
+from jaxnext.config import Config, DataConfig, ModelConfig, OptimizerConfig
+from jaxnext.config_file import load_config
+from jaxnext.errors import UsageError
+
+TINY = "epochs: 3\nmodel: {head: fc, attention_options: {a: 1}}\n"
+
+
+@pytest.fixture
+def configs(tmp_path: Path) -> Path:
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "tiny.yaml").write_text(TINY)
+    (folder / "other.yaml").write_text("epochs: 4")
+    return folder
+
+
+def test_train_reads_the_file_first_wherever_the_overrides_stand(configs: Path) -> None:
+    argv = ["--epochs", "7", "--optimizer.learning_rate", "1e-5", "--config", "tiny", "--model.attention_options.b=2"]
+    expected = Config(
+        epochs=7,
+        model=ModelConfig(head="fc", attention_options={"a": 1, "b": 2}),
+        optimizer=OptimizerConfig(learning_rate=1e-5),
+    )
+    assert parse_train(argv, configs) == TrainArguments(expected, Path("runs/tiny"), resume=False)
+
+
+def test_train_output_and_resume(configs: Path) -> None:
+    read = parse_train(["--config", str(configs / "tiny.yaml"), "--output", "there", "--resume", "auto"], configs)
+    assert (read.output, read.resume) == (Path("there"), True)
+    assert parse_train(["--config", str(configs / "tiny.yaml")], configs).output == Path("runs/tiny")
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ([], "--config is missing: give one of other, tiny, or the path of a .yaml file"),
+        (["--config", "tiny", "--resume", "true"], "--resume: expected auto or null, found true"),
+        (["--config", "tiny", "--model.dropot", "1"], "unknown option --model.dropot; did you mean --model.dropout?"),
+        (["--config", "tiny", "--outptu", "x"], "unknown option --outptu; did you mean --output?"),
+        (["--config", "tiny", "--model.classes", "0"], "model.classes: expected null or at least 1, found 0"),
+        (["--config", "tiny", "tiny"], "unexpected argument 'tiny'"),
+    ],
+)
+def test_mistakes_of_train(configs: Path, argv: list[str], sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_train(argv, configs)
+    assert str(error.value) == sentence
+
+
+def test_a_mistake_in_the_file_names_the_file(configs: Path) -> None:
+    (configs / "tiny.yaml").write_text("model: {dropot: 0.1}")
+    sentence = f"{configs / 'tiny.yaml'}: unknown key model.dropot; did you mean model.dropout?"
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        parse_train(["--config", "tiny"], configs)
+
+
+def test_print_config_can_be_loaded_again(configs: Path, tmp_path: Path) -> None:
+    argv = ["--config", "tiny", "--model.stage_sizes", "[1,1,1,1]", "--optimizer.learning_rate", "1e-5"]
+    expected = parse_train(argv, configs).config
+    shown = io.StringIO()
+    with pytest.raises(SystemExit) as end, contextlib.redirect_stdout(shown):
+        parse_train([*argv, "--print_config"], configs)
+    assert end.value.code == 0
+    again = tmp_path / "again.yaml"
+    again.write_text(shown.getvalue())
+    assert load_config(again) == expected
+    assert parse_train(["--config", str(again)], configs).config == expected
+
+
+def test_port_weights(configs: Path) -> None:
+    argv = ["net.pth", "--config", "tiny", "--output", "there", "--model.groups", "1", "--data.image_size", "64"]
+    expected = Config(
+        epochs=3, data=DataConfig(image_size=64), model=ModelConfig(head="fc", attention_options={"a": 1}, groups=1)
+    )
+    assert parse_port_weights(argv, configs) == PortArguments("net.pth", expected, "tiny", Path("there"), None)
+    assert parse_port_weights([*argv, "--classes", "names.txt"], configs).classes == Path("names.txt")
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["net.pth"], "--config is missing: give one of other, tiny, or the path of a .yaml file"),
+        (["--config", "tiny"], "SOURCE is missing: give a .pth, .pt or .safetensors file, or imagenet1k_v2"),
+        (["net.pth", "--config", "tiny"], "--output is missing: give the folder that receives the checkpoint"),
+        (["a.pth", "b.pth", "--config", "tiny", "--output", "x"], "unexpected argument 'b.pth'"),
+    ],
+)
+def test_mistakes_of_port_weights(configs: Path, argv: list[str], sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_port_weights(argv, configs)
+    assert str(error.value) == sentence
+
+
+def test_port_weights_takes_no_settings_of_training(configs: Path) -> None:
+    with pytest.raises(UsageError, match="unknown option --epochs"):
+        parse_port_weights(["a.pth", "--config", "tiny", "--output", "x", "--epochs", "3"], configs)
+
+
+def test_predict_defaults() -> None:
+    assert parse_predict(["--checkpoint", "run", "--data", "a"]) == PredictArguments(
+        checkpoint=Path("run"),
+        which="best",
+        data=[Path("a")],
+        output=Path("prediction.csv"),
+        probabilities=False,
+        top_k=None,
+        batch_size=16,
+        workers=None,
+        keep_extension=False,
+    )
+
+
+def test_predict_options() -> None:
+    argv = "--data a b --checkpoint run --which last --data c --output x.csv --probabilities true --top_k 3"
+    argv += " --batch_size 2 --workers 0 --keep_extension true"
+    assert parse_predict(argv.split()) == PredictArguments(
+        checkpoint=Path("run"),
+        which="last",
+        data=[Path("a"), Path("b"), Path("c")],
+        output=Path("x.csv"),
+        probabilities=True,
+        top_k=3,
+        batch_size=2,
+        workers=0,
+        keep_extension=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ("", "--checkpoint is missing: give the folder of a run or of a ported checkpoint"),
+        ("--checkpoint x", "--data is missing: give a folder of images, or image files"),
+        ("--checkpoint x --data a --which bst", "--which: expected one of best, last, found 'bst'"),
+        ("--checkpoint x --data a --probabilities yes", "--probabilities: expected true or false, found 'yes'"),
+        ("--checkpoint x --data a --top_k 0", "--top_k: expected at least 1, found 0"),
+        ("--checkpoint x --data a --batch_size 0", "--batch_size: expected at least 1, found 0"),
+        ("--checkpoint x --data a --workers=-1", "--workers: expected at least 0, found -1"),
+        ("--checkpoint x --data a --topk 3", "unknown option --topk; did you mean --top_k?"),
+    ],
+)
+def test_mistakes_of_predict(argv: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_predict(argv.split())
+    assert str(error.value) == sentence
+
+
+def test_evaluate() -> None:
+    assert parse_evaluate(["--checkpoint", "run"]) == EvaluateArguments(Path("run"), "best", None, 16, None)
+    argv = "--checkpoint run --which last --data a --batch_size 3 --workers 1"
+    assert parse_evaluate(argv.split()) == EvaluateArguments(Path("run"), "last", Path("a"), 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ("", "--checkpoint is missing: give the folder of a run or of a ported checkpoint"),
+        ("--checkpoint x --data a b", "unexpected argument 'b'"),
+        ("--checkpoint x --batch_size 0", "--batch_size: expected at least 1, found 0"),
+    ],
+)
+def test_mistakes_of_evaluate(argv: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_evaluate(argv.split())
+    assert str(error.value) == sentence

@@ -1,0 +1,75 @@
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxnext.cli_process import cache_folder, cores, resume_command, stop_on_interrupt, versions
+
+
+def test_the_first_interrupt_asks_and_the_second_raises(capfd: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with stop_on_interrupt() as stop:
+        assert not stop()
+        signal.raise_signal(signal.SIGINT)
+        assert stop()
+        assert "press Ctrl-C again to stop at once" in capfd.readouterr().err
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_cores() -> None:
+    assert 1 <= cores() <= (os.cpu_count() or 1)
+
+
+def test_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == Path("/home/somebody/.cache/jaxnext")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/large")
+    assert cache_folder() == Path("/large/jaxnext")
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (["--config", "fc"], "train.py --config fc --resume auto"),
+        (["--config", "fc", "--data.path", "my data"], "train.py --config fc --data.path 'my data' --resume auto"),
+        (["--resume", "auto", "--config", "fc"], "train.py --resume auto --config fc"),
+        (["--config", "fc", "--resume=auto"], "train.py --config fc --resume=auto"),
+    ],
+)
+def test_resume_command(argv: list[str], command: str) -> None:
+    assert resume_command("train.py", argv) == f"{Path(sys.executable).name} {command}"
+
+
+def test_versions(tmp_path: Path) -> None:
+    found = versions(tmp_path)
+    assert found["python"] == platform.python_version()
+    assert found["numpy"] == np.__version__
+    assert found["commit"] is None
+    assert set(found) > {"jaxnext", "jax", "flax", "optax", "orbax-checkpoint", "grain"}
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_commit_of_a_checkout(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    (tmp_path / "file").write_text("one")
+    git("init")
+    git("add", "file")
+    git("commit", "-m", "first", "--no-gpg-sign")
+    head = git("rev-parse", "HEAD")
+    assert versions(tmp_path)["commit"] == head
+    assert versions(tmp_path / "inside")["commit"] is None
+    (tmp_path / "file").write_text("two")
+    assert versions(tmp_path)["commit"] == f"{head}-dirty"

@@ -1,0 +1,69 @@
+"""Every file of configs/ parses, and differs from the defaults in exactly what is written here."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaxnext.config import Config
+from jaxnext.config_file import key_types, load_config
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+DIFFERENCES: dict[str, dict[str, Any]] = {
+    "baseline": {"data.path": "data", "model.weights": "weights/imagenet1k_v2"},
+    "fc": {"data.path": "data", "model.weights": "weights/imagenet1k_v2", "model.head": "fc"},
+    "cbam": {"data.path": "data", "model.weights": "weights/imagenet1k_v2", "model.attention": "cbam"},
+    "fc_cbam": {
+        "data.path": "data",
+        "model.weights": "weights/imagenet1k_v2",
+        "model.attention": "cbam",
+        "model.head": "fc",
+    },
+    "quickstart": {
+        "epochs": 20,
+        "batch_size": 32,
+        "data.source": "digits",
+        "data.image_size": 32,
+        "augment.horizontal_flip": 0.0,
+        "augment.vertical_flip": 0.0,
+        "model.stage_sizes": (1, 1, 1, 1),
+        "model.widths": (32, 64, 128, 256),
+        "model.features": (64, 128, 256, 512),
+        "model.groups": 8,
+        "model.attention": "cbam",
+        "model.head": "fc",
+        "model.head_widths": (128, 64),
+        "optimizer.learning_rate": 1e-3,
+    },
+}
+
+
+def flat(config: Config) -> dict[str, Any]:
+    values = dataclasses.asdict(config)
+    return {
+        key: (values[section][name] if section else values[name])
+        for key in key_types()
+        for section, _, name in [key.rpartition(".")]
+    }
+
+
+def test_every_config_is_listed_here() -> None:
+    assert sorted(file.name for file in CONFIGS.iterdir()) == sorted(f"{name}.yaml" for name in DIFFERENCES)
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_differences_from_the_defaults(name: str) -> None:
+    defaults = flat(Config())
+    values = flat(load_config(CONFIGS / f"{name}.yaml"))
+    assert {key: value for key, value in values.items() if value != defaults[key]} == DIFFERENCES[name]
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_the_header_gives_command_cost_and_result(name: str) -> None:
+    lines = (CONFIGS / f"{name}.yaml").read_text().splitlines()
+    header = "\n".join(line for line in lines if line.startswith("#"))
+    assert f"python scripts/train.py --config {name}" in header
+    assert "# Cost: " in header
+    assert "# Expected result: " in header
