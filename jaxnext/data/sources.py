@@ -1,0 +1,294 @@
+"""Where images come from: random access to encoded image files with their names and labels.
+
+A label is an index into ``classes``, which are sorted as strings ('0', '1', '10', '11', ..., '2'): an index means
+nothing without that list.
+"""
+
+import dataclasses
+import io
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from jaxnext.data.listing import describe_left_out, is_image, list_folder, list_images
+from jaxnext.data.split import stratified_split
+from jaxnext.errors import JaxnextError, UsageError
+
+
+class Source(Protocol):
+    """Encoded images by number. Worker processes get a copy, so that it must pickle."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in label order; empty where nothing is labelled."""
+        ...
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """int32 ``[n]``: index into ``classes``, -1 where unlabelled."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Path of each image relative to the folder given, with extension and forward slashes."""
+        ...
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether reading costs nothing, so that worker processes would not pay."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> bytes:
+        """Bytes of one image file; ``OSError`` where it cannot be read."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FolderSource:
+    """Image files in one or several folders."""
+
+    roots: tuple[str, ...]
+    """folders that the names are relative to"""
+    root_ids: NDArray[np.int32]
+    """index into ``roots`` for each image"""
+    names: tuple[str, ...]
+    labels: NDArray[np.int32]
+    classes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """hidden entries and files that are not images, by their path; a folder ends in a slash"""
+    in_memory = False
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, index: int) -> Path:
+        """Full path of one image."""
+        return Path(self.roots[self.root_ids[index]], self.names[index])
+
+    def read(self, index: int) -> bytes:
+        """Bytes of one image file; ``OSError`` where it cannot be read."""
+        return self.path(index).read_bytes()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MemorySource:
+    """Encoded images held in memory."""
+
+    data: tuple[bytes, ...]
+    names: tuple[str, ...]
+    labels: NDArray[np.int32]
+    classes: tuple[str, ...]
+    in_memory = True
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def read(self, index: int) -> bytes:
+        """Bytes of one image file."""
+        return self.data[index]
+
+
+class Subset:
+    """Some images of another source, in the order of ``indices``."""
+
+    def __init__(self, source: Source, indices: NDArray[np.int64]) -> None:
+        """Args: the whole source; int64 ``[n]``, the numbers of its images to keep."""
+        self.source = source
+        self.indices = indices
+        self.labels = source.labels[indices]
+        self.names = tuple(map(source.names.__getitem__, indices.tolist()))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names of the whole source."""
+        return self.source.classes
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the whole source is in memory."""
+        return self.source.in_memory
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self, index: int) -> bytes:
+        """Bytes of one image file; ``OSError`` where it cannot be read."""
+        return self.source.read(int(self.indices[index]))
+
+
+class Splits(NamedTuple):
+    """The data of a training run."""
+
+    train: Source
+    validation: Source
+    classes: tuple[str, ...]
+    """class names in label order, those of the training images"""
+    description: tuple[str, ...]
+    """lines for the user: counts, and everything that was left out or is unusual"""
+
+
+def class_folder_source(path: Path, classes: Sequence[str] | None = None) -> FolderSource:
+    """Images in a folder with one folder per class, searched to any depth, sorted by class and path.
+
+    Args:
+        path: the folder of class folders.
+        classes: the label order to use; None: the names of the class folders, sorted as strings.
+
+    Raises:
+        JaxnextError: the folder is missing or holds no class folders or images outside of them; a class folder has no
+            image (without ``classes``); a class folder is not among ``classes``.
+    """
+    folders, files, left_out = list_folder(path)
+    images = [name for name in files if is_image(name)]
+    if images:
+        raise JaxnextError(
+            f"{path}: expected only class folders, found the image {images[0]} beside them; move it into a class folder"
+        )
+    left_out += files
+    if not folders:
+        raise JaxnextError(f"{path}: expected a folder with images for each class, found no folders")
+    order = tuple(folders) if classes is None else tuple(classes)
+    numbers = {name: number for number, name in enumerate(order)}
+    names: list[str] = []
+    labels: list[int] = []
+    for folder in folders:
+        if folder not in numbers:
+            raise JaxnextError(
+                f"{path / folder}: expected one of the {len(order)} classes {_some(order)}, found {folder!r}"
+            )
+        found, others = list_images(path, folder)
+        if not found and classes is None:
+            raise JaxnextError(f"{path / folder}: the class folder holds no images; add some or remove the folder")
+        names += found
+        labels += [numbers[folder]] * len(found)
+        left_out += others
+    if not names:
+        raise JaxnextError(f"{path}: the class folders hold no images")
+    roots = np.zeros(len(names), np.int32)
+    return FolderSource((str(path),), roots, tuple(names), np.array(labels, np.int32), order, tuple(left_out))
+
+
+def files_source(paths: Sequence[Path]) -> FolderSource:
+    """Unlabelled images: those in folders, at any depth, and single files, sorted by full path.
+
+    The name of an image in a folder is its path relative to that folder; that of a single file is its file name.
+
+    Raises:
+        JaxnextError: a path is missing; a single file is no image by its extension; a file is given twice; no images.
+    """
+    roots: list[str] = []
+    entries: list[tuple[str, int, str]] = []
+    left_out: list[str] = []
+    for number, path in enumerate(paths):
+        if path.is_dir():
+            root = path
+            found, others = list_images(path)
+            left_out += others
+        elif not path.exists():
+            raise JaxnextError(f"{path}: no such file or folder")
+        elif not is_image(path.name):
+            raise JaxnextError(f"{path}: expected an image file, found the extension {path.suffix!r}")
+        else:
+            root, found = path.parent, [path.name]
+        roots.append(str(root))
+        entries += [((root / name).as_posix(), number, name) for name in found]
+    if not entries:
+        raise JaxnextError(f"{', '.join(map(str, paths)) or 'no path given'}: found no images")
+    entries.sort()
+    for (first, _, _), (second, _, _) in itertools.pairwise(entries):
+        if first == second:
+            raise JaxnextError(f"{first}: the image is given twice")
+    root_ids = np.array([number for _, number, _ in entries], np.int32)
+    names = tuple(name for _, _, name in entries)
+    return FolderSource(tuple(roots), root_ids, names, np.full(len(names), -1, np.int32), (), tuple(left_out))
+
+
+def digits_source() -> MemorySource:
+    """The 1,797 handwritten digits bundled with scikit-learn, 8x8 grey levels from 0 to 16, as 8-bit grey PNGs."""
+    from sklearn.datasets import load_digits  # Slow to import, and only needed here.
+
+    digits: Any = load_digits()
+    levels = np.rint(digits.images * 255 / 16).astype(np.uint8)
+    names = tuple(f"digit_{number:04d}.png" for number in range(len(levels)))
+    classes = tuple(str(name) for name in digits.target_names)
+    return MemorySource(tuple(map(_png, levels)), names, digits.target.astype(np.int32), classes)
+
+
+def load_splits(source: str, path: str | None, val_fraction: float, seed: int) -> Splits:
+    """Training and validation images as the config's ``data`` section names them.
+
+    Args:
+        source: ``folder`` or ``digits``.
+        path: for ``folder`` the folder that holds ``train/`` and, optionally, ``val/``.
+        val_fraction: share of each class held out where there is no ``val/``.
+        seed: decides which images are held out.
+
+    Raises:
+        UsageError: ``path`` is needed and None, or ``source`` is unknown.
+        JaxnextError: the folders are not as expected, or hold too few images to split.
+    """
+    if source == "digits":
+        return _hold_out(digits_source(), "digits", val_fraction, seed)
+    if source != "folder":
+        raise UsageError(f"data.source: expected folder or digits, found {source!r}")
+    if path is None:
+        raise UsageError("data.path: expected the folder that holds train/, found null; give --data.path FOLDER")
+    root = Path(path)
+    folders, files, _ = list_folder(root)
+    if "train" not in folders:
+        found = _some([*(f"{name}/" for name in folders), *files]) or "an empty folder"
+        raise JaxnextError(f"data.path {root}: expected train/ with a folder for each class in it, found {found}")
+    train = class_folder_source(root / "train")
+    if "val" not in folders:
+        return _hold_out(train, str(root / "train"), val_fraction, seed)
+    validation = class_folder_source(root / "val", train.classes)
+    lines = [
+        f"{root / 'train'}: {len(train):,} images of {len(train.classes):,} classes for training; "
+        f"{root / 'val'}: {len(validation):,} for validation"
+    ]
+    unseen = sorted(set(range(len(train.classes))) - set(validation.labels.tolist()))
+    if unseen:
+        lines.append(f"{root / 'val'}: no images of {len(unseen)} of the classes: {_some(train.classes, unseen)}")
+    lines += _left_out(str(root / "train"), train) + _left_out(str(root / "val"), validation)
+    return Splits(train, validation, train.classes, tuple(lines))
+
+
+def _hold_out(source: FolderSource | MemorySource, name: str, fraction: float, seed: int) -> Splits:
+    train, validation = stratified_split(source.labels, fraction, seed)
+    if not len(validation):
+        raise JaxnextError(f"{name}: no class has two images, so that none can be held out for validation; add val/")
+    lines = [
+        f"{name}: {len(source):,} images of {len(source.classes):,} classes, {len(train):,} for training and "
+        f"{len(validation):,} ({100 * fraction:g} % of each class, seed {seed}) for validation"
+    ]
+    single = np.flatnonzero(np.bincount(source.labels, minlength=len(source.classes)) == 1).tolist()
+    if single:
+        lines.append(f"{name}: a single image, which stays in training, in classes: {_some(source.classes, single)}")
+    if isinstance(source, FolderSource):
+        lines += _left_out(name, source)
+    return Splits(Subset(source, train), Subset(source, validation), source.classes, tuple(lines))
+
+
+def _left_out(name: str, source: FolderSource) -> list[str]:
+    line = describe_left_out(source.left_out)
+    return [f"{name}: {line}"] if line else []
+
+
+def _some(names: Sequence[str], chosen: Sequence[int] | None = None) -> str:
+    """The first names of a list, and how many more there are."""
+    picked = [names[i] for i in chosen] if chosen is not None else list(names)
+    more = f" and {len(picked) - 5} more" if len(picked) > 5 else ""
+    return ", ".join(picked[:5]) + more
+
+
+def _png(levels: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,166 @@
+import io
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from jaxnext.data import decode as module
+from jaxnext.data.decode import CorruptImage, decode, resize
+from jaxnext.errors import JaxnextError
+
+
+def photograph(height: int = 45, width: int = 61, mode: str = "RGB", seed: int = 0) -> Image.Image:
+    rough = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(rough).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+
+
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def pillow(data: bytes) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def transparent_palette() -> bytes:
+    image = photograph().quantize(16)
+    return encode(image, "PNG", transparency=bytes(range(0, 256, 16)))
+
+
+def rotated_by_exif() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encode(photograph(), "JPEG", exif=exif)
+
+
+def deep(mode: str, kind: str) -> bytes:
+    levels = np.linspace(0, 65535, 20 * 30).reshape(20, 30)
+    return encode(Image.fromarray(levels.astype({"I;16": np.uint16, "F": np.float32}[mode])), kind)
+
+
+JPEGS: dict[str, Callable[[], bytes]] = {
+    "grey": lambda: encode(photograph(mode="L"), "JPEG"),
+    "4:4:4": lambda: encode(photograph(), "JPEG", subsampling=0),
+    "4:2:2": lambda: encode(photograph(), "JPEG", subsampling=1),
+    "4:2:0": lambda: encode(photograph(), "JPEG", subsampling=2),
+    "progressive": lambda: encode(photograph(), "JPEG", progressive=True),
+    "progressive grey": lambda: encode(photograph(mode="L"), "JPEG", progressive=True),
+    "restart markers": lambda: encode(photograph(), "JPEG", restart_marker_blocks=2),
+    "one pixel": lambda: encode(photograph(1, 1), "JPEG"),
+    "one row": lambda: encode(photograph(1, 33), "JPEG"),
+    "17x9": lambda: encode(photograph(17, 9), "JPEG", quality=30),
+    "rotated by EXIF": rotated_by_exif,
+    "trailing bytes": lambda: encode(photograph(), "JPEG") + b"more",
+}
+OTHERS: dict[str, Callable[[], bytes]] = {
+    "CMYK JPEG": lambda: encode(photograph(mode="CMYK"), "JPEG"),
+    "RGB JPEG": lambda: encode(photograph(), "JPEG", keep_rgb=True),
+    "MPO": lambda: encode(photograph(), "MPO", save_all=True, append_images=[photograph(seed=1)]),
+    "PNG": lambda: encode(photograph(), "PNG"),
+    "RGBA PNG": lambda: encode(photograph(mode="RGBA"), "PNG"),
+    "palette PNG with transparency": transparent_palette,
+    "LA PNG": lambda: encode(photograph(mode="LA"), "PNG"),
+    "1-bit PNG": lambda: encode(photograph(mode="1"), "PNG"),
+    "16-bit PNG": lambda: deep("I;16", "PNG"),
+    "16-bit TIFF": lambda: deep("I;16", "TIFF"),
+    "float TIFF": lambda: deep("F", "TIFF"),
+    "GIF": lambda: encode(photograph(), "GIF", save_all=True, append_images=[photograph(seed=1)]),
+    "BMP": lambda: encode(photograph(), "BMP"),
+    "WebP": lambda: encode(photograph(), "WEBP"),
+    "YCbCr TIFF": lambda: encode(photograph(mode="YCbCr"), "TIFF"),
+}
+
+
+@pytest.mark.parametrize("kind", [*JPEGS, *OTHERS])
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")
+def test_pixels_are_pillows(kind: str) -> None:
+    data = (JPEGS | OTHERS)[kind]()
+    pixels = decode(data)
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(pixels, pillow(data))
+
+
+@pytest.mark.skipif(not module._PILLOW_HAS_TURBO, reason="Pillow has another JPEG library")
+def test_which_files_take_the_fast_path() -> None:
+    fast = set()
+    for kind, make in (JPEGS | OTHERS).items():
+        data = make()
+        image = Image.open(io.BytesIO(data))
+        if image.format == "JPEG" and module._decode_jpeg(data, image) is not None:
+            fast.add(kind)
+    assert fast == set(JPEGS)
+
+
+def test_exif_orientation_is_ignored() -> None:
+    assert decode(rotated_by_exif()).shape == (45, 61, 3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(["grey", "4:2:0", "progressive", "restart markers", "CMYK JPEG", "PNG", "GIF"]),
+    cut=st.floats(0, 1),
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=3),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_files_meet_pillows_verdict(kind: str, cut: float, changes: list[tuple[float, int]]) -> None:
+    data = bytearray((JPEGS | OTHERS)[kind]())
+    for place, value in changes:
+        data[int(place * len(data))] = value
+    damaged = bytes(data[: round(cut * len(data))])
+    try:
+        expected = pillow(damaged)
+    except Exception:
+        with pytest.raises(CorruptImage):
+            decode(damaged)
+    else:
+        np.testing.assert_array_equal(decode(damaged), expected)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"not an image", "not an image that Pillow can read"),
+        (encode(photograph(), "JPEG")[:700], "image file is truncated"),
+        (encode(photograph(), "PNG")[:-60], "image file is truncated"),
+        (encode(photograph(), "JPEG")[:1], "not an image that Pillow can read"),
+    ],
+)
+def test_reasons(data: bytes, reason: str) -> None:
+    with pytest.raises(CorruptImage) as caught:
+        decode(data)
+    assert str(caught.value).startswith(reason)
+    assert isinstance(caught.value, JaxnextError)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("pixels", [2744, 1000])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_decompression_bomb_is_an_error(monkeypatch: pytest.MonkeyPatch, kind: str, pixels: int) -> None:
+    data = encode(photograph(), kind)  # 2745 pixels: Pillow warns above its limit and fails above twice that.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels)
+    with pytest.raises(CorruptImage, match=r"2745|61x45"):
+        decode(data)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2745)
+    assert decode(data).shape == (45, 61, 3)
+
+
+@pytest.mark.parametrize("size", [1, 8, 45, 100])
+def test_resize_is_pillows_bilinear(size: int) -> None:
+    image = np.array(photograph())
+    expected = np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(resize(image, size), expected)
+
+
+def test_resize_antialiases() -> None:
+    stripes = np.zeros((8, 8, 3), np.uint8)
+    stripes[:, ::2] = 200
+    assert set(np.unique(resize(stripes, 2))) <= set(range(80, 121))

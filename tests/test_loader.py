@@ -1,0 +1,257 @@
+import io
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxnext.data.decode import decode, resize
+from jaxnext.data.loader import HostBatch, default_workers, stream
+from jaxnext.data.schedule import Schedule, Sequential
+from jaxnext.data.sources import MemorySource, Subset, files_source
+from jaxnext.errors import JaxnextError
+
+
+def png(seed: int) -> bytes:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def images(count: int, first: int = 0) -> MemorySource:
+    numbers = range(first, first + count)
+    labels = np.array([number % 3 for number in numbers], np.int32)
+    return MemorySource(tuple(map(png, numbers)), tuple(f"{n}.png" for n in numbers), labels, ("a", "b", "c"))
+
+
+TRAIN, VALIDATION = images(7), images(3, first=100)
+SCHEDULE = Schedule(train_size=7, val_size=3, batch_size=3, epochs=2, seed=1)
+
+
+def collect(start: int = 0, workers: int = 0, threads: int = 2) -> list[HostBatch]:
+    with stream(SCHEDULE, TRAIN, VALIDATION, 5, start, workers, threads) as batches:
+        return list(batches)
+
+
+def assert_same(batches: list[HostBatch], expected: list[HostBatch]) -> None:
+    assert [batch.index for batch in batches] == [batch.index for batch in expected]
+    for batch, other in zip(batches, expected, strict=True):
+        for field in ("image", "label", "mask", "ids"):
+            assert type(getattr(batch, field)) is np.ndarray
+            np.testing.assert_array_equal(getattr(batch, field), getattr(other, field))
+        assert batch.errors == other.errors
+
+
+def workers_left() -> list[multiprocessing.process.BaseProcess]:
+    return multiprocessing.active_children()
+
+
+def test_batches_are_what_the_schedule_says() -> None:
+    batches = collect()
+    assert [batch.index for batch in batches] == list(range(len(SCHEDULE)))
+    for batch in batches:
+        plan = SCHEDULE.locate(batch.index)
+        source, count = (TRAIN if plan.training else VALIDATION), len(plan.ids)
+        assert (batch.image.shape, batch.image.dtype) == ((3, 5, 5, 3), np.uint8)
+        assert (batch.label.dtype, batch.mask.dtype, batch.ids.dtype) == (np.int32, np.bool_, np.int64)
+        assert batch.ids.tolist() == [*plan.ids.tolist(), *[-1] * (3 - count)]
+        assert batch.mask.tolist() == [True] * count + [False] * (3 - count)
+        assert batch.label.tolist() == [*source.labels[plan.ids].tolist(), *[0] * (3 - count)]
+        for row, example in enumerate(plan.ids.tolist()):
+            np.testing.assert_array_equal(batch.image[row], resize(decode(source.read(example)), 5))
+        assert not batch.image[count:].any()
+        assert batch.errors == ()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_workers_gives_the_same(workers: int) -> None:
+    assert_same(collect(workers=workers, start=3), collect()[3:])
+    assert workers_left() == []
+
+
+def test_any_number_of_threads_gives_the_same() -> None:
+    assert_same(collect(threads=5), collect(threads=1))
+
+
+@pytest.mark.parametrize("start", [1, 3, 7, 8])
+def test_a_run_goes_on_anywhere(start: int) -> None:
+    assert_same(collect(start), collect()[start:])
+
+
+def test_start_outside() -> None:
+    with pytest.raises(IndexError, match="start 9 of a schedule of 8 batches"):
+        collect(9)
+
+
+def test_nothing_to_do_starts_no_worker() -> None:
+    with stream(SCHEDULE, TRAIN, VALIDATION, 5, start=8, workers=2) as batches:
+        assert workers_left() == []
+        assert list(batches) == []
+
+
+def test_failed_images_are_named_and_masked(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.png").write_bytes(png(number))
+    source = files_source([tmp_path])
+    (tmp_path / "1.png").write_bytes(png(1)[:60])
+    (tmp_path / "2.png").unlink()
+    (tmp_path / "4.png").write_bytes(b"")
+    with stream(Sequential(5, 3), None, source, 4) as batches:
+        first, second = batches
+    assert first.mask.tolist() == [True, False, False]
+    assert first.ids.tolist() == [0, 1, 2]
+    assert first.label.tolist() == [-1, -1, -1]
+    assert [(error.position, error.name) for error in first.errors] == [(1, "1.png"), (2, "2.png")]
+    assert "truncated" in first.errors[0].reason
+    assert first.errors[1].reason == "No such file or directory"
+    assert first.image[0].any()
+    assert not first.image[1:].any()
+    assert second.errors == ((1, "4.png", "the file is empty"),)
+    assert second.mask.tolist() == [True, False, False]
+    assert second.ids.tolist() == [3, 4, -1]
+    assert second.label.tolist() == [-1, -1, 0]
+
+
+def test_a_training_batch_needs_a_source() -> None:
+    with stream(SCHEDULE, None, VALIDATION, 5) as batches, pytest.raises(ValueError, match="no source of training"):
+        next(batches)
+
+
+def test_closing_early_ends_the_workers() -> None:
+    batches = stream(Sequential(600, 2), None, Subset(TRAIN, np.arange(600) % 7), 5, workers=2)
+    assert len(workers_left()) <= 2
+    next(batches)
+    assert len(workers_left()) == 2
+    batches.close()
+    batches.close()
+    assert workers_left() == []
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_reported() -> None:
+    with stream(Sequential(600, 2), None, Subset(TRAIN, np.arange(600) % 7), 5, workers=1) as batches:
+        next(batches)
+        time.sleep(0.3)  # Until it waits for room: killed at work, it would leave shared memory behind.
+        (worker,) = workers_left()
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(JaxnextError, match=r"a worker process that decodes images was ended.*--workers 0"):
+            list(batches)
+    assert workers_left() == []
+
+
+PROGRAM = """
+    import io, multiprocessing, signal, sys, time
+    import numpy as np
+    from PIL import Image
+    from jaxnext.data.loader import stream
+    from jaxnext.data.schedule import Sequential
+    from jaxnext.data.sources import MemorySource
+
+    def main():
+        interrupts = []
+        signal.signal(signal.SIGINT, lambda *_: interrupts.append(1))
+        file = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(file, "PNG")
+        source = MemorySource((file.getvalue(),) * 40, ("a.png",) * 40, np.zeros(40, np.int32), ("a",))
+        batches = stream(Sequential(40, 4), None, source, 8, workers=2)
+        while len(multiprocessing.active_children()) < 2:
+            time.sleep(0.01)
+        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+        if sys.argv[1] == "sleep":
+            time.sleep(60)
+        seen = 0
+        for number, batch in enumerate(batches):
+            seen += int(batch.mask.sum())
+            if number == 0:
+                print("started", flush=True)
+                while sys.argv[1] == "interrupt" and len(interrupts) < 2:
+                    time.sleep(0.01)
+            if sys.argv[1] == "leave" and number == 1:
+                return
+        print(seen, len(interrupts), flush=True)
+        if sys.argv[1] == "interrupt":
+            batches.close()
+
+    if __name__ == "__main__":
+        main()
+"""
+
+
+def program(folder: Path, what: str) -> "subprocess.Popen[str]":
+    script = folder / "program.py"
+    script.write_text(textwrap.dedent(PROGRAM))
+    root = str(Path(__file__).parent.parent)
+    return subprocess.Popen(
+        [sys.executable, str(script), what],
+        env={**os.environ, "PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def test_an_interrupt_of_the_process_group_leaves_the_workers_at_work(tmp_path: Path) -> None:
+    with program(tmp_path, "interrupt") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.killpg(process.pid, signal.SIGINT)  # While the workers still import.
+        assert process.stdout.readline() == "started\n"
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert out == "40 2\n"
+    assert process.returncode == 0
+    assert err == ""
+
+
+@pytest.mark.slow
+def test_leaving_without_closing_does_not_hang(tmp_path: Path) -> None:
+    with program(tmp_path, "leave") as process:
+        out, err = process.communicate(timeout=60)
+    assert out.endswith("started\n")
+    assert process.returncode == 0
+    assert err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_workers_end_with_a_main_process_that_is_killed(tmp_path: Path) -> None:
+    with program(tmp_path, "sleep") as process:
+        assert process.stdout is not None
+        workers = [int(pid) for pid in process.stdout.readline().split()]
+        assert len(workers) == 2
+        assert all(map(alive, workers))
+        process.kill()
+        deadline = time.monotonic() + 30
+        while any(map(alive, workers)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(map(alive, workers))
+
+
+def test_default_workers() -> None:
+    few, many = images(3), Subset(images(3), np.arange(600) % 3)
+
+    class Folder(Subset):
+        in_memory = False
+
+    folder = Folder(images(3), np.arange(600) % 3)
+    assert [default_workers(16, source) for source in (few, many, folder)] == [0, 0, 16]
+    assert [default_workers(cores, folder) for cores in (1, 2, 4, 5, 8, 64)] == [0, 0, 0, 5, 8, 16]
+    assert default_workers(16, Folder(images(3), np.arange(511) % 3)) == 0

@@ -1,0 +1,209 @@
+import io
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxnext.data.sources import (
+    MemorySource,
+    Subset,
+    class_folder_source,
+    digits_source,
+    files_source,
+    load_splits,
+)
+from jaxnext.errors import JaxnextError, UsageError
+
+
+def write(root: Path, *names: str) -> Path:
+    for name in names:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(name.encode())
+    return root
+
+
+def test_classes_sort_as_strings_and_files_by_path(tmp_path: Path) -> None:
+    write(tmp_path, "10/b.JPG", "2/x.png", "1/z.jpeg", "1/deep/er/a.webp", "0/q.bmp", "10/a-1.gif", "10/a.gif")
+    source = class_folder_source(tmp_path)
+    assert source.classes == ("0", "1", "10", "2")
+    assert source.names == ("0/q.bmp", "1/deep/er/a.webp", "1/z.jpeg", "10/a-1.gif", "10/a.gif", "10/b.JPG", "2/x.png")
+    assert source.labels.tolist() == [0, 1, 1, 2, 2, 2, 3]
+    assert source.labels.dtype == np.int32
+    assert len(source) == 7
+    assert source.read(1) == b"1/deep/er/a.webp"
+    assert source.path(1) == tmp_path / "1/deep/er/a.webp"
+    assert not source.in_memory
+    assert source.left_out == ()
+
+
+def test_hidden_files_and_non_images_are_left_out_and_named(tmp_path: Path) -> None:
+    write(tmp_path, "README.txt", ".DS_Store", ".git/a.png", "a/x.png", "a/._x.png", "a/notes.txt", "a/.thumbs/t.png")
+    source = class_folder_source(tmp_path)
+    assert source.names == ("a/x.png",)
+    assert set(source.left_out) == {"README.txt", ".DS_Store", ".git/", "a/._x.png", "a/notes.txt", "a/.thumbs/"}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), "{root}: expected a folder with images for each class, found no folders"),
+        (("notes.txt",), "{root}: expected a folder with images for each class, found no folders"),
+        (("a/x.png", "y.png"), "{root}: expected only class folders, found the image y.png beside them"),
+        (("a/x.png", "b/y.txt"), "{root}/b: the class folder holds no images"),
+    ],
+)
+def test_class_folder_errors(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    write(tmp_path, *names)
+    with pytest.raises(JaxnextError) as caught:
+        class_folder_source(tmp_path)
+    assert str(caught.value).startswith(message.format(root=tmp_path))
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(JaxnextError, match="nowhere: no such folder"):
+        class_folder_source(tmp_path / "nowhere")
+
+
+def test_given_classes_decide_the_labels(tmp_path: Path) -> None:
+    write(tmp_path, "b/1.png", "c/1.png", "empty/note.txt")
+    source = class_folder_source(tmp_path, ["c", "empty", "a", "b"])
+    assert source.classes == ("c", "empty", "a", "b")
+    assert source.labels.tolist() == [3, 0]
+    with pytest.raises(JaxnextError, match=r"/c: expected one of the 2 classes b, empty, found 'c'"):
+        class_folder_source(tmp_path, ["b", "empty"])
+
+
+def test_files_source_names_are_relative_to_what_was_given(tmp_path: Path) -> None:
+    write(tmp_path, "one/sub/a.png", "one/z.jpg", "one/skip.txt", "two/a.png", "single.png")
+    source = files_source([tmp_path / "two", tmp_path / "one", tmp_path / "single.png"])
+    assert source.names == ("sub/a.png", "z.jpg", "single.png", "a.png")
+    assert [source.path(i).relative_to(tmp_path).as_posix() for i in range(4)] == [
+        "one/sub/a.png",
+        "one/z.jpg",
+        "single.png",
+        "two/a.png",
+    ]
+    assert [source.read(i) for i in range(4)] == [b"one/sub/a.png", b"one/z.jpg", b"single.png", b"two/a.png"]
+    assert source.labels.tolist() == [-1] * 4
+    assert source.classes == ()
+    assert source.left_out == ("skip.txt",)
+
+
+def test_files_source_errors(tmp_path: Path) -> None:
+    write(tmp_path, "a.png", "note.txt", "empty/note.txt")
+    with pytest.raises(JaxnextError, match=r"b\.png: no such file or folder"):
+        files_source([tmp_path / "b.png"])
+    with pytest.raises(JaxnextError, match=r"note\.txt: expected an image file, found the extension '.txt'"):
+        files_source([tmp_path / "note.txt"])
+    with pytest.raises(JaxnextError, match="empty: found no images"):
+        files_source([tmp_path / "empty"])
+    with pytest.raises(JaxnextError, match="no path given: found no images"):
+        files_source([])
+    with pytest.raises(JaxnextError, match=r"a\.png: the image is given twice"):
+        files_source([tmp_path, tmp_path / "a.png"])
+
+
+def test_digits() -> None:
+    source = digits_source()
+    assert len(source) == len(source.names) == len(source.labels) == 1797
+    assert source.classes == ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+    assert source.names[0] == "digit_0000.png"
+    assert source.names[-1] == "digit_1796.png"
+    assert source.labels[:10].tolist() == list(range(10))
+    assert source.labels.dtype == np.int32
+    assert source.in_memory
+    image = Image.open(io.BytesIO(source.read(0)))
+    assert (image.mode, image.size) == ("L", (8, 8))
+    # The first row of the first digit is 0 0 5 13 9 1 0 0 in sixteenths.
+    assert np.array(image)[0].tolist() == [0, 0, 80, 207, 143, 16, 0, 0]
+
+
+def test_sources_pickle(tmp_path: Path) -> None:
+    write(tmp_path, "a/1.png", "a/2.png", "b/1.png")
+    memory = MemorySource((b"x", b"y"), ("x.png", "y.png"), np.array([0, 1], np.int32), ("a", "b"))
+    for source in (class_folder_source(tmp_path), memory, Subset(class_folder_source(tmp_path), np.array([2, 0]))):
+        copy = pickle.loads(pickle.dumps(source))
+        assert [copy.read(i) for i in range(len(copy))] == [source.read(i) for i in range(len(source))]
+        assert copy.names == source.names
+        assert copy.labels.tolist() == source.labels.tolist()
+
+
+def test_subset(tmp_path: Path) -> None:
+    source = Subset(class_folder_source(write(tmp_path, "a/1.png", "a/2.png", "b/1.png")), np.array([2, 0]))
+    assert source.names == ("b/1.png", "a/1.png")
+    assert source.labels.tolist() == [1, 0]
+    assert source.classes == ("a", "b")
+    assert source.read(0) == b"b/1.png"
+    assert len(source) == 2
+    assert not source.in_memory
+
+
+def test_splits_with_val_folder(tmp_path: Path) -> None:
+    write(tmp_path, "train/10/a.png", "train/2/a.png", "train/2/b.png", "train/2/b.txt", "val/2/c.png", "test/2/d.png")
+    splits = load_splits("folder", str(tmp_path), 0.2, 0)
+    assert splits.classes == ("10", "2")
+    assert splits.train.names == ("10/a.png", "2/a.png", "2/b.png")
+    assert splits.validation.names == ("2/c.png",)
+    assert splits.validation.labels.tolist() == [1]
+    assert splits.description == (
+        f"{tmp_path}/train: 3 images of 2 classes for training; {tmp_path}/val: 1 for validation",
+        f"{tmp_path}/val: no images of 1 of the classes: 10",
+        f"{tmp_path}/train: left out 1 entry that is hidden or no image (.txt 1)",
+    )
+    write(tmp_path, "val/3/e.png")
+    with pytest.raises(JaxnextError, match="val/3: expected one of the 2 classes 10, 2, found '3'"):
+        load_splits("folder", str(tmp_path), 0.2, 0)
+
+
+def test_splits_without_val_folder(tmp_path: Path) -> None:
+    write(tmp_path, *(f"train/a/{i}.png" for i in range(10)), "train/b/1.png", "train/b/2.png", "train/c/1.png")
+    splits = load_splits("folder", str(tmp_path), 0.2, 3)
+    assert np.bincount(splits.train.labels).tolist() == [8, 1, 1]
+    assert np.bincount(splits.validation.labels).tolist() == [2, 1]
+    assert sorted([*splits.train.names, *splits.validation.names]) == sorted(
+        path.relative_to(tmp_path / "train").as_posix() for path in (tmp_path / "train").rglob("*.png")
+    )
+    assert splits.description == (
+        f"{tmp_path}/train: 13 images of 3 classes, 10 for training and 3 (20 % of each class, seed 3) for validation",
+        f"{tmp_path}/train: a single image, which stays in training, in classes: c",
+    )
+
+
+def test_splits_of_digits() -> None:
+    splits = load_splits("digits", None, 0.2, 0)
+    assert len(splits.train) + len(splits.validation) == 1797
+    assert not set(splits.train.names) & set(splits.validation.names)
+    assert splits.description == (
+        f"digits: 1,797 images of 10 classes, {len(splits.train):,} for training and {len(splits.validation)} "
+        "(20 % of each class, seed 0) for validation",
+    )
+
+
+def test_splits_errors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"data\.path: expected the folder that holds train/, found null"):
+        load_splits("folder", None, 0.2, 0)
+    with pytest.raises(JaxnextError, match=r"nowhere: no such folder"):
+        load_splits("folder", str(tmp_path / "nowhere"), 0.2, 0)
+    with pytest.raises(
+        JaxnextError, match=r"expected train/ with a folder for each class in it, found an empty folder"
+    ):
+        load_splits("folder", str(tmp_path), 0.2, 0)
+    write(tmp_path, "cat/1.png", "dog/1.png", "list.csv")
+    with pytest.raises(JaxnextError, match=r"class in it, found cat/, dog/, list\.csv"):
+        load_splits("folder", str(tmp_path), 0.2, 0)
+    with pytest.raises(UsageError, match=r"data\.source: expected folder or digits, found 'tfds'"):
+        load_splits("tfds", None, 0.2, 0)
+    write(tmp_path, "train/cat/1.png", "train/dog/1.png")
+    with pytest.raises(JaxnextError, match="no class has two images"):
+        load_splits("folder", str(tmp_path), 0.2, 0)
+
+
+def test_imports_are_light() -> None:
+    code = "import sys, jaxnext.data.sources, jaxnext.data.schedule; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"jax", "torch", "sklearn", "grain"} & set(loaded)
