@@ -9,6 +9,7 @@ import numpy as np
 from jaxnext.errors import JaxnextError
 from jaxnext.porting.state_dict import AVERAGING_COUNTER
 from jaxnext.porting.torchvision import Entry, to_jax, torch_shape, weight_map
+from jaxnext.tree import path_name
 from jaxnext.types import LeafPath
 
 PARTS: Final = ("backbone", "attention", "head")
@@ -89,11 +90,11 @@ def merge(target: Target, source: Mapping[str, np.ndarray], *, name: str, requir
         if path[1] in absent:
             new.append(path)
         elif entry is None:
-            problems.append(f"{'/'.join(path)}: has no counterpart in PyTorch")
+            problems.append(f"{path_name(path)}: has no counterpart in PyTorch")
         elif entry.source in usable:
             value = _value(usable[entry.source], entry, shape, np.dtype(dtype))
             if isinstance(value, str):
-                problems.append(f"{'/'.join(path)} ({entry.source}): {value}")
+                problems.append(f"{path_name(path)} ({entry.source}): {value}")
             else:
                 filled[path] = value
         elif entry.transform == "counter" and uncounted:
@@ -101,7 +102,7 @@ def merge(target: Target, source: Mapping[str, np.ndarray], *, name: str, requir
             new.append(path)
         else:
             expected = torch_shape(entry.transform, shape)
-            problems.append(f"{'/'.join(path)} ({entry.source}): expected {expected}, found nothing")
+            problems.append(f"{path_name(path)} ({entry.source}): expected {expected}, found nothing")
     used = {entry.source for path, entry in entries.items() if path[1] not in absent}
     unused = [key for key in usable if key not in used]
     problems += [f"{_shown(key)}: expected nothing, found {usable[key].shape}" for key in unused]

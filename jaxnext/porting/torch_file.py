@@ -109,8 +109,10 @@ def _member(data: bytes, info: zipfile.ZipInfo) -> memoryview:
 
 def is_legacy(data: bytes) -> bool:
     """Whether ``data`` begins with the pickled magic number of the legacy format."""
+    # PROTO and its number, from protocol 4 on FRAME and its length, then LONG1.
+    start = 11 if data[2:3] == b"\x95" else 2
     magic = b"\x8a\x0a" + _LEGACY_MAGIC.to_bytes(10, "little") + b"."
-    return data[:1] == b"\x80" and data[2 : 2 + len(magic)] == magic
+    return data[:1] == b"\x80" and data[start : start + len(magic)] == magic
 
 
 def read_legacy(data: bytes) -> tuple[object, StorageBytes]:

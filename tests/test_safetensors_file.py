@@ -1,0 +1,74 @@
+"""The safetensors format: its dtypes, and every way in which its header may not fit."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from jaxnext.errors import JaxnextError
+from jaxnext.porting.safetensors_file import is_safetensors, read_safetensors
+
+
+def file_of(header: bytes, content: bytes) -> bytes:
+    return len(header).to_bytes(8, "little") + header + content
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(JaxnextError) as caught:
+        read_safetensors(data)
+    return str(caught.value)
+
+
+def test_what_the_safetensors_package_writes():
+    arrays = {
+        "a": np.ones((2, 1), np.float32),
+        "b": np.array([True, False]),
+        "c": np.zeros((0, 4), np.int64),
+        "d": np.array(2.5, np.float16),
+        "e": np.array([1, 65535], np.uint16),
+    }
+    data = save(arrays, {"format": "pt"})
+    assert is_safetensors(data)
+    found = read_safetensors(data)
+    assert sorted(found) == list(arrays)
+    for key, array in arrays.items():
+        assert (found[key].dtype, found[key].shape) == (array.dtype, array.shape)
+        np.testing.assert_array_equal(found[key], array)
+
+
+def test_bfloat16():
+    header = b'{"x":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    found = read_safetensors(file_of(header, b"\x80\x3f\x00\xc0"))["x"]
+    assert found.dtype == ml_dtypes.bfloat16
+    assert found.astype(np.float32).tolist() == [1.0, -2.0]
+
+
+def test_a_header_longer_than_the_file_is_another_format():
+    assert not is_safetensors((100).to_bytes(8, "little") + b"{}")
+    assert not is_safetensors(b"")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (b'{"x":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}', "does not fit its shape"),
+        (b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', "bytes follow"),
+        (b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}', "does not fit"),
+        (b'{"x":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}', "malformed"),
+        (b'{"x":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}', "dtype 'F8_E4M3', which is not read"),
+        (b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"x":{}}', "a key stands twice"),
+        (b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}', "not JSON"),
+        (b'{"x":' * 50_000, "not JSON"),
+        (b'{"x":{"dtype":"U8","shape":[0,4611686018427387904],"data_offsets":[0,0]}}', "malformed"),
+        (b'{"x":{"dtype":"U8","shape":[0,2305843009213693952,9],"data_offsets":[0,0]}}', "too large"),
+    ],
+)
+def test_malformed(header, message):
+    assert message in refusal(file_of(header, bytes(8)))
+
+
+def test_tensors_may_not_overlap():
+    header = (
+        b'{"x":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"y":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}'
+    )
+    assert "overlap" in refusal(file_of(header, bytes(8)))

@@ -1,0 +1,327 @@
+"""Files of both PyTorch formats and of safetensors: what is read from them, and that nothing is executed."""
+
+import argparse
+import random
+import time
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save as save_safetensors
+from torch_writer import Raw, Tensor, call, described, legacy_bytes, name, pickled, save_legacy, save_zip, zip_bytes
+
+from jaxnext.errors import JaxnextError
+from jaxnext.porting.state_dict import load_state_dict, resave_line, without_prefixes
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+DTYPES = [np.dtype(d) for d in ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u1", "?")] + [BFLOAT16]
+ARRAYS = {
+    "conv1.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),
+    "bn1.num_batches_tracked": np.array(7),
+    "fc.bias": np.array([0.5, -1.5], np.float16),
+}
+
+
+def load_bytes(folder: Path, data: bytes) -> dict[str, np.ndarray]:
+    path = folder / "file.pth"
+    path.write_bytes(data)
+    return load_state_dict(path)
+
+
+def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert list(found) == list(expected)
+    for key, array in expected.items():
+        assert found[key].dtype == array.dtype
+        assert found[key].shape == array.shape
+        np.testing.assert_array_equal(found[key], array)
+
+
+def refusal(folder: Path, data: bytes) -> str:
+    with pytest.raises(JaxnextError) as caught:
+        load_bytes(folder, data)
+    assert str(folder / "file.pth") in str(caught.value)
+    return str(caught.value)
+
+
+# ---- the formats ----
+
+
+@pytest.mark.parametrize("save", [save_zip, save_legacy])
+def test_both_torch_formats_give_names_values_and_dtypes(tmp_path, save):
+    assert_same(load_state_dict(save(tmp_path / "any.name", ARRAYS)), ARRAYS)
+
+
+@pytest.mark.parametrize("save", [save_zip, save_legacy])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_dtype(tmp_path, save, dtype):
+    arrays = {"x": np.array([[0, 1, 1], [1, 0, 1]]).astype(dtype)}
+    assert_same(load_state_dict(save(tmp_path / "x.pth", arrays)), arrays)
+
+
+def test_safetensors_is_told_by_content(tmp_path):
+    arrays = {"a": np.ones((2, 1), np.float32), "b": np.array([True, False]), "c": np.zeros((0, 4), np.int64)}
+    found = load_bytes(tmp_path, save_safetensors(arrays, {"format": "pt"}))
+    assert_same(dict(sorted(found.items())), arrays)
+
+
+# ---- which tensors, under which names ----
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "model", "model_state_dict", "model_ema"])
+def test_a_wrapped_state_dict_beside_inert_data(tmp_path, wrapper):
+    tensors, storages = described(ARRAYS)
+    latin = call("_codecs", "encode", "\x033Ó?", "latin1")
+    dtype = Raw(call("numpy", "dtype", "f8", False, True).code + b"(K\x03X\1\0\0\0<NNNtb")
+    checkpoint = {
+        "epoch": 3,
+        "args": Raw(name("argparse", "Namespace") + b")\x81}(X\2\0\0\0lrG" + b"\0" * 8 + b"ub"),
+        "best": call("numpy.core.multiarray", "scalar", dtype, latin),
+        "best2": call("numpy._core.multiarray", "scalar", dtype, latin),
+        "seen": call("__builtin__", "set", [1, 2]),
+        "device": call("torch", "device", "cpu"),
+        "size": call("torch", "Size", (1, 2)),
+        "dtype": Raw(name("torch", "float16")),
+        "optimizer": {"state": Raw(b"}K\0X\4\0\0\0stats"), "param_groups": [{"lr": 0.1}]},
+        wrapper: tensors,
+    }
+    content = {key: raw for key, (_, raw) in storages.items()}
+    assert_same(load_bytes(tmp_path, zip_bytes(checkpoint, content)), ARRAYS)
+    assert_same(load_bytes(tmp_path, zip_bytes({"state_dict": checkpoint}, content)), ARRAYS)
+
+
+def test_the_plain_model_is_preferred_to_the_averaged_one(tmp_path):
+    tensors = {key: Tensor(key, "float32", 1, (1,), (1,)) for key in ("0", "1")}
+    value = {"model_ema": {"x": tensors["0"]}, "model": {"x": tensors["1"]}}
+    storages = {key: np.float32([int(key)]).tobytes() for key in tensors}
+    assert load_bytes(tmp_path, zip_bytes(value, storages))["x"] == [1]
+
+
+def test_bare_tensors_beside_a_wrapper_without_any(tmp_path):
+    tensors, storages = described({"model.x": np.float32([1])})
+    value = {**tensors, "model": {"name": "resnext"}}
+    found = load_bytes(tmp_path, zip_bytes(value, {key: raw for key, (_, raw) in storages.items()}))
+    assert list(found) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["module.a", "module.b"], ["a", "b"]),
+        (["_orig_mod.module.model.a", "_orig_mod.module.model.b"], ["a", "b"]),
+        (["module.module.a"], ["a"]),
+        (["module.a", "b"], ["module.a", "b"]),
+        (["module.", "module.a"], ["module.", "module.a"]),
+        (["n_averaged", "module.a"], ["n_averaged", "a"]),
+        (["n_averaged"], ["n_averaged"]),
+        (["modulex.a"], ["modulex.a"]),
+    ],
+)
+def test_prefixes(names, expected):
+    arrays = {key: np.array(number) for number, key in enumerate(names)}
+    found = without_prefixes(arrays)
+    assert list(found) == expected
+    assert [int(array) for array in found.values()] == list(range(len(names)))
+
+
+def test_ordered_dict_and_strings_of_python_2(tmp_path):
+    tensor = Tensor("0", "float32", 1, (1,), (1,))
+    pair = Raw(pickled([Raw(b"U\x01a"), tensor], legacy=True)[2:-1])
+    value = Raw(pickled(call("collections", "OrderedDict", [pair], legacy=True), legacy=True)[2:-1])
+    assert_same(load_bytes(tmp_path, legacy_bytes(value, {"0": (1, b"\0\0\x80?")})), {"a": np.ones(1, np.float32)})
+
+
+# ---- what is refused ----
+
+
+@pytest.mark.parametrize(
+    ("module", "attribute"),
+    [("os", "system"), ("builtins", "eval"), ("torch.storage", "_load_from_bytes"), ("numpy", "ndarray")],
+)
+def test_any_other_global_is_refused_by_name(tmp_path, module, attribute):
+    value = {"x": call(module, attribute, "touch /tmp/never")}
+    for data in (zip_bytes(value, {}), legacy_bytes(value, {})):
+        message = refusal(tmp_path, data)
+        assert f"names {module}.{attribute}," in message
+        assert resave_line(tmp_path / "file.pth") in message
+    with pytest.raises(JaxnextError, match=r"names posix\.system,"):
+        load_bytes(tmp_path, zip_bytes(Raw(b"(X\x02\0\0\0lsiposix\nsystem\n"), {}))
+    with pytest.raises(JaxnextError, match=r"names posix\.system,"):
+        load_bytes(tmp_path, zip_bytes(Raw(b"\x8c\x05posix\x8c\x06system\x93"), {}))
+
+
+def test_missing_folder_empty_and_foreign_files(tmp_path):
+    with pytest.raises(JaxnextError, match=r"absent\.pth: no such file"):
+        load_state_dict(tmp_path / "absent.pth")
+    with pytest.raises(JaxnextError, match="not a file"):
+        load_state_dict(tmp_path)
+    with pytest.raises(JaxnextError, match=r"no such file|cannot be read"):
+        load_state_dict(Path("a\0b"))
+    assert "it is empty" in refusal(tmp_path, b"")
+    assert "begins with b'version https://" in refusal(tmp_path, b"version https://git-lfs")
+    assert "not PyTorch's: it has no data.pkl" in refusal(tmp_path, zip_bytes({}, {}, root="a/b"))
+
+
+@pytest.mark.parametrize("value", [{}, {"epoch": 3, "net": {}}, [1], None, 4, {"model": {"model": {}}}])
+def test_a_file_without_tensors(tmp_path, value):
+    assert "it holds no tensors" in refusal(tmp_path, zip_bytes(value, {}))
+    assert "it holds no tensors" in refusal(tmp_path, legacy_bytes(value, {}))
+    assert "it holds no tensors" in refusal(tmp_path, save_safetensors({}))
+
+
+# ---- mutated files ----
+
+
+def _seeds() -> list[bytes]:
+    tensors, storages = described(ARRAYS)
+    args = Raw(name("argparse", "Namespace") + b")\x81}(X\2\0\0\0lrG" + b"\0" * 8 + b"ub")
+    value = {"args": args, "list": [1, (2, 3.5)], "model": tensors}
+    return [
+        zip_bytes(value, {key: raw for key, (_, raw) in storages.items()}),
+        legacy_bytes(value, storages),
+        save_safetensors(ARRAYS),
+    ]
+
+
+def _mutated(seeds: list[bytes], draw: random.Random) -> bytes:
+    data = bytearray(draw.choice(seeds))
+    for _ in range(draw.choice((1, 1, 2, 5))):
+        kind, at = draw.randrange(5), draw.randrange(len(data) + 1)
+        if kind == 0:
+            del data[at:]
+        elif kind == 1 and at < len(data):
+            data[at] ^= 1 << draw.randrange(8)
+        elif kind == 2 and at < len(data):
+            data[at] = draw.choice(b"\x00\xff\x80}](0123.tueRbQqrhjcX\x8a\x8b\x85\x86\x87\x93\x94")
+        elif kind == 3:
+            other = draw.choice(seeds)
+            start = draw.randrange(len(other))
+            data[at : at + draw.randrange(40)] = other[start : start + draw.randrange(40)]
+        else:
+            count = draw.choice((4, 8))
+            data[at : at + count] = draw.choice((0, 1, 2**31 - 1, 2**32 - 1)).to_bytes(count, "little")
+    return bytes(data)
+
+
+def _consume(arrays: dict[str, np.ndarray], size: int) -> None:
+    assert arrays
+    for key, array in arrays.items():
+        assert type(key) is str
+        assert array.nbytes <= size
+        array.tobytes()
+
+
+def test_mutated_files_end_in_arrays_or_in_the_projects_error(tmp_path):
+    draw, seeds, errors = random.Random(0), _seeds(), 0
+    for _ in range(1500):
+        data = _mutated(seeds, draw)
+        start = time.monotonic()
+        try:
+            _consume(load_bytes(tmp_path, data), len(data))
+        except JaxnextError:
+            errors += 1
+        assert time.monotonic() - start < 2
+    assert 500 < errors < 1500
+
+
+def test_mutated_pickles_behind_a_valid_checksum(tmp_path):
+    # Bit flips in a zip file mostly end at the checksum: here the archive is written around the mutated pickle.
+    tensors, storages = described(ARRAYS)
+    content, draw = {key: raw for key, (_, raw) in storages.items()}, random.Random(1)
+    seed = pickled({"model": tensors, "more": [1, (2,)], "args": call("argparse", "Namespace")})[2:-1]
+    for _ in range(500):
+        code = _mutated([seed], draw)
+        data = zip_bytes(Raw(code), content)
+        try:
+            _consume(load_bytes(tmp_path, data), len(data))
+        except JaxnextError:
+            continue
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=8).map(lambda text: f"x{text}"),
+        st.tuples(st.sampled_from(DTYPES), st.lists(st.integers(0, 4), max_size=4)),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_what_is_written_is_read(tmp_path_factory, tensors):
+    folder = tmp_path_factory.mktemp("written")
+    arrays = {
+        key: (np.arange(np.prod(shape, dtype=int)) % 2).astype(dtype).reshape(shape)
+        for key, (dtype, shape) in tensors.items()
+    }
+    assert_same(load_state_dict(save_zip(folder / "zip.pth", arrays)), arrays)
+    assert_same(load_state_dict(save_legacy(folder / "legacy.pth", arrays)), arrays)
+
+
+# ---- files that PyTorch itself wrote ----
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_training_checkpoint_of_torch(tmp_path, zipped, protocol):
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, groups=1), torch.nn.BatchNorm2d(4))
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.randn(2, 3, 8, 8)).sum().backward()
+    optimizer.step()
+    base = torch.arange(12.0).reshape(3, 4)
+    extra = {
+        "transposed": base.t(),
+        "slice": base[1:, ::2],
+        "tied": base,
+        "parameter": torch.nn.Parameter(torch.randn(2)),
+        "half": torch.randn(3).half(),
+        "brain": torch.randn(3).bfloat16(),
+        "double": torch.randn(3, dtype=torch.float64),
+        "flags": torch.tensor([True, False]),
+        "expanded": torch.ones(1).expand(3),
+        "channels_last": torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
+        **{
+            str(dtype): torch.tensor([1, 2], dtype=dtype)
+            for dtype in (torch.int8, torch.uint8, torch.int16, torch.int32)
+        },
+        "unsigned": torch.tensor([1, 65535], dtype=torch.uint16),
+    }
+    state = {**net.state_dict(), **extra}
+    checkpoint = {
+        "epoch": 3,
+        "args": argparse.Namespace(lr=0.1, sizes=[1, 2], size=torch.Size([2])),
+        "best": np.float64(0.25),
+        "count": np.int64(4),
+        "optimizer": optimizer.state_dict(),
+        "scheduler": torch.optim.lr_scheduler.MultiStepLR(optimizer, [1, 2]).state_dict(),
+        "seen": {1, 2},
+        "model_state_dict": {f"module.{key}": value for key, value in state.items()},
+    }
+    path = tmp_path / "checkpoint.pth"
+    torch.save(checkpoint, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    found = load_state_dict(path)
+    assert list(found) == list(state)
+    for key, tensor in state.items():
+        expected = tensor.detach()
+        if expected.dtype == torch.bfloat16:
+            assert found[key].dtype == BFLOAT16
+            np.testing.assert_array_equal(found[key].astype(np.float32), expected.float().numpy())
+        else:
+            assert found[key].dtype == expected.numpy().dtype
+            np.testing.assert_array_equal(found[key], expected.numpy())
+
+
+def test_the_line_of_torch_that_saves_the_tensors_alone(tmp_path):
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Linear(2, 3)
+    for number, value in enumerate((net, {"model": net}, {"x": np.arange(3), "state_dict": net.state_dict()})):
+        path = tmp_path / f"it's {number}.pth"
+        torch.save(value, path)
+        with pytest.raises(JaxnextError) as caught:
+            load_state_dict(path)
+        exec(str(caught.value).partition("tensors alone: ")[2], {})
+        found = load_state_dict(tmp_path / f"it's {number}.tensors.pth")
+        np.testing.assert_array_equal(found["weight"], net.weight.detach().numpy())
+        assert list(found) == ["weight", "bias"]
