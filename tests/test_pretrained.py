@@ -125,6 +125,14 @@ def test_a_broken_download_goes_on(server, tmp_path):
     assert not (tmp_path / f"{FILE}.part").exists()
 
 
+def test_a_resumed_download_may_break_off_again(server, tmp_path):
+    server.break_after = 40_000
+    refusal(server, tmp_path)
+    assert "broke off after 80,000 of 102,400 bytes" in refusal(server, tmp_path)
+    assert get(server, tmp_path).read_bytes() == CONTENT
+    assert server.requested == [None, "bytes=40000-", "bytes=80000-"]
+
+
 def test_a_server_without_ranges_sends_all_again(server, tmp_path):
     (tmp_path / f"{FILE}.part").write_bytes(b"something else that is here already")
     server.ranges = False
