@@ -36,7 +36,7 @@ def test_classes_sort_as_strings_and_files_by_path(tmp_path: Path) -> None:
     assert source.labels.dtype == np.int32
     assert len(source) == 7
     assert source.read(1) == b"1/deep/er/a.webp"
-    assert source.path(1) == tmp_path / "1/deep/er/a.webp"
+    assert Path(source.location(1)) == tmp_path / "1/deep/er/a.webp"
     assert not source.in_memory
     assert source.left_out == ()
 
@@ -82,7 +82,7 @@ def test_files_source_names_are_relative_to_what_was_given(tmp_path: Path) -> No
     write(tmp_path, "one/sub/a.png", "one/z.jpg", "one/skip.txt", "two/a.png", "single.png")
     source = files_source([tmp_path / "two", tmp_path / "one", tmp_path / "single.png"])
     assert source.names == ("sub/a.png", "z.jpg", "single.png", "a.png")
-    assert [source.path(i).relative_to(tmp_path).as_posix() for i in range(4)] == [
+    assert [Path(source.location(i)).relative_to(tmp_path).as_posix() for i in range(4)] == [
         "one/sub/a.png",
         "one/z.jpg",
         "single.png",

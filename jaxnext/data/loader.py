@@ -32,6 +32,7 @@ class ImageError(NamedTuple):
     position: int
     """row of the batch"""
     name: str
+    """full path of a file"""
     reason: str
 
 
@@ -164,9 +165,9 @@ class _BatchMaker:
             try:
                 image[position] = resize(decode(source.read(example)), size)
             except CorruptImage as error:
-                errors.append(ImageError(position, source.names[example], str(error)))
+                errors.append(ImageError(position, source.location(example), str(error)))
             except OSError as error:
-                errors.append(ImageError(position, source.names[example], error.strerror or str(error)))
+                errors.append(ImageError(position, source.location(example), error.strerror or str(error)))
         mask[[error.position for error in errors]] = False
         return HostBatch(index, image, label, mask, ids, tuple(errors))
 

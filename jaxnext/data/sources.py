@@ -45,6 +45,10 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
+    def location(self, index: int) -> str:
+        """Where one image is, for messages: the full path of a file."""
+        ...
+
     def read(self, index: int) -> bytes:
         """Bytes of one image file; ``OSError`` where it cannot be read."""
         ...
@@ -68,13 +72,13 @@ class FolderSource:
     def __len__(self) -> int:
         return len(self.names)
 
-    def path(self, index: int) -> Path:
+    def location(self, index: int) -> str:
         """Full path of one image."""
-        return Path(self.roots[self.root_ids[index]], self.names[index])
+        return str(Path(self.roots[self.root_ids[index]], self.names[index]))
 
     def read(self, index: int) -> bytes:
         """Bytes of one image file; ``OSError`` where it cannot be read."""
-        return self.path(index).read_bytes()
+        return Path(self.location(index)).read_bytes()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,6 +93,10 @@ class MemorySource:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def location(self, index: int) -> str:
+        """Name of one image."""
+        return self.names[index]
 
     def read(self, index: int) -> bytes:
         """Bytes of one image file."""
@@ -117,6 +125,10 @@ class Subset:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def location(self, index: int) -> str:
+        """Where the whole source has the image."""
+        return self.source.location(int(self.indices[index]))
 
     def read(self, index: int) -> bytes:
         """Bytes of one image file; ``OSError`` where it cannot be read."""

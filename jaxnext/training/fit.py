@@ -199,7 +199,13 @@ class _Run:
         try:
             self.compile(state)
             with stream(
-                self.schedule, self.splits.train, self.splits.validation, image_size, start=start, workers=workers
+                self.schedule,
+                self.splits.train,
+                self.splits.validation,
+                image_size,
+                start=start,
+                workers=workers,
+                threads=self.around.cores,
             ) as batches:
                 while progress.position < len(self.schedule) and not self.around.stop():
                     state, progress = self.epoch(state, progress, iter(batches))

@@ -70,9 +70,8 @@ def predict_to_csv(
         batches = classifier.stream(source, batch_size, workers)
         for host, rows in progress(batches, -(-len(source) // batch_size)):
             for error in host.errors:
-                path = str(source.path(int(host.ids[error.position])))
-                warn(f"{path}: the image cannot be read ({error.reason})")
-                failed.append((path, error.reason))
+                warn(f"{error.name}: the image cannot be read ({error.reason})")
+                failed.append((error.name, error.reason))
             for position in np.flatnonzero(host.mask):
                 name = names[host.ids[position]]
                 table.writerow([name, *cells(rows[position], classifier.classes, probabilities, top_k)])
@@ -99,7 +98,7 @@ def row_names(source: FolderSource, keep_extension: bool) -> list[str]:
         row = name if keep_extension else str(PurePosixPath(name).with_suffix(""))
         if row in seen:
             help_ = "predict the folders one at a time" if keep_extension else "set --keep_extension true"
-            first, second = source.path(seen[row]), source.path(i)
+            first, second = source.location(seen[row]), source.location(i)
             raise JaxnextError(f"{first} and {second} would both be the row {row!r}; {help_}")
         seen[row] = i
     return list(seen)

@@ -101,7 +101,7 @@ class TrainedClassifier:
         found = []
         for host, probabilities in self.stream(files_source(order), batch_size, workers=0):
             for error in host.errors:
-                raise JaxnextError(f"{order[host.ids[error.position]]}: the image cannot be read ({error.reason})")
+                raise JaxnextError(f"{error.name}: the image cannot be read ({error.reason})")
             found.append(probabilities[host.mask])
         place = {path: i for i, path in enumerate(order)}
         return np.concatenate(found)[[place[path] for path in paths]]

@@ -1,0 +1,88 @@
+"""A data set of coloured images and a net small enough to learn it in seconds, for the tests of whole runs."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+
+from jaxnext.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimizerConfig
+from jaxnext.training.fit import Surroundings, fit
+from jaxnext.training.progress import Progress
+
+CLASSES = tuple(sorted(str(i) for i in range(12)))
+"""'0', '1', '10', '11', '2', ...: sorted as strings."""
+
+
+def colour(name: str) -> np.ndarray:
+    """The colour of a class: twelve corners and edges of the RGB cube."""
+    levels = list(itertools.product((30, 128, 225), repeat=3))
+    return np.array(levels[2 * int(name)])
+
+
+def picture(name: str, number: int) -> Image.Image:
+    """A noisy 24x20 image of a class."""
+    random = np.random.default_rng([int(name), number])
+    return Image.fromarray(np.clip(colour(name) + random.normal(0, 8, (20, 24, 3)), 0, 255).astype(np.uint8))
+
+
+def write_images(root: Path, counts: dict[str, int]) -> Path:
+    """JPEGs in class folders under each split of ``counts``; ``test`` is flat, its files named by their class."""
+    for split, count in counts.items():
+        for name in CLASSES:
+            folder = root / split if split == "test" else root / split / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                file = folder / (f"class{name}_{i}.jpg" if split == "test" else f"{i}.jpg")
+                picture(name, i + 100 * list(counts).index(split)).save(file, quality=95)
+    return root
+
+
+def config(path: Path, **changes: Any) -> Config:
+    """An fc_cbam setting that learns the colours in a few epochs."""
+    base = Config(
+        epochs=4,
+        batch_size=10,
+        data=DataConfig(path=str(path), image_size=16),
+        augment=AugmentConfig(brightness=0.0, contrast=0.0, saturation=0.0),
+        model=ModelConfig(
+            stage_sizes=(1,),
+            widths=(8,),
+            features=(16,),
+            stem_features=8,
+            groups=2,
+            attention="cbam",
+            reduction=4,
+            head="fc",
+            head_widths=(32, 16),
+            dropout=0.1,
+        ),
+        optimizer=OptimizerConfig(learning_rate=1e-2),
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def surroundings(
+    stop: Callable[[], bool] = lambda: False, lines: list[str] | None = None, devices: int = 1, **more: Any
+) -> Surroundings:
+    """One CPU device, a clock that counts its calls, and the lines said collected."""
+    ticks = itertools.count()
+    said = lines if lines is not None else []
+    return Surroundings(
+        jax.devices()[:devices], lambda: next(ticks) / 8, stop, said.append, cores=2, show_progress=False, **more
+    )
+
+
+def stop_after(calls: int) -> Callable[[], bool]:
+    """Answers no so many times, then yes."""
+    count = itertools.count(1)
+    return lambda: next(count) > calls
+
+
+def train(output: Path, data: Path, resume: bool = False, around: Surroundings | None = None, **changes: Any) -> Progress:
+    """Fit ``config(data, **changes)`` into ``output``."""
+    return fit(config(data, **changes), output, resume, around or surroundings())

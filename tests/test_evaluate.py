@@ -1,0 +1,89 @@
+import shutil
+
+import jax
+import numpy as np
+import pytest
+import small_run
+
+from jaxnext.errors import JaxnextError
+from jaxnext.metrics import Accumulator
+from jaxnext.training.evaluate import evaluate, report
+from jaxnext.training.trained import TrainedClassifier
+
+
+@pytest.fixture(scope="module")
+def classifier(run):
+    return TrainedClassifier(run, devices=jax.devices()[:1])
+
+
+def sums_of(classifier, data):
+    return evaluate(
+        classifier, data, batch_size=7, workers=0, cores=2, progress=lambda batches, total: batches
+    )
+
+
+def test_without_data_the_runs_own_validation_images(classifier):
+    sums = sums_of(classifier, None)
+    assert int(sums.sums["count"]) == 24
+    assert sums.mean("correct") == classifier.meta.val_accuracy
+    assert sums.sums["class_count"].tolist() == [2] * 12
+
+
+def test_classes_are_matched_by_name(classifier, images, tmp_path):
+    # Two of the twelve: their own order would make them 0 and 1.
+    for name in ("10", "3"):
+        shutil.copytree(images / "train" / name, tmp_path / name)
+    sums = sums_of(classifier, tmp_path)
+    assert int(sums.sums["count"]) == 16
+    assert sums.mean("correct") == 1.0
+    assert dict(zip(classifier.classes, sums.sums["class_count"].tolist(), strict=True))["10"] == 8
+
+
+def test_unknown_class_folder(classifier, images, tmp_path):
+    shutil.copytree(images / "train" / "3", tmp_path / "cat")
+    with pytest.raises(JaxnextError, match=r"cat: expected one of the 12 classes 0, 1, 10, 11, 2 and 7 more"):
+        sums_of(classifier, tmp_path)
+
+
+def test_corrupt_image_stops_it(classifier, tmp_path):
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3" / "a.png").write_bytes(b"")
+    with pytest.raises(JaxnextError) as error:
+        sums_of(classifier, tmp_path)
+    assert str(error.value) == f"{tmp_path / '3' / 'a.png'}: the image cannot be read (the file is empty)"
+
+
+def test_classes_of_the_run_have_changed(tmp_path):
+    data = small_run.write_images(tmp_path / "data", {"train": 2, "val": 1})
+    small_run.train(tmp_path / "r", data, epochs=1)
+    shutil.rmtree(data / "train" / "11")
+    shutil.rmtree(data / "val" / "11")
+    with pytest.raises(JaxnextError, match=r"expected the classes of the run, \['0', .*; give --data"):
+        sums_of(TrainedClassifier(tmp_path / "r", devices=jax.devices()[:1]), None)
+
+
+def test_report_literally():
+    sums = Accumulator(
+        {
+            "count": np.array(1200),
+            "loss": np.array(600.0),
+            "correct": np.array(900),
+            "correct_top5": np.array(1180),
+            "class_count": np.array([1000, 200, 0]),
+            "class_correct": np.array([800, 100, 0]),
+        }
+    )
+    assert report(sums, ("cat", "hummingbird", "owl")) == (
+        "images           1,200\n"
+        "loss             0.5000\n"
+        "top-1 accuracy   75.00%\n"
+        "\n"
+        "class        images  accuracy\n"
+        "cat           1,000    80.00%\n"
+        "hummingbird     200    50.00%\n"
+        "owl               0         -"
+    )
+    names = tuple("abcdef")
+    six = {name: value for name, value in sums.sums.items() if not name.startswith("class")}
+    six |= {"class_count": np.full(6, 200), "class_correct": np.full(6, 150)}
+    assert "top-5 accuracy   98.33%" in report(Accumulator(six), names)

@@ -1,0 +1,149 @@
+import csv
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxnext.data.sources import files_source
+from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.training.predict import cells, header, predict_to_csv, row_names, whole_file
+from jaxnext.training.trained import TrainedClassifier
+
+
+@pytest.fixture(scope="module")
+def classifier(run):
+    return TrainedClassifier(run, devices=jax.devices()[:1])
+
+
+def predict(classifier, data, output, **options):
+    lines: list[str] = []
+    defaults = {
+        "probabilities": False,
+        "top_k": None,
+        "batch_size": 7,
+        "workers": 0,
+        "keep_extension": False,
+        "cores": 2,
+        "say": lines.append,
+        "warn": lines.append,
+        "progress": lambda batches, total: batches,
+    }
+    status = predict_to_csv(classifier, data, output, **(defaults | options))
+    return status, lines
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_labels_are_right_for_classes_that_sort_as_strings(classifier, images, tmp_path):
+    status, lines = predict(classifier, [images / "test"], tmp_path / "out" / "p.csv")
+    table = rows(tmp_path / "out" / "p.csv")
+    assert status == 0
+    assert lines == [f"{tmp_path / 'out' / 'p.csv'}: 24 images"]
+    assert table[0] == ["image_name", "pred_label"]
+    assert [name for name, _ in table[1:]] == sorted(f"class{c}_{i}" for c in range(12) for i in range(2))
+    assert all(name == f"class{label}_{name[-1]}" for name, label in table[1:])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["p.csv"]
+
+
+def test_probabilities_and_top_k(classifier, images, tmp_path):
+    file = next((images / "test").glob("class11_0.jpg"))
+    predict(classifier, [file], tmp_path / "p.csv", probabilities=True, top_k=2, keep_extension=True)
+    head, row = rows(tmp_path / "p.csv")
+    assert head == ["image_name", "pred_label", "label_1", "prob_1", "label_2", "prob_2"] + [
+        f"prob_{name}" for name in classifier.classes
+    ]
+    expected = classifier.predict([file], batch_size=7)[0]
+    assert row[:3] == ["class11_0.jpg", "11", "11"]
+    assert row[3] == row[head.index("prob_11")]
+    np.testing.assert_array_equal(np.array(row[6:], np.float32), expected)
+
+
+def test_names_are_relative_paths_without_extension(classifier, images, tmp_path):
+    (tmp_path / "in" / "a.b").mkdir(parents=True)
+    shutil.copy(images / "test" / "class7_0.jpg", tmp_path / "in" / "a.b" / "x.y.jpg")
+    predict(classifier, [tmp_path / "in"], tmp_path / "p.csv")
+    assert rows(tmp_path / "p.csv")[1:] == [["a.b/x.y", "7"]]
+
+
+def test_two_files_that_would_share_a_name(images, tmp_path):
+    for name in ("x.jpg", "x.png"):
+        shutil.copy(images / "test" / "class7_0.jpg", tmp_path / name)
+    with pytest.raises(JaxnextError) as error:
+        row_names(files_source([tmp_path]), False)
+    assert str(error.value) == (
+        f"{tmp_path / 'x.jpg'} and {tmp_path / 'x.png'} would both be the row 'x'; set --keep_extension true"
+    )
+    assert row_names(files_source([tmp_path]), True) == ["x.jpg", "x.png"]
+
+
+def test_corrupt_image_has_no_row_and_is_listed(classifier, images, tmp_path):
+    shutil.copytree(images / "test", tmp_path / "in")
+    bad = tmp_path / "in" / "class5_1.jpg"
+    bad.write_bytes(bad.read_bytes()[:200])
+    status, lines = predict(classifier, [tmp_path / "in"], tmp_path / "p.csv")
+    assert status == 1
+    assert len(rows(tmp_path / "p.csv")) == 1 + 23
+    assert "class5_1" not in (tmp_path / "p.csv").read_text()
+    ((path, reason),) = rows(tmp_path / "p.csv.errors.csv")[1:]
+    assert rows(tmp_path / "p.csv.errors.csv")[0] == ["path", "error"]
+    assert path == str(bad)
+    assert lines == [
+        f"{bad}: the image cannot be read ({reason})",
+        f"{tmp_path / 'p.csv'}: 23 images",
+        f"{tmp_path / 'p.csv.errors.csv'}: 1 images that cannot be read",
+    ]
+    # A later run without failures takes the list away.
+    bad.unlink()
+    assert predict(classifier, [tmp_path / "in"], tmp_path / "p.csv")[0] == 0
+    assert not (tmp_path / "p.csv.errors.csv").exists()
+
+
+def test_nothing_is_left_when_the_run_breaks(classifier, images, tmp_path):
+    def broken(batches, total):
+        yield next(iter(batches))
+        raise RuntimeError("broken")
+
+    (tmp_path / "p.csv").write_text("before")
+    with pytest.raises(RuntimeError, match="broken"):
+        predict(classifier, [images / "test"], tmp_path / "p.csv", progress=broken)
+    assert (tmp_path / "p.csv").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
+
+
+def test_more_likeliest_classes_than_there_are(classifier, images, tmp_path):
+    with pytest.raises(UsageError) as error:
+        predict(classifier, [images / "test"], tmp_path / "p.csv", top_k=13)
+    assert str(error.value) == "--top_k: expected 1 to 12, the number of classes, found 13"
+
+
+def test_output_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JaxnextError, match=r"file/p\.csv: the file cannot be written \(.*\)"), whole_file(tmp_path / "file" / "p.csv"):
+        pass
+
+
+def test_header_literally():
+    assert header(("a", "b"), False, None) == ["image_name", "pred_label"]
+    assert header(("a", "b"), True, 1) == ["image_name", "pred_label", "label_1", "prob_1", "prob_a", "prob_b"]
+
+
+def test_cells_literally():
+    row = np.array([0.25, 0.5, 0.25], np.float32)
+    assert cells(row, ("a", "b", "c"), False, None) == ["b"]
+    assert cells(row, ("a", "b", "c"), True, 3) == ["b", "b", "0.5", "a", "0.25", "c", "0.25", "0.25", "0.5", "0.25"]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=6))
+def test_probabilities_read_back_to_the_bit(values):
+    row = np.array(values, np.float32)
+    names = [str(i) for i in range(len(row))]
+    label, *printed = cells(row, names, True, None)
+    np.testing.assert_array_equal(np.array(printed, np.float32), row)
+    assert label == names[int(row.argmax())]

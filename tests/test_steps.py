@@ -1,0 +1,198 @@
+import functools
+import re
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnext.augment import draw
+from jaxnext.config import ModelConfig, OptimizerConfig
+from jaxnext.models.classifier import build
+from jaxnext.training import optimizer, steps
+from jaxnext.training.rows import pad_rows
+from jaxnext.training.start import initialise
+from jaxnext.training.state import Batch, TrainBatch, create
+
+NET = ModelConfig(
+    stage_sizes=(1, 1),
+    widths=(8, 16),
+    features=(16, 32),
+    stem_features=8,
+    groups=2,
+    attention="cbam",
+    reduction=4,
+    head="fc",
+    head_widths=(16, 8),
+)
+SIZE, ROWS, CLASSES = 16, 8, 3
+AUGMENTATION = {
+    "rotation": 45.0,
+    "brightness": 0.2,
+    "contrast": 0.2,
+    "saturation": 0.2,
+    "horizontal_flip": 0.2,
+    "vertical_flip": 0.2,
+}
+
+
+class Net(NamedTuple):
+    train_step: Any
+    eval_step: Any
+    predict_step: Any
+    mesh: Any
+    state: Any
+
+
+@functools.cache
+def host_state(precision: str) -> Any:
+    """The state on the host, so that a step's donation takes copies."""
+    model = build(NET, CLASSES, precision, steps.AXIS)  # pyright: ignore[reportArgumentType]
+    state = create(initialise(model, 0), optimizer.build(OptimizerConfig()), 1e-3, 0)
+    return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
+
+
+@functools.cache
+def net(devices: int, precision: str = "float32") -> Net:
+    """A tiny fc_cbam net over some of the four CPU devices."""
+    mesh = steps.mesh_of(jax.devices()[:devices])
+    adam = optimizer.build(OptimizerConfig())
+    model = build(NET, CLASSES, precision, steps.AXIS)  # pyright: ignore[reportArgumentType]
+    return Net(
+        steps.compile_train_step(model, adam, mesh),
+        steps.compile_eval_step(model, mesh),
+        steps.compile_predict_step(model, mesh),
+        mesh,
+        host_state(precision),
+    )
+
+
+def start(on: Net) -> Any:
+    state = on.state._replace(key=jax.random.wrap_key_data(jnp.asarray(on.state.key)))
+    return steps.replicate(state, on.mesh)
+
+
+def train_batch(on: Net, step: int, examples: int = ROWS, rows: int = ROWS) -> TrainBatch:
+    random = np.random.default_rng([9, step])
+    images = random.integers(0, 256, (ROWS, SIZE, SIZE, 3), dtype=np.uint8)[:examples]
+    labels = random.integers(0, CLASSES, ROWS, dtype=np.int32)[:examples]
+    batch = Batch(*(pad_rows(a, rows) for a in (images, labels, np.ones(examples, bool))))  # pyright: ignore
+    return steps.split_batch(TrainBatch(batch, draw(0, step, rows, SIZE, **AUGMENTATION)), on.mesh)
+
+
+def run(devices: int, count: int, precision: str = "float32") -> tuple[Any, list[dict[str, np.ndarray]]]:
+    on = net(devices, precision)
+    state, sums = start(on), []
+    for step in range(count):
+        examples = 5 if step == count - 1 and count > 1 else ROWS
+        state, step_sums = on.train_step(state, train_batch(on, step, examples))
+        sums.append(jax.tree.map(np.asarray, step_sums))
+    return jax.tree.map(np.asarray, {"params": state.params, "batch_stats": state.batch_stats}), sums
+
+
+def largest_difference(a: Any, b: Any) -> float:
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return max(float(np.max(np.abs(x.astype(np.float64) - y))) for x, y in pairs)
+
+
+@pytest.mark.parametrize("devices", [2, 4])
+def test_first_step_is_the_same_on_more_devices_float32(devices):
+    _, (one,) = run(1, 1)
+    _, (more,) = run(devices, 1)
+    assert abs(more["loss"] - one["loss"]) <= 1e-4 * one["loss"]
+    assert more["count"] == one["count"] == ROWS
+    assert more["correct"] == one["correct"]
+
+
+@pytest.mark.parametrize("devices", [2, 4])
+def test_an_epoch_with_an_incomplete_batch_is_the_same_on_more_devices_float64(devices):
+    with jax.enable_x64(True):
+        one, one_sums = run(1, 4, "float64")
+        more, more_sums = run(devices, 4, "float64")
+    assert one["params"]["head"]["output"]["kernel"].dtype == np.float64
+    assert largest_difference(one, more) <= 1e-9
+    assert [int(s["count"]) for s in more_sums] == [8, 8, 8, 5]
+    assert largest_difference(one_sums, more_sums) <= 1e-9
+
+
+def test_padding_rows_changes_nothing():
+    with jax.enable_x64(True):
+        on = net(1, "float64")
+        plain, plain_sums = on.train_step(start(on), train_batch(on, 0, 5, 5))
+        padded, padded_sums = on.train_step(start(on), train_batch(on, 0, 5, 8))
+        statistics = [jax.tree.map(np.asarray, s.batch_stats) for s in (plain, padded)]
+        params = [jax.tree.map(np.asarray, s.params) for s in (plain, padded)]
+    assert largest_difference(*statistics) <= 1e-12
+    assert largest_difference(plain_sums, padded_sums) <= 1e-12
+    # Adam's first step divides each gradient by its own size and so raises the rounding of small ones.
+    assert largest_difference(*params) <= 1e-9
+
+
+def test_a_step_moves_step_count_parameters_and_statistics():
+    on = net(1)
+    state, _ = on.train_step(start(on), train_batch(on, 0))
+    assert int(state.step) == 1
+    assert int(state.batch_stats["backbone"]["stem_norm"]["num_batches_tracked"]) == 1
+    moved = np.abs(np.asarray(state.params["backbone"]["stem_conv"]["kernel"]) - on.state.params["backbone"]["stem_conv"]["kernel"])
+    # Adam's first step is the learning rate, whatever the gradient.
+    assert 0.9e-3 < np.median(moved) <= 1.01e-3
+
+
+def test_learning_rate_zero_leaves_the_parameters():
+    on = net(1)
+    state = start(on)._replace(learning_rate=steps.replicate(jnp.float32(0), on.mesh))
+    state, _ = on.train_step(state, train_batch(on, 0))
+    assert largest_difference(jax.tree.map(np.asarray, state.params), on.state.params) == 0
+
+
+def test_dropout_and_augmentation_change_with_the_step():
+    on = net(1)
+    batch = train_batch(on, 0)
+    _, first = on.train_step(start(on), batch)
+    _, later = on.train_step(start(on)._replace(step=steps.replicate(jnp.int32(7), on.mesh)), batch)
+    assert float(first["loss"]) != float(later["loss"])
+
+
+def test_train_step_is_named_and_gathers_nothing():
+    on = net(2)
+    text = on.train_step.lower(start(on), train_batch(on, 0)).compile().as_text()
+    assert re.search(r"HloModule jit_train_step\b", text)
+    assert "all-reduce" in text
+    assert "all-gather" not in text
+    assert "all-to-all" not in text
+
+
+def test_eval_step_counts_only_real_rows_and_changes_nothing():
+    on = net(2)
+    variables = steps.replicate({"params": on.state.params, "batch_stats": on.state.batch_stats}, on.mesh)
+    full = on.eval_step(variables, train_batch(on, 0, 5, 8).batch)
+    probabilities = np.asarray(on.predict_step(variables, train_batch(on, 0, 5, 8).batch.image))
+    labels = np.asarray(train_batch(on, 0, 5, 8).batch.label)
+    assert probabilities.shape == (8, CLASSES)
+    np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-6)
+    expected = -np.log(probabilities[np.arange(5), labels[:5]]).sum()
+    np.testing.assert_allclose(full["loss"], expected, rtol=1e-5)
+    assert int(full["count"]) == 5
+    assert int(full["correct"]) == int((probabilities[:5].argmax(-1) == labels[:5]).sum())
+
+
+def test_example_keys_depend_on_the_global_place():
+    def keys(devices: int) -> np.ndarray:
+        mesh = steps.mesh_of(jax.devices()[:devices])
+        function = jax.shard_map(
+            lambda: jax.random.key_data(steps.example_keys(jax.random.key(3), jnp.int32(5), 8 // devices)),
+            mesh=mesh,
+            in_specs=(),
+            out_specs=jax.sharding.PartitionSpec(steps.AXIS),
+            check_vma=False,
+        )
+        return np.asarray(jax.jit(function)())
+
+    np.testing.assert_array_equal(keys(1), keys(2))
+    np.testing.assert_array_equal(keys(1), keys(4))
+    assert len(np.unique(keys(1), axis=0)) == 8
+
+
+def test_divisible():
+    assert [steps.divisible(n, net(4).mesh) for n in (1, 4, 5, 16)] == [4, 4, 8, 16]
