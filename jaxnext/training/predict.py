@@ -1,10 +1,9 @@
 """Predictions of a folder of images to a CSV file."""
 
-import contextlib
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from jaxnext.data.loader import default_workers
 from jaxnext.data.sources import FolderSource, files_source
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.files import whole_file
 from jaxnext.training.trained import TrainedClassifier
 
 CORRUPT_STATUS = 1
@@ -126,18 +126,3 @@ def cells(row: NDArray[np.floating], classes: Sequence[str], probabilities: bool
     for k in order[: top_k or 0]:
         values += [classes[k], f"{row[k]:.9g}"]
     return values + ([f"{p:.9g}" for p in row] if probabilities else [])
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
-    """A text file that appears under its name only when the block ends well."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        beside.replace(path)
-    except OSError as error:
-        raise JaxnextError(f"{path}: the file cannot be written ({error.strerror or error})") from error
-    finally:
-        beside.unlink(missing_ok=True)

@@ -1,0 +1,33 @@
+"""Files that are whole or not there."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from jaxnext.errors import JaxnextError
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """A file that appears under its name only when the block ends well: written beside, then renamed.
+
+    Args:
+        path: of the file; missing folders above it are made.
+        mode: ``w`` for UTF-8 text, written with the line ends it is given, or ``wb``.
+
+    Raises:
+        JaxnextError: the file cannot be written; names the path.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open(mode, **text) as file:
+            yield file
+        beside.replace(path)
+    except OSError as error:
+        raise JaxnextError(f"{path}: the file cannot be written ({error.strerror or error})") from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()

@@ -1,0 +1,46 @@
+import pytest
+
+from jaxnext.errors import JaxnextError
+from jaxnext.files import whole_file
+
+
+def test_text_keeps_its_line_ends_and_leaves_one_file(tmp_path):
+    with whole_file(tmp_path / "new" / "a.csv") as file:
+        file.write("ä\r\nb\n")
+        assert not (tmp_path / "new" / "a.csv").exists()
+    assert (tmp_path / "new" / "a.csv").read_bytes() == b"\xc3\xa4\r\nb\n"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.csv"]
+
+
+def test_bytes_replace_the_file_before(tmp_path):
+    (tmp_path / "a").write_bytes(b"before")
+    with whole_file(tmp_path / "a", "wb") as file:
+        file.write(b"after")
+        assert (tmp_path / "a").read_bytes() == b"before"
+    assert (tmp_path / "a").read_bytes() == b"after"
+
+
+def test_a_block_that_fails_leaves_the_file_before(tmp_path):
+    (tmp_path / "a").write_text("before")
+
+    def write():
+        with whole_file(tmp_path / "a") as file:
+            file.write("half")
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        write()
+    assert (tmp_path / "a").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    def write():
+        with whole_file(tmp_path / "file" / "a"):
+            pass
+
+    with pytest.raises(JaxnextError) as error:
+        write()
+    assert str(error.value) == f"{tmp_path / 'file' / 'a'}: the file cannot be written (File exists)"
