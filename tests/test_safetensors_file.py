@@ -1,8 +1,12 @@
-"""The safetensors format: its dtypes, and every way in which its header may not fit."""
+"""The safetensors format: its dtypes, and ways in which its header may not fit."""
+
+import contextlib
 
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from jaxnext.errors import JaxnextError
@@ -49,26 +53,31 @@ def test_a_header_longer_than_the_file_is_another_format():
 
 
 @pytest.mark.parametrize(
-    ("header", "message"),
+    "header",
     [
-        (b'{"x":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}', "does not fit its shape"),
-        (b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', "bytes follow"),
-        (b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}', "does not fit"),
-        (b'{"x":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}', "malformed"),
-        (b'{"x":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}', "dtype 'F8_E4M3', which is not read"),
-        (b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"x":{}}', "a key stands twice"),
-        (b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}', "not JSON"),
-        (b'{"x":' * 50_000, "not JSON"),
-        (b'{"x":{"dtype":"U8","shape":[0,4611686018427387904],"data_offsets":[0,0]}}', "malformed"),
-        (b'{"x":{"dtype":"U8","shape":[0,2305843009213693952,9],"data_offsets":[0,0]}}', "too large"),
+        b'{"x":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}',
+        b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+        b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}',
+        b'{"x":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}',
+        b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}',
+        b'{"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"x":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}',
+        b'{"x":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"y":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}',
+        b'{"x":' * 50_000,
+        b'{"x":{"dtype":"U8","shape":[0,4611686018427387904,9],"data_offsets":[0,0]}}',
     ],
+    ids=["short", "long", "shifted", "negative", "cut", "twice", "overlap", "nested", "too large"],
 )
-def test_malformed(header, message):
-    assert message in refusal(file_of(header, bytes(8)))
+def test_malformed(header):
+    assert refusal(file_of(header, bytes(8))).startswith("its safetensors header is malformed (")
 
 
-def test_tensors_may_not_overlap():
-    header = (
-        b'{"x":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"y":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}'
-    )
-    assert "overlap" in refusal(file_of(header, bytes(8)))
+def test_dtype_that_is_not_read():
+    header = b'{"x":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}'
+    assert refusal(file_of(header, bytes(8))) == "its tensor 'x' has the dtype F8_E4M3, which is not read"
+
+
+@given(data=st.binary(max_size=60), header=st.binary(max_size=80))
+@settings(deadline=None, max_examples=300)
+def test_any_bytes_give_tensors_or_the_projects_error(data, header):
+    with contextlib.suppress(JaxnextError):
+        read_safetensors(file_of(b"{" + header, data))
