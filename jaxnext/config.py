@@ -26,7 +26,7 @@ class DataConfig:
     """Where the images are and how they are read."""
 
     source: Literal["folder", "digits"] = "folder"
-    """folder: images in class folders under data.path; digits: the 1,797 handwritten digits bundled with scikit-learn"""
+    """folder: class folders of images under data.path; digits: scikit-learn's 1,797 bundled handwritten digits"""
     path: str | None = None
     """folder that holds train/, optionally val/, and test/, each with one folder per class"""
     image_size: int = 512
@@ -164,7 +164,12 @@ class PlateauConfig:
     def __post_init__(self) -> None:
         _check(0 < self.factor < 1, "plateau.factor", "a number between 0 and 1", self.factor)
         _check(self.patience >= 0, "plateau.patience", "at least 0", self.patience)
-        _check(_finite(self.threshold) and 0 <= self.threshold < 1, "plateau.threshold", "from 0 to below 1", self.threshold)
+        _check(
+            _finite(self.threshold) and 0 <= self.threshold < 1,
+            "plateau.threshold",
+            "from 0 to below 1",
+            self.threshold,
+        )
         _check(self.cooldown >= 0, "plateau.cooldown", "at least 0", self.cooldown)
         low = self.min_learning_rate
         _check(_finite(low) and low >= 0, "plateau.min_learning_rate", "a number of at least 0", low)

@@ -21,9 +21,9 @@ def metric_sums(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> dict[s
         mask: ``[N]`` of bool; padding is ``False``.
 
     Returns:
-        ``loss`` (sum of cross-entropies, dtype of the logits), and int32 ``count``, ``correct``, ``correct_top5`` (label
-        among the five highest; a tie with the label counts for it only below five), ``class_count`` and
-        ``class_correct`` (``[classes]``).
+        ``loss`` (sum of cross-entropies, dtype of the logits), and int32 ``count``, ``correct`` (the label's logit is
+        the first of the highest), ``correct_top5`` (fewer than five logits are higher than the label's, so that a tie
+        counts for the label), ``class_count`` and ``class_correct`` (``[classes]``).
     """
     classes = logits.shape[-1]
     right = mask & (logits.argmax(-1) == labels)

@@ -1,31 +1,37 @@
 """Pictures of a run: loss and accuracy by epoch."""
 
 import io
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from jaxnext.errors import JaxnextError
 
 TRAIN, VALIDATION = "#0072B2", "#D55E00"
 """Blue and vermilion of Okabe and Ito's palette, told apart with any colour vision."""
 
 
 def draw_curves(history: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Write ``loss.png`` and ``accuracy.png`` into a folder, each whole or not at all.
+    """Write ``loss.png`` and ``accuracy.png`` into a folder, each whole or not at all, 840 by 504 pixels.
 
     Args:
         history: records of the finished epochs, with ``epoch``, ``learning_rate``, and ``train_`` and ``val_`` ``loss``
             and ``accuracy``; at least one.
         folder: of the run.
+
+    Raises:
+        JaxnextError: a file cannot be written.
     """
     for name in ("loss", "accuracy"):
         picture = io.BytesIO()
         curve(history, name).savefig(picture, format="png", dpi=120)
-        beside = folder / f".{name}.png.part"
-        beside.write_bytes(picture.getvalue())
-        beside.replace(folder / f"{name}.png")
+        _write(folder / f"{name}.png", picture.getvalue())
 
 
 def curve(history: Sequence[dict[str, Any]], name: str) -> Figure:
@@ -42,34 +48,72 @@ def curve(history: Sequence[dict[str, Any]], name: str) -> Figure:
     for split, label, colour in (("train", "training", TRAIN), ("val", "validation", VALIDATION)):
         values = [record[f"{split}_{name}"] for record in history]
         axes.plot(epochs, values, color=colour, marker=marker, markersize=3.5, label=label)
-    for before, record in zip(history, history[1:], strict=False):
-        if record["learning_rate"] < before["learning_rate"]:
-            axes.axvline(record["epoch"] - 0.5, color="0.7", linestyle=":", linewidth=1)
-            axes.annotate(
-                f"learning rate {record['learning_rate']:.0e}",
-                (record["epoch"] - 0.5, 0.98),
-                xycoords=("data", "axes fraction"),
-                xytext=(3, 0),
-                textcoords="offset points",
-                rotation=90,
-                va="top",
-                fontsize=7,
-                color="0.4",
-            )
     best = max(history, key=lambda record: record["val_accuracy"])
     axes.scatter([best["epoch"]], [best[f"val_{name}"]], s=70, facecolors="none", edgecolors=VALIDATION, zorder=3)
     axes.set_title(
-        f"{name.capitalize()}: best validation accuracy {best['val_accuracy']:.2%} in epoch {best['epoch']}",
-        fontsize=10,
+        f"{name.capitalize()} (ring: best validation accuracy, {best['val_accuracy']:.2%} in epoch {best['epoch']})",
+        fontsize=9,
+        loc="left",
     )
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    shown = [record[f"{split}_{name}"] for record in history for split in ("train", "val")]
+    low, high = _range([value for value in shown if math.isfinite(value)], name)
+    axes.set_ylim(low, high)
     if name == "accuracy":
         axes.yaxis.set_major_formatter(PercentFormatter(1))
     else:
         axes.set_ylabel("cross-entropy")
-        axes.set_ylim(bottom=0)
+    _mark_reductions(axes, history, at_top=name == "loss")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    # Above the axes, where no curve and no label can be in its way.
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=9, borderaxespad=0.1)
     return figure
+
+
+def _range(values: Sequence[float], name: str) -> tuple[float, float]:
+    if name == "loss":
+        return 0, 1.05 * max(values, default=0) or 1
+    low, high = min(values, default=0), max(values, default=1)
+    margin = max(0.05 * (high - low), 0.02)
+    return max(low - margin, -0.01), min(high + margin, 1.01)
+
+
+def _mark_reductions(axes: Axes, history: Sequence[dict[str, Any]], at_top: bool) -> None:
+    """A dotted line where the learning rate fell, with the new one written where the curves are not: late in a run the
+    loss is low and the accuracy high. A label that would cover the one before is left out."""
+    labelled = -math.inf
+    for before, record in pairwise(history):
+        if record["learning_rate"] >= before["learning_rate"]:
+            continue
+        place = record["epoch"] - 0.5
+        axes.axvline(place, color="0.7", linestyle=":", linewidth=1)
+        if place - labelled < len(history) / 40:
+            continue
+        labelled = place
+        axes.annotate(
+            f"learning rate {record['learning_rate']:.3g}",
+            (place, 0.98 if at_top else 0.02),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            rotation=90,
+            va="top" if at_top else "bottom",
+            fontsize=7,
+            color="0.4",
+        )
+
+
+def _write(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        try:
+            beside.write_bytes(content)
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise JaxnextError(f"{path}: the picture cannot be written ({error.strerror})") from error

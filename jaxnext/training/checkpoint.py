@@ -4,12 +4,13 @@
     FOLDER/checkpoints/every/EPOCH      the same, every N epochs
     FOLDER/checkpoints/last/POSITION    also optimiser and progress: all that the run needs to go on
 
-Only ``last`` holds the optimiser's moments, so that disk use stays small. Orbax writes beside and renames: a checkpoint is
-whole or not there. A new one is finished before the one it replaces is deleted.
+Only ``last`` holds the optimiser's moments, so that disk use stays small. Orbax writes beside and renames: a
+checkpoint is whole or not there. A new one is finished before the one it replaces is deleted.
 """
 
 import dataclasses
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,11 @@ from jaxnext.types import Variables
 FORMAT = 1
 KINDS = ("best", "last", "every")
 
-# Orbax reports every save on the root logger's level; a user who trains a model has not asked.
-logging.getLogger("absl").setLevel(logging.ERROR)
+# Orbax logs every save, and the traceback of every failure, which it also raises; a user needs the one sentence only.
+logging.getLogger("absl").setLevel(logging.CRITICAL)
+
+LEFTOVER = "*.orbax-checkpoint-tmp*"
+"""What Orbax leaves beside the checkpoints when it is killed while writing one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +120,11 @@ class Checkpoints:
         return self._manager(kind).latest_step()
 
     def save_model(self, kind: str, epoch: int, variables: Variables, meta: Meta) -> None:
-        """Save a model as ``best`` (replacing the one before) or ``every``. One that is there already stays."""
+        """Save a model as ``best`` (replacing the one before) or ``every``. One that is there already stays.
+
+        Raises:
+            JaxnextError: it cannot be written, or a newer one is there already.
+        """
         items = {"model": ocp.args.StandardSave(variables), "meta": ocp.args.JsonSave(meta.to_json())}
         self._save(kind, epoch, items)
 
@@ -131,6 +139,9 @@ class Checkpoints:
             optimizer: the optimiser's state, any tree of NumPy arrays; its leaves are saved by number.
             progress: plain JSON values.
             meta: of the model.
+
+        Raises:
+            JaxnextError: it cannot be written, or a newer one is there already.
         """
         leaves = {f"{i:04d}": leaf for i, leaf in enumerate(jax.tree.leaves(optimizer))}
         items = {
@@ -166,15 +177,24 @@ class Checkpoints:
         return items["model"], jax.tree.unflatten(structure, found), items["progress"], items["meta"]
 
     def _save(self, kind: str, number: int, items: dict[str, Any]) -> None:
-        manager = self._manager(kind)
-        manager.wait_until_finished()
-        if number in manager.all_steps():
-            return
         try:
+            manager = self._manager(kind)
+            if number in manager.all_steps():
+                return
+            newest = manager.latest_step()
+            if newest is not None and newest > number:
+                # Orbax would leave this one out without a word.
+                raise JaxnextError(
+                    f"{self.root / kind}: expected to save a checkpoint newer than {newest}, found number {number}; "
+                    "the folder holds another run: give another --output"
+                )
             manager.save(number, args=ocp.args.Composite(**items))
-            manager.wait_until_finished()
-        except OSError as error:
-            raise JaxnextError(f"{self.root / kind}: the checkpoint could not be written ({error})") from error
+            for leftover in (self.root / kind).glob(LEFTOVER):
+                shutil.rmtree(leftover)
+        except JaxnextError:
+            raise
+        except Exception as error:
+            raise JaxnextError(f"{self.root / kind}: the checkpoint cannot be written ({_reason(error)})") from error
 
     def _restore(self, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
         number = self.latest(kind)
@@ -190,13 +210,19 @@ class Checkpoints:
         except JaxnextError:
             raise
         except Exception as error:
-            # Orbax and TensorStore answer damaged files with many kinds of exception, several sentences long.
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise JaxnextError(f"{place}: the checkpoint cannot be read ({reason})") from error
+            raise JaxnextError(f"{place}: the checkpoint cannot be read ({_reason(error)})") from error
 
     def _manager(self, kind: str) -> ocp.CheckpointManager:
         if kind not in self._managers:
             keep = None if kind == "every" else 1
-            options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+            # Synchronous: a save is waited for anyway, and after a failed one Orbax's threads would hold the process.
+            options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
             self._managers[kind] = ocp.CheckpointManager(self.root / kind, options=options)
         return self._managers[kind]
+
+
+def _reason(error: Exception) -> str:
+    # Orbax and TensorStore raise many kinds of exception, often with a first line of several thousand characters.
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    line = (text.strip() or type(error).__name__).splitlines()[0].partition(" [tensorstore_spec=")[0]
+    return line if len(line) <= 400 else f"{line[:200]} ... {line[-195:]}"

@@ -68,7 +68,9 @@ def start(output: Path, config: Config) -> None:
 
 def _check_same(output: Path, old: Config, new: Config) -> None:
     before, after = ({".".join(k): v for k, v in flatten(dataclasses.asdict(c)).items()} for c in (old, new))
-    keys = [key for key in before | after if before.get(key) != after.get(key) and key not in FREE_ON_RESUME]
+    # By repr: an option that was 1 and is true has changed.
+    keys = [key for key in before | after if repr(before.get(key)) != repr(after.get(key))]
+    keys = [key for key in keys if key not in FREE_ON_RESUME]
     if keys:
         changes = ", ".join(f"{key} was {before.get(key)!r} and is {after.get(key)!r}" for key in keys)
         raise UsageError(

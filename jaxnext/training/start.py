@@ -1,6 +1,8 @@
 """The variables that training starts from: fresh ones, and over them the trained parts of a checkpoint."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +20,7 @@ PARTS = ("backbone", "attention", "head")
 def initialise(model: Classifier, seed: int) -> Variables:
     """Fresh variables as NumPy arrays: torchvision's initialisation of the backbone, PyTorch's of the rest."""
 
-    def init(key: jax.Array) -> Variables:
+    def init(key: jax.Array) -> Mapping[str, Any]:
         return model.init(key, jnp.zeros((1, 32, 32, 3)), train=False)
 
     variables = jax.jit(init)(jax.random.key(seed))

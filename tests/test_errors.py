@@ -1,0 +1,13 @@
+import pytest
+
+from jaxnext.errors import JaxnextError, UsageError
+
+
+def test_exit_statuses() -> None:
+    assert JaxnextError("a sentence").exit_status == 1
+    assert UsageError("a sentence").exit_status == 2
+
+
+def test_a_usage_error_is_caught_as_any_other() -> None:
+    with pytest.raises(JaxnextError, match=r"^a sentence$"):
+        raise UsageError("a sentence")
