@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from jaxnext.cli_arguments import parse_evaluate, parse_port_weights, parse_predict, parse_train
+from jaxnext.cli_arguments import parse_evaluate, parse_export_weights, parse_port_weights, parse_predict, parse_train
 from jaxnext.cli_process import cache_folder, cores, resume_command, stop_on_interrupt, versions
 from jaxnext.config import Config
 from jaxnext.config_file import load_config
@@ -102,6 +102,23 @@ def evaluate(argv: Sequence[str]) -> int:
         progress=_progress,
     )
     print(evaluation.report(sums, classifier.classes))
+    return 0
+
+
+def export_weights(argv: Sequence[str]) -> int:
+    """Runs ``scripts/export_weights.py``; returns the exit status."""
+    arguments = parse_export_weights(argv)
+    _set_precision_of(arguments.checkpoint)
+    from jaxnext.training.export import export_weights as export
+
+    export(
+        arguments.checkpoint,
+        arguments.which,
+        arguments.output,
+        arguments.form,
+        arguments.classes,
+        say=_say,
+    )
     return 0
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from jsonargparse import Namespace
 
@@ -13,6 +13,7 @@ from jaxnext.config_file import dump_config
 from jaxnext.errors import UsageError
 
 _NO_CHECKPOINT = "--checkpoint is missing: give the folder of a run or of a ported checkpoint"
+_EXPORT_FORMATS: Final[dict[str, Literal["pth", "safetensors"]]] = {".safetensors": "safetensors", ".pth": "pth"}
 _PORTED_KEYS = ("data.image_size", "precision", "model.")
 """Settings that decide what a ported checkpoint is; the others belong to training."""
 
@@ -61,6 +62,17 @@ class PredictArguments:
     batch_size: int
     workers: int | None
     keep_extension: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportArguments:
+    """What ``scripts/export_weights.py`` was asked for."""
+
+    checkpoint: Path
+    which: str
+    output: Path
+    form: Literal["pth", "safetensors"]
+    classes: Path | None
 
 
 def parse_train(argv: Sequence[str], configs_dir: Path) -> TrainArguments:
@@ -157,6 +169,28 @@ def parse_evaluate(argv: Sequence[str]) -> EvaluateArguments:
         batch_size=values["batch_size"],
         workers=values["workers"],
     )
+
+
+def parse_export_weights(argv: Sequence[str]) -> ExportArguments:
+    """Reads the options of ``scripts/export_weights.py``; errors as ``parse_train``."""
+    usage = "RUN --output FILE.safetensors|FILE.pth [--which best|last] [--classes FILE]"
+    parser = Parser("export_weights.py", usage, "Write a checkpoint's weights to a file that PyTorch reads.")
+    parser.add_argument("checkpoint", metavar="run", nargs="?", help="folder of a run or of a ported checkpoint")
+    parser.option("output", str | None, "the file: .safetensors, or .pth for PyTorch's own format")
+    parser.option("which", Literal["best", "last"], "which checkpoint of a run", "best")
+    parser.option(
+        "classes", str | None, "text file that receives the class names, one a line, in the order of the outputs"
+    )
+    values = parser.parse(argv)
+    checkpoint = _given(values, "checkpoint", "RUN is missing: give the folder of a run or of a ported checkpoint")
+    output = Path(_given(values, "output", "--output is missing: give a file that ends in .safetensors or .pth"))
+    if output.suffix not in _EXPORT_FORMATS:
+        raise UsageError(f"--output: expected a file that ends in {' or '.join(_EXPORT_FORMATS)}, found {output}")
+    classes = Path(values["classes"]) if values["classes"] else None
+    if classes == output:
+        raise UsageError(f"--classes: expected another file than --output, found {classes}")
+    form = _EXPORT_FORMATS[output.suffix]
+    return ExportArguments(Path(checkpoint), values["which"], output, form, classes)
 
 
 def _given(values: Namespace, key: str, sentence: str) -> Any:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
+from torch_reference import require
 
 from jaxnext import augment as module
 from jaxnext.augment import (
@@ -362,12 +363,8 @@ def test_normalize_bfloat16_is_float32_rounded_once() -> None:
 
 
 def test_equals_torchvision() -> None:
-    torch = pytest.importorskip("torch")
-    try:
-        from torchvision import transforms
-        from torchvision.transforms import functional
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"torchvision cannot be imported: {error}")
+    torch, torchvision = require()
+    transforms, functional = torchvision.transforms, torchvision.transforms.functional
     torch.manual_seed(0)
     size, count = 32, 40
     rotation, jitter = transforms.RandomRotation(45), transforms.ColorJitter(0.2, 0.2, 0.2)

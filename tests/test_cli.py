@@ -18,7 +18,7 @@ from jaxnext.config_file import dump_config
 from jaxnext.errors import JaxnextError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("train", "port_weights", "predict", "evaluate")
+COMMANDS = ("train", "port_weights", "predict", "evaluate", "export_weights")
 
 
 @pytest.fixture
@@ -128,6 +128,25 @@ def test_evaluate_prints_the_report(monkeypatch: pytest.MonkeyPatch, capsys: Any
     assert evaluate.call_args.args == (classifier.return_value, Path("a"))
     assert report.call_args.args == (evaluate.return_value, ("cat", "dog"))
     assert capsys.readouterr().out == "the report\n"
+
+
+def test_export_weights_calls_export_weights(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    export = replace(monkeypatch, "export", "export_weights")
+    assert cli.export_weights(["run", "--which", "last", "--output", "net.pth", "--classes", "names.txt"]) == 0
+    arguments, options = export.call_args
+    assert arguments == (Path("run"), "last", Path("net.pth"), "pth", Path("names.txt"))
+    options.pop("say")("good")
+    assert options == {}
+    assert tuple(capsys.readouterr()) == ("good\n", "")
+
+
+def test_a_float64_checkpoint_is_exported_in_float64(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jax_settings: list[tuple[str, Any]]
+) -> None:
+    replace(monkeypatch, "export", "export_weights")
+    (tmp_path / "config.yaml").write_text(dump_config(Config(precision="float64")))
+    cli.export_weights([str(tmp_path), "--output", "net.pth"])
+    assert jax_settings == [("jax_enable_x64", True)]
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])

@@ -7,10 +7,12 @@ import pytest
 
 from jaxnext.cli_arguments import (
     EvaluateArguments,
+    ExportArguments,
     PortArguments,
     PredictArguments,
     TrainArguments,
     parse_evaluate,
+    parse_export_weights,
     parse_port_weights,
     parse_predict,
     parse_train,
@@ -179,4 +181,30 @@ def test_evaluate() -> None:
 def test_mistakes_of_evaluate(argv: str, sentence: str) -> None:
     with pytest.raises(UsageError) as error:
         parse_evaluate(argv.split())
+    assert str(error.value) == sentence
+
+
+def test_export_weights() -> None:
+    read = parse_export_weights(["run", "--output", "a/model.safetensors"])
+    assert read == ExportArguments(Path("run"), "best", Path("a/model.safetensors"), "safetensors", None)
+    argv = "--output model.pth --which last --classes names.txt run"
+    expected = ExportArguments(Path("run"), "last", Path("model.pth"), "pth", Path("names.txt"))
+    assert parse_export_weights(argv.split()) == expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ("--output x.pth", "RUN is missing: give the folder of a run or of a ported checkpoint"),
+        ("run", "--output is missing: give a file that ends in .safetensors or .pth"),
+        ("run --output x.onnx", "--output: expected a file that ends in .safetensors or .pth, found x.onnx"),
+        ("run --output pth", "--output: expected a file that ends in .safetensors or .pth, found pth"),
+        ("run --output x.pth --which every", "--which: expected one of best, last, found 'every'"),
+        ("run --output x.pth --classes x.pth", "--classes: expected another file than --output, found x.pth"),
+        ("run other --output x.pth", "unexpected argument 'other'"),
+    ],
+)
+def test_mistakes_of_export_weights(argv: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_export_weights(argv.split())
     assert str(error.value) == sentence

@@ -4,17 +4,15 @@ import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "jaxnext"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("types", "config", "config_file", "errors", "tree"),
+    ("types", "config", "config_file", "errors", "files", "tree"),
     ("ops",),
     ("models", "augment", "losses", "metrics", "data", "porting"),
     ("training", "reporting"),
-    ("training.fit", "training.evaluate", "training.predict", "training.port"),
+    ("training.fit", "training.evaluate", "training.predict", "training.port", "training.export"),
     ("cli", "cli_arguments", "cli_parser", "cli_process"),
     ("",),
 )
@@ -179,7 +177,6 @@ def test_the_process_is_read_by_the_command_line_only() -> None:
     assert process_faults(read_package(PACKAGE)) == []
 
 
-@pytest.mark.xfail(strict=False, reason="the package is being built")
 def test_every_module_has_its_test_file() -> None:
     assert missing_tests(read_package(PACKAGE), ROOT / "tests") == []
 

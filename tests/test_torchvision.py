@@ -1,7 +1,5 @@
 """The weight map: torchvision's names, the original project's, and layouts in both directions."""
 
-import importlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_leaves import leaves_of
+from torch_reference import require
 
 from jaxnext.config import ModelConfig
 from jaxnext.models.classifier import build
-from jaxnext.porting.torchvision import to_jax, to_torch, torch_shape, weight_map
+from jaxnext.porting.torchvision import to_jax, to_torch, torch_order, torch_shape, weight_map
 from jaxnext.tree import flatten
 
 RESNEXT50 = {"stage_sizes": (3, 4, 6, 3), "widths": (128, 256, 512, 1024), "features": (256, 512, 1024, 2048)}
@@ -140,14 +139,11 @@ def test_a_wrong_rank_is_an_error(transform, rank):
     ],
 )
 def test_the_real_torchvision_has_these_names_and_shapes(name, blocks, groups, width):
-    torch = pytest.importorskip("torch")
-    try:
-        models = importlib.import_module("torchvision.models")
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"torchvision cannot be imported: {error}")
+    torch, torchvision = require()
     with torch.device("meta"):
-        state = getattr(models, name)().state_dict()
+        state = getattr(torchvision.models, name)().state_dict()
     widths = tuple(width << stage for stage in range(4))
     leaves = leaves_of(blocks, widths, RESNEXT50["features"], groups, 64, classes=1000)
     found = {entry.source: torch_shape(entry.transform, leaves[path][0]) for path, entry in weight_map(leaves).items()}
     assert found == {key: tuple(tensor.shape) for key, tensor in state.items()}
+    assert sorted(found, key=torch_order) == list(state)

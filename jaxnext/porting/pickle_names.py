@@ -85,7 +85,7 @@ def _counts(value: object, what: str) -> tuple[int, ...]:
     return value
 
 
-_STORAGE_DTYPES: Final[dict[str, str | None]] = {
+STORAGE_DTYPES: Final[dict[str, str]] = {
     "DoubleStorage": "float64",
     "FloatStorage": "float32",
     "HalfStorage": "float16",
@@ -97,13 +97,15 @@ _STORAGE_DTYPES: Final[dict[str, str | None]] = {
     "ByteStorage": "uint8",
     "BoolStorage": "bool",
 }
+"""PyTorch's storage types and the NumPy dtype name of their elements."""
+
 STORAGES: Final[dict[str, str | None]] = {
-    **{f"torch.{name}": dtype for name, dtype in _STORAGE_DTYPES.items()},
-    **{f"torch.cuda.{name}": dtype for name, dtype in _STORAGE_DTYPES.items()},
+    **{f"torch.{name}": dtype for name, dtype in STORAGE_DTYPES.items()},
+    **{f"torch.cuda.{name}": dtype for name, dtype in STORAGE_DTYPES.items()},
     "torch.UntypedStorage": None,
     "torch.storage.UntypedStorage": None,
 }
-"""Storage types and the NumPy dtype name of their elements; None: bytes, whose type the tensor gives."""
+"""Storage types as a pickle names them; None: bytes, whose type the tensor gives."""
 
 _DTYPES: Final = frozenset(
     "torch." + name

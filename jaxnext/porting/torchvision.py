@@ -143,6 +143,24 @@ def torch_shape(transform: Transform, shape: tuple[int, ...]) -> tuple[int, ...]
     return shape[::-1] if transform in ("dense", "perceptron") else shape
 
 
+# Names in the order in which torchvision's modules, and their tensors, are defined.
+_ORDER: Final = (
+    *("conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "downsample", "layer", "cbam", "mlp", "spatial_conv", "fc"),
+    *("weight", "bias", "running_mean", "running_var", "num_batches_tracked"),
+)
+
+
+def torch_order(source: str) -> list[tuple[int, int]]:
+    """Sort key that brings names of the weight map into the order of a PyTorch state dict."""
+    key = []
+    for piece in source.split("."):
+        stage = re.fullmatch(r"layer(\d+)", piece)
+        # Numbered modules come before named ones: layer4's CBAM follows its blocks.
+        name = -1 if piece.isdecimal() else _ORDER.index("layer" if stage else piece)
+        key.append((name, int(piece) if piece.isdecimal() else int(stage[1]) if stage else 0))
+    return key
+
+
 _RANKS: Final[dict[Transform, int]] = {"convolution": 4, "dense": 2, "perceptron": 2, "identity": 1, "counter": 0}
 
 
