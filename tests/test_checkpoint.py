@@ -184,7 +184,12 @@ def test_a_missing_kind_lists_those_there(saved: Path, tmp_path: Path) -> None:
 
 def test_the_state_of_another_optimizer(saved: Path) -> None:
     expected = f"{saved}/checkpoints/last: expected the state of this run's optimizer, found another's"
-    others = [optax.trace(0.9).init(variables_of(7)["params"]), optax.scale_by_adam().init({"kernel": np.zeros(3)})]
+    adam = optax.scale_by_adam()
+    others = [
+        optax.trace(0.9).init(variables_of(7)["params"]),
+        adam.init({"kernel": np.zeros(3)}),
+        adam.init({"kernel": np.zeros((3, 4)), "bias": np.zeros(5)}),
+    ]
     with Checkpoints(saved) as checkpoints:
         for other in others:
             with pytest.raises(JaxnextError, match=f"^{re.escape(expected)}$"):
@@ -381,8 +386,8 @@ while os.WIFSIGNALED(status) or status == -1:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_anywhere_in_a_save_the_one_before_is_there(tmp_path: Path) -> None:
-    """A process is killed at every sixth file operation of its second save, until the save comes through."""
-    command = [sys.executable, "-c", KILLED, str(ROOT), str(ROOT / "tests"), str(tmp_path), "6"]
+    """A process is killed at every eighth file operation of its second save, until the save comes through."""
+    command = [sys.executable, "-c", KILLED, str(ROOT), str(ROOT / "tests"), str(tmp_path), "8"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     outcomes = [line.split() for line in done.stdout.splitlines()]
     assert outcomes, done.stderr

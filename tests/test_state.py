@@ -40,7 +40,7 @@ def test_every_allowed_seed_makes_a_key(seed: int) -> None:
 def test_the_learning_rate_has_the_parameters_precision() -> None:
     with jax.enable_x64(True):
         variables = jax.tree.map(lambda leaf: leaf.astype(np.float64), VARIABLES)
-        assert create(variables, build(OptimizerConfig()), 1e-4, 0).learning_rate == 1e-4
+        assert float(create(variables, build(OptimizerConfig()), 1e-4, 0).learning_rate) == 1e-4
 
 
 def test_states_and_batches_are_trees_of_arrays() -> None:
