@@ -57,8 +57,8 @@ class Classifier(nn.Module):
 def build(config: ModelConfig, classes: int, precision: Precision, axis_name: str | None = None) -> Classifier:
     """The network that a config describes.
 
-    An attention module is a file in ``models/attention`` with a class ``Attention``, a head one in ``models/heads`` with a
-    class ``Head``. Each is given the config's fields that carry the names of its own, and its ``*_options``.
+    An attention module is a file in ``models/attention`` with a class ``Attention``, a head one in ``models/heads``
+    with a class ``Head``. Each is given the config's fields that carry the names of its own, and its ``*_options``.
 
     Args:
         config: the ``model`` section.

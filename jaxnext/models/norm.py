@@ -51,7 +51,8 @@ class BatchNorm(nn.Module):
         if not train:
             return _normalise(x, mean.value, lax.rsqrt(var.value + self.eps), scale, bias)
         rows = jnp.ones(x.shape[:1], bool) if mask is None else mask
-        y, (batch_mean, batch_var, count) = batch_norm(x, scale, bias, rows, mean.value, self.eps, self.axis_name)
+        normalised = batch_norm(x, scale, bias, rows, mean.value, self.eps, self.axis_name)
+        y, (batch_mean, batch_var, count) = normalised  # pyright: ignore[reportGeneralTypeIssues]
         if not self.is_initializing():
             unbiased = batch_var * count / jnp.maximum(count - 1, 1)
             mean.value = (1 - self.momentum) * mean.value + self.momentum * batch_mean

@@ -51,8 +51,8 @@ def grouped_conv(
     channels, features = x.shape[-1], kernel.shape[-1]
     if groups < 1 or channels % groups or features % groups or kernel.shape[2] != channels // groups:
         raise ValueError(
-            f"grouped_conv: expected groups that divide {channels} input and {features} output channels and a kernel of "
-            f"[kh, kw, {channels} // groups, {features}], found groups {groups} and kernel {list(kernel.shape)}"
+            f"grouped_conv: expected groups that divide {channels} input and {features} output channels and a kernel "
+            f"of [kh, kw, {channels} // groups, {features}], found groups {groups} and kernel {list(kernel.shape)}"
         )
 
     def native(x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnext.models.layers import Conv, Dense, uniform_fan_in
+from jaxnext.ops.pooling import maximum
 
 
 class ChannelAttention(nn.Module):
@@ -23,7 +24,7 @@ class ChannelAttention(nn.Module):
         def perceptron(pooled: jax.Array) -> jax.Array:
             return output(nn.relu(hidden(pooled)))
 
-        weights = nn.sigmoid(perceptron(x.mean((1, 2))) + perceptron(x.max((1, 2))))
+        weights = nn.sigmoid(perceptron(x.mean((1, 2))) + perceptron(maximum(x.reshape(x.shape[0], -1, channels), 1)))
         return weights[:, None, None, :]
 
 
@@ -48,7 +49,7 @@ class Attention(nn.Module):
         channel_map = ChannelAttention(self.reduction, self.param_dtype, name="channel")(x)
         self.sow("intermediates", "channel_map", channel_map)
         x = x * channel_map
-        pooled = jnp.stack([x.mean(-1), x.max(-1)], -1)
+        pooled = jnp.stack([x.mean(-1), maximum(x, 3)], -1)
         init = uniform_fan_in(2 * self.kernel_size**2)
         conv = Conv(1, self.kernel_size, kernel_init=init, param_dtype=self.param_dtype, name="spatial_conv")
         spatial_map = nn.sigmoid(conv(pooled))

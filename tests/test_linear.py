@@ -1,0 +1,23 @@
+import jax
+import jax.numpy as jnp
+
+from jaxnext.models.heads.linear import Head
+
+
+def test_one_layer_by_hand() -> None:
+    params = {"output": {"kernel": jnp.array([[1.0, 2.0], [10.0, 20.0]]), "bias": jnp.array([0.5, -0.5])}}
+    y = Head(2).apply({"params": params}, jnp.array([[1.0, 1.0], [0.0, 2.0]]), train=False)
+    assert y.tolist() == [[11.5, 21.5], [20.5, 39.5]]
+
+
+def test_its_only_parameters_are_those_of_the_layer() -> None:
+    variables = Head(5).init(jax.random.key(0), jnp.zeros((1, 3)), train=False)
+    assert jax.tree.map(jnp.shape, variables) == {"params": {"output": {"kernel": (3, 5), "bias": (5,)}}}
+
+
+def test_training_mask_and_keys_change_nothing() -> None:
+    x = jnp.arange(6.0).reshape(2, 3)
+    variables = Head(4).init(jax.random.key(0), x, train=False)
+    keys = jax.random.split(jax.random.key(1), 2)
+    y = Head(4).apply(variables, x, train=True, mask=jnp.array([True, False]), keys=keys)
+    assert y.tolist() == Head(4).apply(variables, x, train=False).tolist()

@@ -1,0 +1,24 @@
+"""How close is equal. Every tolerance of a comparison with PyTorch or between devices stands here and nowhere else.
+
+A tolerance is never loosened to make a test pass: first the operation that differs is found.
+"""
+
+FLOAT64_OPERATION = 1e-10
+"""float64, one operation or layer, forward or gradient: largest error over the largest reference value."""
+FLOAT64_FORWARD = 1e-10
+"""float64, a whole network's logits and running statistics against PyTorch in double, batches of at least 8."""
+FLOAT64_GRADIENT = 1e-9
+"""float64, each leaf's gradient: norm of the error over the norm of the leaf's gradient.
+
+A leaf whose true gradient is zero (a bias before a batch norm) is compared with the norm of the whole gradient.
+"""
+FLOAT64_ADAM_STEPS = 1e-7
+"""float64, parameters after 20 steps of Adam. PyTorch's own two memory layouts differ by 7e-11 in the worst leaf."""
+FLOAT32_LOGITS = 1e-4
+"""float32, logits: largest error over the largest reference logit."""
+FLOAT32_FIRST_LOSS = 1e-4
+"""float32, loss of the first step, relative. Later steps are not asserted: PyTorch's own layouts drift by 3e-3."""
+FLOAT32_GRADIENT_FACTOR = 2.0
+"""float32, each leaf's gradient: error against the float64 gradient over PyTorch's own float32 error in that leaf."""
+FLOAT32_VARIANCE = 1e-5
+"""float32, a batch's variance against the one computed in float64, relative."""
