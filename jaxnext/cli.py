@@ -27,7 +27,8 @@ def train(argv: Sequence[str], configs_dir: Path) -> int:
     _set_precision(arguments.config)
     import jax
 
-    from jaxnext.training.fit import Surroundings, fit
+    from jaxnext.training.fit import fit
+    from jaxnext.training.surroundings import Surroundings
 
     with stop_on_interrupt() as stop:
         surroundings = Surroundings(

@@ -3,13 +3,13 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from jaxnext.errors import JaxnextError
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+def whole_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
     """A file that appears under its name only when the block ends well: written beside, then renamed.
 
     Args:
@@ -20,10 +20,9 @@ def whole_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         JaxnextError: the file cannot be written; names the path.
     """
     beside = path.with_name(f".{path.name}.part")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open(mode, **text) as file:
+        with beside.open(mode) if mode == "wb" else beside.open(mode, encoding="utf-8", newline="") as file:
             yield file
         beside.replace(path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Four CPU devices for every test, so that one, two and four can be compared; and one small run shared by many tests."""
+"""Four CPU devices for every test, so that one, two and four can be compared; one small run shared by many tests."""
 
 import jax
 import pytest

@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from jaxnext.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimizerConfig
-from jaxnext.training.fit import Surroundings, fit
+from jaxnext.training.fit import fit
 from jaxnext.training.progress import Progress
+from jaxnext.training.surroundings import Surroundings
 
 CLASSES = tuple(sorted(str(i) for i in range(12)))
 """'0', '1', '10', '11', '2', ...: sorted as strings."""
@@ -83,6 +84,8 @@ def stop_after(calls: int) -> Callable[[], bool]:
     return lambda: next(count) > calls
 
 
-def train(output: Path, data: Path, resume: bool = False, around: Surroundings | None = None, **changes: Any) -> Progress:
+def train(
+    output: Path, data: Path, resume: bool = False, around: Surroundings | None = None, **changes: Any
+) -> Progress:
     """Fit ``config(data, **changes)`` into ``output``."""
     return fit(config(data, **changes), output, resume, around or surroundings())

@@ -17,9 +17,7 @@ def classifier(run):
 
 
 def sums_of(classifier, data):
-    return evaluate(
-        classifier, data, batch_size=7, workers=0, cores=2, progress=lambda batches, total: batches
-    )
+    return evaluate(classifier, data, batch_size=7, workers=0, cores=2, progress=lambda batches, total: batches)
 
 
 def test_without_data_the_runs_own_validation_images(classifier):

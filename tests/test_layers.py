@@ -12,7 +12,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ops",),
     ("models", "augment", "losses", "metrics", "data", "porting"),
     ("training", "reporting"),
-    ("training.fit", "training.evaluate", "training.predict", "training.port", "training.export"),
+    ("training.fit", "training.run", "training.evaluate", "training.predict", "training.port", "training.export"),
     ("cli", "cli_arguments", "cli_parser", "cli_process"),
     ("",),
 )

@@ -135,7 +135,9 @@ def test_a_step_moves_step_count_parameters_and_statistics():
     state, _ = on.train_step(start(on), train_batch(on, 0))
     assert int(state.step) == 1
     assert int(state.batch_stats["backbone"]["stem_norm"]["num_batches_tracked"]) == 1
-    moved = np.abs(np.asarray(state.params["backbone"]["stem_conv"]["kernel"]) - on.state.params["backbone"]["stem_conv"]["kernel"])
+    moved = np.abs(
+        np.asarray(state.params["backbone"]["stem_conv"]["kernel"]) - on.state.params["backbone"]["stem_conv"]["kernel"]
+    )
     # Adam's first step is the learning rate, whatever the gradient.
     assert 0.9e-3 < np.median(moved) <= 1.01e-3
 

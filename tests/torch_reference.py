@@ -1,7 +1,6 @@
-"""The original in PyTorch: torchvision's ResNet class with CBAM after layer4 and the fc head, under the original's names.
+"""The original in PyTorch: torchvision's ResNet with CBAM after layer4 and the fc head, under the original's names.
 
-Needs torch and torchvision; a test that imports this calls ``pytest.importorskip("torchvision_reference...")`` through
-``require()`` first.
+Needs torch and torchvision, which ``require()`` gives; where they are missing it skips the test.
 """
 
 import importlib.util
@@ -32,8 +31,8 @@ TINY = {
 def require() -> tuple[Any, Any]:
     """torch and torchvision, or a skipped test.
 
-    torchvision's wheel links its C++ operators against CUDA; beside a CPU build of PyTorch they cannot load. Models and PIL
-    transforms use none of them, so their names are declared without a body.
+    torchvision's wheel links its C++ operators against CUDA; beside a CPU build of PyTorch they cannot load. Models and
+    PIL transforms use none of them, so their names are declared without a body.
     """
     torch = pytest.importorskip("torch")
     spec = importlib.util.find_spec("torchvision")

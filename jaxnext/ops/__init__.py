@@ -1,0 +1,1 @@
+"""Primitives that XLA does badly, each with its own gradient."""

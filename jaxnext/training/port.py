@@ -37,8 +37,8 @@ def port_weights(
 ) -> Meta:
     """Write a checkpoint with the weights of a PyTorch state dict. The folder appears whole or not at all.
 
-    A linear head of 1000 classes is taken for ImageNet's and left out, unless ``classes`` or ``model.classes`` asks for it:
-    the backbone then serves any setting, and training initialises the rest.
+    A linear head of 1000 classes is taken for ImageNet's and left out, unless ``classes`` or ``model.classes`` asks for
+    it: the backbone then serves any setting, and training initialises the rest.
 
     Args:
         source: a file, or the name of torchvision's weights to download.
@@ -58,7 +58,9 @@ def port_weights(
         JaxnextError: the source cannot be had or read, does not fit, or the class names do not.
     """
     if output.is_file() or holds_run(output):
-        raise UsageError(f"{output}: expected a new folder, found one that holds a run or a checkpoint; give another --output")
+        raise UsageError(
+            f"{output}: expected a new folder, found one that holds a run or a checkpoint; give another --output"
+        )
     names = None if classes is None else read_classes(classes)
     tensors = load_state_dict(locate(source, cache, base_url))
     count = head_size(tensors, source, names, config)
@@ -75,8 +77,8 @@ def port_weights(
     if "head" in merged.parts and names is None:
         names = tuple(str(i) for i in range(count or 0))
         warn(
-            f"warning: the classes of {source} have no names and are called 0 to {len(names) - 1}; name them with: python "
-            f"scripts/port_weights.py {source} --config {config_name} --output {output} --classes FILE_OR_FOLDER"
+            f"warning: the classes of {source} have no names and are called 0 to {len(names) - 1}; name them with: "
+            f"python scripts/port_weights.py {source} --config {config_name} --output {output} --classes FILE_OR_FOLDER"
         )
     meta = Meta(config, names if "head" in merged.parts else None, merged.parts)
     _write(output, variables, meta)
@@ -95,7 +97,7 @@ def locate(source: str, cache: Path, base_url: str) -> Path:
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
-    """Class names from a text file (one a line, in the order of the outputs) or a folder (its folders, sorted as strings).
+    """Class names from a text file (a line each, in the order of the outputs) or a folder's folders, sorted as strings.
 
     Raises:
         JaxnextError: nothing there, an empty line, a name that stands twice.
@@ -116,14 +118,14 @@ def read_classes(path: Path) -> tuple[str, ...]:
         if not name.strip():
             raise JaxnextError(f"--classes {path}: expected a class name in line {line}, found an empty line")
         if name in seen:
-            raise JaxnextError(f"--classes {path}: the name {name!r} stands in line {seen[name]} and again in line {line}")
+            raise JaxnextError(
+                f"--classes {path}: the name {name!r} stands in line {seen[name]} and again in line {line}"
+            )
         seen[name] = line
     return names
 
 
-def head_size(
-    tensors: dict[str, np.ndarray], source: str, names: tuple[str, ...] | None, config: Config
-) -> int | None:
+def head_size(tensors: dict[str, np.ndarray], source: str, names: tuple[str, ...] | None, config: Config) -> int | None:
     """The number of outputs of the head that is to be ported; ``None`` where none is.
 
     Raises:
@@ -133,10 +135,14 @@ def head_size(
     if names is not None:
         if found != len(names):
             head = "no head" if found is None else f"a head of {found}"
-            raise JaxnextError(f"--classes: expected as many names as {source} has classes, found {len(names)} names and {head}")
+            raise JaxnextError(
+                f"--classes: expected as many names as {source} has classes, found {len(names)} names and {head}"
+            )
         return found
     if config.model.classes is not None and found is not None and found != config.model.classes:
-        raise JaxnextError(f"model.classes: expected the {found} classes of the head of {source}, found {config.model.classes}")
+        raise JaxnextError(
+            f"model.classes: expected the {found} classes of the head of {source}, found {config.model.classes}"
+        )
     is_imagenet = found == IMAGENET_CLASSES and LINEAR_HEAD[0] in tensors
     return None if is_imagenet and config.model.classes is None else found
 

@@ -122,7 +122,7 @@ def cells(row: NDArray[np.floating], classes: Sequence[str], probabilities: bool
         top_k: how many of the likeliest, or ``None``.
     """
     order = np.argsort(-row, kind="stable")
-    values = [classes[order[0]]]
+    values = [str(classes[order[0]])]
     for k in order[: top_k or 0]:
         values += [classes[k], f"{row[k]:.9g}"]
     return values + ([f"{p:.9g}" for p in row] if probabilities else [])

@@ -5,7 +5,7 @@ Sharding annotations alone would not do: XLA's partitioner gathers the whole bat
 convolution (openxla/xla#47945).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -26,10 +26,13 @@ AXIS = "batch"
 
 Sums = dict[str, jax.Array]
 
+Device = Any
+"""``jax.Device``, which type checkers take for a variable."""
 
-def mesh_of(devices: list[jax.Device]) -> Mesh:
+
+def mesh_of(devices: Sequence[Device]) -> Mesh:
     """The one-axis mesh over these devices."""
-    return Mesh(np.array(devices), (AXIS,))
+    return Mesh(np.array(list(devices)), (AXIS,))
 
 
 def divisible(batch_size: int, mesh: Mesh) -> int:
@@ -63,20 +66,43 @@ def train_step(
     """
     batch = train_batch.batch
     images = normalize(augment(batch.image, train_batch.augmentation), model.dtype)
-    keys = example_keys(state.key, state.step, batch.label.shape[0])
-    total = lax.psum(jnp.sum(batch.mask), AXIS)
+    return descend(state, images, batch.label, batch.mask, model=model, optimizer=optimizer)
+
+
+def descend(
+    state: TrainState,
+    images: jax.Array,
+    labels: jax.Array,
+    mask: jax.Array,
+    *,
+    model: Classifier,
+    optimizer: optax.GradientTransformation,
+) -> tuple[TrainState, Sums]:
+    """The training step after the augmentation: loss, gradient, statistics and update. Runs under the mesh axis.
+
+    Args:
+        state: the same on every device.
+        images: this device's share, normalised, ``[N, H, W, 3]`` in the model's dtype.
+        labels: ``[N]`` int32.
+        mask: ``[N]`` of bool; ``False`` is padding.
+        model: built with ``axis_name=AXIS``.
+        optimizer: from ``training.optimizer.build``.
+
+    Returns:
+        the new state, and the metric sums over the global batch.
+    """
+    keys = example_keys(state.key, state.step, labels.shape[0])
+    total = lax.psum(jnp.sum(mask), AXIS)
 
     def local_loss(params: dict[str, Any]) -> tuple[jax.Array, tuple[jax.Array, Any]]:
         variables = {"params": params, "batch_stats": state.batch_stats}
-        logits, updated = model.apply(
-            variables, images, train=True, mask=batch.mask, keys=keys, mutable=["batch_stats"]
-        )
-        losses = jnp.where(batch.mask, cross_entropy(logits, batch.label), 0)
+        logits, updated = model.apply(variables, images, train=True, mask=mask, keys=keys, mutable=["batch_stats"])
+        losses = jnp.where(mask, cross_entropy(logits, labels), 0)
         return losses.sum() / jnp.maximum(total, 1), (logits, updated["batch_stats"])
 
     # Each device differentiates its own examples' part of the loss; the sum of the parts' gradients is the gradient.
     gradients, (logits, batch_stats) = jax.grad(local_loss, has_aux=True)(state.params)
-    gradients, sums = lax.psum((gradients, metric_sums(logits, batch.label, batch.mask)), AXIS)
+    gradients, sums = lax.psum((gradients, metric_sums(logits, labels, mask)), AXIS)
     directions, moments = optimizer.update(gradients, state.optimizer, state.params)
     params = jax.tree.map(lambda p, d: p - state.learning_rate * d, state.params, directions)
     return TrainState(state.step + 1, params, batch_stats, moments, state.learning_rate, state.key), sums
@@ -114,7 +140,7 @@ def predict_step(variables: dict[str, Any], images: jax.Array, *, model: Classif
 def compile_train_step(
     model: Classifier, optimizer: optax.GradientTransformation, mesh: Mesh
 ) -> Callable[[TrainState, TrainBatch], tuple[TrainState, Sums]]:
-    """``train_step`` over a mesh, compiled on first call; the state given to it is donated and must not be used again."""
+    """``train_step`` over a mesh, compiled on first call; it is given its state for good and overwrites it."""
 
     def step(state: TrainState, train_batch: TrainBatch) -> tuple[TrainState, Sums]:
         return train_step(state, train_batch, model=model, optimizer=optimizer)

@@ -16,8 +16,7 @@ from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import build
 from jaxnext.training import steps
 from jaxnext.training.checkpoint import Checkpoints
-from jaxnext.training.rows import pad_rows
-from jaxnext.training.state import Batch
+from jaxnext.training.rows import pad_rows, padded_batch
 
 
 class TrainedClassifier:
@@ -28,7 +27,7 @@ class TrainedClassifier:
         meta: what the checkpoint says of itself.
     """
 
-    def __init__(self, checkpoint: Path, which: str = "best", devices: Sequence[jax.Device] | None = None) -> None:
+    def __init__(self, checkpoint: Path, which: str = "best", devices: Sequence[steps.Device] | None = None) -> None:
         """Load a checkpoint.
 
         Args:
@@ -40,20 +39,24 @@ class TrainedClassifier:
             JaxnextError: no such checkpoint, one that cannot be read, or one without a trained head.
         """
         if not (checkpoint / "checkpoints").is_dir():
-            raise JaxnextError(f"{checkpoint}: expected the folder of a run or of a ported checkpoint, found no checkpoints/ in it")
+            raise JaxnextError(
+                f"{checkpoint}: expected the folder of a run or of a ported checkpoint, found no checkpoints/ in it"
+            )
         with Checkpoints(checkpoint) as checkpoints:
             variables, self.meta = checkpoints.restore_model(which)
         if "head" not in self.meta.trained or self.meta.classes is None:
             raise JaxnextError(
-                f"{checkpoint}: expected a trained head, found the parts {', '.join(self.meta.trained)}; fine-tune it with: "
-                f"python scripts/train.py --config fc_cbam --model.weights {checkpoint}"
+                f"{checkpoint}: expected a trained head, found the parts {', '.join(self.meta.trained)}; fine-tune it "
+                f"with: python scripts/train.py --config fc_cbam --model.weights {checkpoint}"
             )
         config = self.meta.config
         if config.precision == "float64" and not jax.config.read("jax_enable_x64"):
-            raise JaxnextError(f"{checkpoint}: a float64 checkpoint needs jax.config.update('jax_enable_x64', True) first")
+            raise JaxnextError(
+                f"{checkpoint}: a float64 checkpoint needs jax.config.update('jax_enable_x64', True) first"
+            )
         self.classes: tuple[str, ...] = self.meta.classes
         self.image_size = config.data.image_size
-        self._mesh = steps.mesh_of(list(devices or jax.local_devices()))
+        self._mesh = steps.mesh_of(devices or jax.local_devices())
         model = build(config.model, len(self.classes), config.precision)
         self._variables = steps.replicate(variables, self._mesh)
         self._predict = steps.compile_predict_step(model, self._mesh)
@@ -86,14 +89,14 @@ class TrainedClassifier:
             for host in batches:
                 yield host, self._probabilities(host.image, batch_size)
 
-    def evaluate(self, source: Source, batch_size: int, workers: int) -> Iterator[tuple[HostBatch, dict[str, jax.Array]]]:
+    def evaluate(self, source: Source, batch_size: int, workers: int) -> Iterator[tuple[HostBatch, steps.Sums]]:
         """Batches of a labelled source in order, each with its metric sums."""
         schedule = Sequential(len(source), batch_size)
         rows = self._rows(batch_size)
         with stream(schedule, None, source, self.image_size, workers=workers) as batches:
             for host in batches:
-                batch = Batch(*(pad_rows(array, rows) for array in (host.image, host.label, host.mask)))
-                yield host, self._evaluate(self._variables, steps.split_batch(batch, self._mesh))
+                batch = steps.split_batch(padded_batch(host, rows), self._mesh)
+                yield host, self._evaluate(self._variables, batch)
 
     def _predict_files(self, paths: list[Path], batch_size: int) -> NDArray[np.floating]:
         # files_source sorts; the caller's order is restored.

@@ -1,0 +1,323 @@
+"""One training run at work: its phases and what they save, show and send to the devices."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from jaxnext.augment import draw
+from jaxnext.config import Config
+from jaxnext.data.loader import HostBatch, default_workers, stream
+from jaxnext.data.schedule import BatchPlan, Schedule
+from jaxnext.data.sources import Splits
+from jaxnext.errors import JaxnextError
+from jaxnext.metrics import Accumulator
+from jaxnext.models.classifier import Classifier
+from jaxnext.reporting.curves import draw_curves
+from jaxnext.training import plateau, run_folder, steps
+from jaxnext.training.checkpoint import Checkpoints, Meta
+from jaxnext.training.optimizer import build as build_optimizer
+from jaxnext.training.progress import Progress, Record
+from jaxnext.training.rows import padded_batch
+from jaxnext.training.start import PARTS, initialise, load_weights
+from jaxnext.training.state import Batch, TrainBatch, TrainState, create
+from jaxnext.training.surroundings import Surroundings
+from jaxnext.types import Augmentation, Variables
+
+
+class Run:
+    """One run at work. Its methods are the phases; what they change is the state and the progress they return."""
+
+    def __init__(
+        self,
+        config: Config,
+        output: Path,
+        splits: Splits,
+        classes: tuple[str, ...],
+        model: Classifier,
+        checkpoints: Checkpoints,
+        surroundings: Surroundings,
+    ) -> None:
+        self.config, self.output, self.splits, self.classes = config, output, splits, classes
+        self.model, self.checkpoints, self.around = model, checkpoints, surroundings
+        self.optimizer: optax.GradientTransformation = build_optimizer(config.optimizer)
+        self.mesh: Mesh = steps.mesh_of(surroundings.devices)
+        self.rows = steps.divisible(config.batch_size, self.mesh)
+        self.schedule = Schedule(
+            len(splits.train), len(splits.validation), config.batch_size, config.epochs, config.seed
+        )
+        self.train_step: Any = steps.compile_train_step(model, self.optimizer, self.mesh)
+        self.eval_step: Any = steps.compile_eval_step(model, self.mesh)
+
+    # Beginnings
+
+    def fresh(self) -> tuple[TrainState, Progress]:
+        """The state of a new run, from ``model.weights`` where that is given."""
+        variables = initialise(self.model, self.config.seed)
+        if self.config.model.weights is None:
+            self.around.say("weights: newly initialised")
+        else:
+            variables, lines = load_weights(Path(self.config.model.weights), variables, self.classes)
+            for line in lines:
+                self.around.say(line)
+        learning_rate = self.config.optimizer.learning_rate
+        state = create(variables, self.optimizer, learning_rate, self.config.seed)
+        return steps.replicate(state, self.mesh), Progress(plateau.Plateau(learning_rate))
+
+    def resumed(self, shapes: Variables) -> tuple[TrainState, Progress]:
+        """The state and progress of the newest checkpoint ``last``."""
+        moments = jax.eval_shape(self.optimizer.init, shapes["params"])
+        variables, moments, saved, meta = self.checkpoints.restore_last(moments)
+        progress = Progress.from_json(saved["progress"])
+        counts = {"training images": len(self.splits.train), "validation images": len(self.splits.validation)}
+        if saved["counts"] != counts or meta.classes != self.classes:
+            raise JaxnextError(
+                f"{self.output}: the data has changed since this run began: expected {saved['counts']} and classes "
+                f"{list(meta.classes or ())}, found {counts} and classes {list(self.classes)}"
+            )
+        state = create(variables, self.optimizer, progress.plateau.learning_rate, self.config.seed)
+        state = state._replace(optimizer=moments, step=np.int32(self._train_steps_before(progress.position)))
+        self.around.say(f"resuming after epoch {len(progress.history)}, batch {progress.position} of the run")
+        return steps.replicate(state, self.mesh), progress
+
+    def _train_steps_before(self, position: int) -> int:
+        epochs, offset = divmod(position, self.schedule.batches_per_epoch)
+        per_epoch = self.schedule.train_steps_per_epoch
+        return epochs * per_epoch + min(offset, per_epoch)
+
+    def write_description(self) -> None:
+        """``run.json``: versions, commit, devices, counts of the data."""
+        description = {
+            **self.around.versions,
+            "devices": [device.device_kind for device in self.around.devices],
+            "platform": self.around.devices[0].platform,
+            "train_images": len(self.splits.train),
+            "val_images": len(self.splits.validation),
+            "classes": list(self.classes),
+        }
+        run_folder.write_json(self.output / "run.json", description)
+
+    def compile(self, state: TrainState) -> None:
+        """Compile both steps before the first batch, so that no epoch's time holds the compiler's."""
+        begin, size = self.around.clock(), self.config.data.image_size
+        images = jnp.zeros((self.rows, size, size, 3), jnp.uint8)
+        batch = Batch(images, jnp.zeros(self.rows, jnp.int32), jnp.zeros(self.rows, bool))
+        train_batch = steps.split_batch(TrainBatch(batch, self.augmentation(0)), self.mesh)
+        self.train_step = self.train_step.lower(state, train_batch).compile()
+        self.eval_step = self.eval_step.lower(self.variables_of(state), train_batch.batch).compile()
+        self.around.say(f"compiled in {self.around.clock() - begin:.1f} s")
+
+    # Epochs
+
+    def go(self, state: TrainState, progress: Progress) -> Progress:
+        """Epoch after epoch to the end of the schedule, or until asked to stop."""
+        workers = self.config.workers
+        if workers is None:
+            workers = default_workers(self.around.cores, self.splits.train)
+        image_size, start = self.config.data.image_size, progress.position
+        try:
+            self.compile(state)
+            with stream(
+                self.schedule,
+                self.splits.train,
+                self.splits.validation,
+                image_size,
+                start=start,
+                workers=workers,
+                threads=self.around.cores,
+            ) as batches:
+                while progress.position < len(self.schedule) and not self.around.stop():
+                    state, progress = self.epoch(state, progress, iter(batches))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise JaxnextError(
+                f"out of memory with batch_size {self.config.batch_size} and data.image_size {image_size}; "
+                f"try --batch_size {max(self.config.batch_size // 2, 1)}"
+            ) from error
+        if progress.position < len(self.schedule):
+            self.save_last(state, progress)
+            self.around.say(f"stopped and saved; go on with: {self.around.resume_command}")
+        return progress
+
+    def epoch(self, state: TrainState, progress: Progress, batches: Iterator[HostBatch]) -> tuple[TrainState, Progress]:
+        """What is left of one epoch. Asked to stop, it returns early with a position inside the epoch."""
+        plan = self.schedule.locate(progress.position)
+        if plan.training:
+            state, progress = self.train(state, progress, batches, plan)
+            if self.around.stop():
+                return state, progress
+        begin = self.around.clock()
+        validation = self.validate(state, batches)
+        if validation is None:
+            return state, progress
+        return self.finish_epoch(state, progress, validation, self.around.clock() - begin)
+
+    def train(
+        self, state: TrainState, progress: Progress, batches: Iterator[HostBatch], plan: BatchPlan
+    ) -> tuple[TrainState, Progress]:
+        """The training steps from ``plan`` to the end of its epoch."""
+        sums = Accumulator(progress.sums)
+        clock, begin = self.around.clock, self.around.clock()
+        seconds, data_wait = progress.seconds, progress.data_wait
+        done, pending = 0, None
+        title = f"epoch {plan.epoch}/{self.config.epochs}"
+        first = (plan.step % self.schedule.train_steps_per_epoch) * self.config.batch_size
+        with self.bar(title, len(self.splits.train), first) as bar:
+            while True:
+                asked = clock()
+                host = next(batches)
+                # The step before runs while this batch is fetched; only if it has ended meanwhile was there a wait.
+                if pending is None or pending[1]["loss"].is_ready():
+                    data_wait += clock() - asked
+                state, step_sums = self.train_step(state, self.on_devices(host, plan))
+                self.count(pending, sums, bar, progress)
+                pending, done = (plan, step_sums, len(plan.ids)), done + 1
+                if plan.last or self.around.stop():
+                    break
+                plan = self.schedule.locate(plan.index + 1)
+            self.count(pending, sums, bar, progress)
+        return state, dataclasses.replace(
+            progress,
+            position=progress.position + done,
+            sums=sums.sums,
+            seconds=seconds + clock() - begin,
+            data_wait=data_wait,
+        )
+
+    def count(self, pending: Any, sums: Accumulator, bar: Any, progress: Progress) -> None:
+        """Wait for a step's sums, add them up, and stop the run where its loss is not finite."""
+        if pending is None:
+            return
+        plan, step_sums, images = pending
+        loss = sums.add(step_sums)
+        if not math.isfinite(loss):
+            raise self.not_finite("loss", loss, f"epoch {plan.epoch}, step {plan.step + 1}", progress)
+        bar.update(images)
+        bar.set_postfix_str(f"loss {sums.mean('loss'):.4f}", refresh=False)
+
+    def not_finite(self, name: str, loss: float, place: str, progress: Progress) -> JaxnextError:
+        """The error that stops a run whose loss is infinite or not a number."""
+        kept = self.checkpoints.latest("last")
+        there = (
+            f"the last good checkpoint is kept in {self.output}" if kept is not None else "no checkpoint was made yet"
+        )
+        return JaxnextError(
+            f"the {name} is {loss} in {place}, at learning rate {progress.plateau.learning_rate:g}; {there}; "
+            "try a smaller --optimizer.learning_rate"
+        )
+
+    def validate(self, state: TrainState, batches: Iterator[HostBatch]) -> Accumulator | None:
+        """Metric sums over the validation images; ``None`` if asked to stop on the way."""
+        variables = self.variables_of(state)
+        sums = Accumulator()
+        with self.bar("validation", len(self.splits.validation), 0) as bar:
+            for _ in range(self.schedule.val_steps_per_epoch):
+                host = next(batches)
+                batch = steps.split_batch(self.padded(host), self.mesh)
+                sums.add(self.eval_step(variables, batch))
+                bar.update(int(host.mask.sum()))
+                if self.around.stop():
+                    return None
+        return sums
+
+    def finish_epoch(
+        self, state: TrainState, progress: Progress, validation: Accumulator, val_seconds: float
+    ) -> tuple[TrainState, Progress]:
+        """Record the epoch, move the schedule, save, draw."""
+        training, epoch = Accumulator(progress.sums), len(progress.history) + 1
+        record: Record = {
+            "epoch": epoch,
+            "train_loss": training.mean("loss"),
+            "train_accuracy": training.mean("correct"),
+            "val_loss": validation.mean("loss"),
+            "val_accuracy": validation.mean("correct"),
+            "learning_rate": progress.plateau.learning_rate,
+            "images_per_second": len(self.splits.train) / progress.seconds,
+            "data_wait_fraction": progress.data_wait / progress.seconds,
+            "seconds": progress.seconds + val_seconds,
+        }
+        if not math.isfinite(record["val_loss"]):
+            raise self.not_finite("validation loss", record["val_loss"], f"epoch {epoch}", progress)
+        best = record["val_accuracy"] > progress.best_accuracy
+        schedule = plateau.update(progress.plateau, record["val_loss"], self.config.plateau)
+        position = epoch * self.schedule.batches_per_epoch
+        progress = Progress(schedule, position, (*progress.history, record))
+        rate = jnp.asarray(schedule.learning_rate, state.learning_rate.dtype)
+        state = state._replace(learning_rate=steps.replicate(rate, self.mesh))
+        variables, meta = self.model_of(state), self.meta(epoch, float(record["val_accuracy"]))
+        if best:
+            self.checkpoints.save_model("best", epoch, variables, meta)
+        if self.config.checkpoint_every and epoch % self.config.checkpoint_every == 0:
+            self.checkpoints.save_model("every", epoch, variables, meta)
+        self.save_last(state, progress)
+        run_folder.write_metrics(self.output, progress.history)
+        draw_curves(progress.history, self.output)
+        self.around.say(_epoch_line(record, self.config.epochs, best))
+        return state, progress
+
+    # Saving and sending
+
+    @staticmethod
+    def variables_of(state: TrainState) -> Variables:
+        """The model's variables, where they are."""
+        return {"params": state.params, "batch_stats": state.batch_stats}
+
+    def model_of(self, state: TrainState) -> Variables:
+        """The model's variables on the host."""
+        return jax.tree.map(np.asarray, self.variables_of(state))
+
+    def augmentation(self, step: int) -> Augmentation:
+        """The augmentation of a training step's batch."""
+        fields = dataclasses.asdict(self.config.augment)
+        return draw(self.config.seed, step, self.rows, self.config.data.image_size, **fields)
+
+    def meta(self, epoch: int, val_accuracy: float | None) -> Meta:
+        """What a checkpoint of this run says of itself."""
+        trained = tuple(part for part in PARTS if part != "attention" or self.model.attention is not None)
+        return Meta(self.config, self.classes, trained, epoch, val_accuracy)
+
+    def save_last(self, state: TrainState, progress: Progress) -> None:
+        """Save all that the run needs to go on from here."""
+        counts = {"training images": len(self.splits.train), "validation images": len(self.splits.validation)}
+        accuracy = progress.history[-1]["val_accuracy"] if progress.history else None
+        meta = self.meta(len(progress.history), accuracy)
+        moments = jax.tree.map(np.asarray, state.optimizer)
+        saved = {"progress": progress.to_json(), "counts": counts}
+        self.checkpoints.save_last(progress.position, self.model_of(state), moments, saved, meta)
+
+    def padded(self, host: HostBatch) -> Batch:
+        """The batch with rows appended until the devices divide it; a file that cannot be read stops the run."""
+        for _, name, reason in host.errors:
+            raise JaxnextError(f"{name}: the image cannot be read ({reason})")
+        return padded_batch(host, self.rows)
+
+    def on_devices(self, host: HostBatch, plan: BatchPlan) -> TrainBatch:
+        """A training batch, with its augmentation, split over the devices."""
+        return steps.split_batch(TrainBatch(self.padded(host), self.augmentation(plan.step)), self.mesh)
+
+    def bar(self, title: str, total: int, initial: int) -> Any:
+        """A progress bar over images, on stderr."""
+        show = self.around.show_progress
+        disable = None if show is None else not show
+        return tqdm(
+            desc=title, total=total, initial=initial, unit="img", leave=False, disable=disable, dynamic_ncols=True
+        )
+
+
+def _epoch_line(record: Record, epochs: int, best: bool) -> str:
+    return (
+        f"epoch {record['epoch']}/{epochs}: "
+        f"train loss {record['train_loss']:.4f}, accuracy {record['train_accuracy']:.2%}; "
+        f"val loss {record['val_loss']:.4f}, accuracy {record['val_accuracy']:.2%}{' (best)' if best else ''}; "
+        f"learning rate {record['learning_rate']:g}; {record['images_per_second']:.0f} images/s, "
+        f"data wait {record['data_wait_fraction']:.1%}"
+    )

@@ -1,0 +1,29 @@
+"""What a run needs of the process around it."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jaxnext.training.steps import Device
+
+
+@dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """What a run needs of the process around it; nothing in the package reads these by itself."""
+
+    devices: Sequence[Device]
+    """devices that share each batch"""
+    clock: Callable[[], float]
+    """seconds, as ``time.perf_counter``"""
+    stop: Callable[[], bool]
+    """whether the run has been asked to save and end"""
+    say: Callable[[str], None]
+    """shows a line to the user"""
+    cores: int = 1
+    """processor cores, from which the number of workers is chosen"""
+    show_progress: bool | None = None
+    """progress bar on stderr: yes, no, or (``None``) only on a terminal"""
+    versions: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """what ``run.json`` says of versions and commit"""
+    resume_command: str = "--resume auto"
+    """the command that goes on with this run"""
