@@ -113,6 +113,9 @@ class ModelConfig:
             _check(width % self.groups == 0, "model.widths", f"multiples of model.groups ({self.groups})", width)
         _check(self.stem_features >= 1, "model.stem_features", "at least 1", self.stem_features)
         _check(self.reduction >= 1, "model.reduction", "at least 1", self.reduction)
+        most = self.features[-1]
+        fits = self.attention == "none" or self.reduction <= most
+        _check(fits, "model.reduction", f"at most the {most} channels of the last stage", self.reduction)
         _check(
             all(w >= 1 for w in self.head_widths), "model.head_widths", "widths of at least 1", list(self.head_widths)
         )

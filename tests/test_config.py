@@ -71,6 +71,11 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (ModelConfig, {"groups": 48}, "model.widths: expected multiples of model.groups (48), found 128"),
     (ModelConfig, {"stem_features": 0}, "model.stem_features: expected at least 1, found 0"),
     (ModelConfig, {"reduction": 0}, "model.reduction: expected at least 1, found 0"),
+    (
+        ModelConfig,
+        {"attention": "cbam", "reduction": 2049},
+        "model.reduction: expected at most the 2048 channels of the last stage, found 2049",
+    ),
     (ModelConfig, {"head_widths": (8, 0)}, "model.head_widths: expected widths of at least 1, found [8, 0]"),
     (ModelConfig, {"dropout": 1.0}, "model.dropout: expected a probability from 0 to below 1, found 1.0"),
     (ModelConfig, {"dropout": -0.1}, "model.dropout: expected a probability from 0 to below 1, found -0.1"),

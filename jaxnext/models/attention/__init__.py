@@ -1,0 +1,1 @@
+"""Attention modules, one a file; each has a class ``Attention``."""

@@ -1,0 +1,1 @@
+"""Heads, one a file; each has a class ``Head``."""
