@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch_writer import name, pickled
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting import pickle_reader
 from jaxnext.porting.pickle_names import INERT
 from jaxnext.porting.pickle_reader import read_pickle
 
@@ -109,9 +108,12 @@ def test_a_key_whose_hash_would_take_forever():
     assert value_of(b"\x80\x02}N" + b"2\x86" * 200 + b"Ns.") == {}
 
 
-def test_too_many_opcodes(monkeypatch):
-    monkeypatch.setattr(pickle_reader, "MAX_OPCODES", 100)
-    assert "more than 100 opcodes" in refusal(b"\x80\x02" + b"N0" * 100 + b".")
+def test_too_many_opcodes():
+    code = memoryview(b"\x80\x02" + b"N0" * 49 + b"N.")
+    assert read_pickle(code, 0, max_opcodes=101) == (None, len(code), {})
+    with pytest.raises(JaxnextError, match="more than 100 opcodes"):
+        read_pickle(code, 0, max_opcodes=100)
+    assert "more than 500,000 opcodes" in refusal(b"N" * 600_000)
 
 
 def test_thousands_of_copies_of_one_list_are_not_made():

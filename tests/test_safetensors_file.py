@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.safetensors_file import is_safetensors, read_safetensors
+from jaxnext.porting.safetensors_file import MAX_HEADER, is_safetensors, read_safetensors
 
 
 def file_of(header: bytes, content: bytes) -> bytes:
@@ -74,6 +74,21 @@ def test_malformed(header):
 def test_dtype_that_is_not_read():
     header = b'{"x":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}'
     assert refusal(file_of(header, bytes(8))) == "its tensor 'x' has the dtype F8_E4M3, which is not read"
+
+
+@pytest.mark.parametrize("shape", ["9223372036854775808,0", ",".join(["1"] * 65)])
+def test_a_shape_that_numpy_does_not_have(shape):
+    content = b"" if shape.endswith("0") else b"a"
+    header = b'{"x":{"dtype":"U8","shape":[%s],"data_offsets":[0,%d]}}' % (shape.encode(), len(content))
+    assert refusal(file_of(header, content)).startswith("its tensor 'x' cannot be read (")
+
+
+def test_a_header_longer_than_any_models():
+    assert (
+        refusal(file_of(b"{" + b" " * MAX_HEADER + b"}", b""))
+        == "its safetensors header is longer than 5,000,000 bytes"
+    )
+    assert read_safetensors(file_of(b"{" + b" " * (MAX_HEADER - 2) + b"}", b"")) == {}
 
 
 @given(data=st.binary(max_size=60), header=st.binary(max_size=80))

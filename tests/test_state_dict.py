@@ -1,13 +1,13 @@
 """Files of both PyTorch formats and of safetensors: what is read from them, and that nothing is executed."""
 
 import argparse
-import random
-import time
 from pathlib import Path
 
+import fuzz_state_dict
 import ml_dtypes
 import numpy as np
 import pytest
+from fuzz_state_dict import ARRAYS, FAMILIES, fuzz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_safetensors
@@ -18,11 +18,6 @@ from jaxnext.porting.state_dict import load_state_dict, resave_line, without_pre
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES = [np.dtype(d) for d in ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u1", "?")] + [BFLOAT16]
-ARRAYS = {
-    "conv1.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),
-    "bn1.num_batches_tracked": np.array(7),
-    "fc.bias": np.array([0.5, -1.5], np.float16),
-}
 
 
 def load_bytes(folder: Path, data: bytes) -> dict[str, np.ndarray]:
@@ -171,73 +166,47 @@ def test_a_file_without_tensors(tmp_path, value):
     assert "it holds no tensors" in refusal(tmp_path, save_safetensors({}))
 
 
+def test_more_tensors_than_any_model_has(tmp_path):
+    tensor = pickled(Tensor("0", "float32", 1, (1,), (1,)))[2:-1]
+    for count, found in ((50_000, 50_000), (50_001, None)):
+        names = b"".join(b"X\x05\0\0\0%05dh\1" % number for number in range(count - 1))
+        code = Raw(b"}X\1\0\0\0x" + tensor + b"q\1s(" + names + b"u")
+        data = zip_bytes(code, {"0": bytes(4)})
+        if found:
+            assert len(load_bytes(tmp_path, data)) == found
+        else:
+            assert "it holds more than 50,000 tensors" in refusal(tmp_path, data)
+
+
 # ---- mutated files ----
 
 
-def _seeds() -> list[bytes]:
-    tensors, storages = described(ARRAYS)
-    args = Raw(name("argparse", "Namespace") + b")\x81}(X\2\0\0\0lrG" + b"\0" * 8 + b"ub")
-    value = {"args": args, "list": [1, (2, 3.5)], "model": tensors}
-    return [
-        zip_bytes(value, {key: raw for key, (_, raw) in storages.items()}),
-        legacy_bytes(value, storages),
-        save_safetensors(ARRAYS),
-    ]
+def test_mutated_files_end_in_tensors_or_in_the_projects_error(tmp_path):
+    counts = fuzz(2000, 0, tmp_path / "fuzz.pth")
+    assert {family.__name__ for family in FAMILIES} == counts.keys()
+    assert sum(count.dictionaries for count in counts.values()) > 100
+    assert sum(count.errors for count in counts.values()) > 1000
 
 
-def _mutated(seeds: list[bytes], draw: random.Random) -> bytes:
-    data = bytearray(draw.choice(seeds))
-    for _ in range(draw.choice((1, 1, 2, 5))):
-        kind, at = draw.randrange(5), draw.randrange(len(data) + 1)
-        if kind == 0:
-            del data[at:]
-        elif kind == 1 and at < len(data):
-            data[at] ^= 1 << draw.randrange(8)
-        elif kind == 2 and at < len(data):
-            data[at] = draw.choice(b"\x00\xff\x80}](0123.tueRbQqrhjcX\x8a\x8b\x85\x86\x87\x93\x94")
-        elif kind == 3:
-            other = draw.choice(seeds)
-            start = draw.randrange(len(other))
-            data[at : at + draw.randrange(40)] = other[start : start + draw.randrange(40)]
-        else:
-            count = draw.choice((4, 8))
-            data[at : at + count] = draw.choice((0, 1, 2**31 - 1, 2**32 - 1)).to_bytes(count, "little")
-    return bytes(data)
+@pytest.mark.parametrize(
+    ("reader", "message"),
+    [
+        (lambda path: 1 / 0, "ZeroDivisionError"),
+        (lambda path: {}, "an empty dictionary"),
+        (lambda path: {"x": np.zeros(10**6)}, "'x' takes 8,000,000 bytes"),
+        (lambda path: [bytes(10**6)] and {"x": np.zeros(1, np.int8)}, "bytes of memory for"),
+    ],
+)
+def test_what_the_fuzzing_run_finds(tmp_path, monkeypatch, reader, message):
+    monkeypatch.setattr(fuzz_state_dict, "load_state_dict", reader)
+    with pytest.raises(AssertionError, match=message):
+        fuzz(20, 0, tmp_path / "fuzz.pth")
 
 
-def _consume(arrays: dict[str, np.ndarray], size: int) -> None:
-    assert arrays
-    for key, array in arrays.items():
-        assert type(key) is str
-        assert array.nbytes <= size
-        array.tobytes()
-
-
-def test_mutated_files_end_in_arrays_or_in_the_projects_error(tmp_path):
-    draw, seeds, errors = random.Random(0), _seeds(), 0
-    for _ in range(1500):
-        data = _mutated(seeds, draw)
-        start = time.monotonic()
-        try:
-            _consume(load_bytes(tmp_path, data), len(data))
-        except JaxnextError:
-            errors += 1
-        assert time.monotonic() - start < 2
-    assert 500 < errors < 1500
-
-
-def test_mutated_pickles_behind_a_valid_checksum(tmp_path):
-    # Bit flips in a zip file mostly end at the checksum: here the archive is written around the mutated pickle.
-    tensors, storages = described(ARRAYS)
-    content, draw = {key: raw for key, (_, raw) in storages.items()}, random.Random(1)
-    seed = pickled({"model": tensors, "more": [1, (2,)], "args": call("argparse", "Namespace")})[2:-1]
-    for _ in range(500):
-        code = _mutated([seed], draw)
-        data = zip_bytes(Raw(code), content)
-        try:
-            _consume(load_bytes(tmp_path, data), len(data))
-        except JaxnextError:
-            continue
+def test_the_fuzzing_run_finds_what_is_slow(tmp_path, monkeypatch):
+    monkeypatch.setattr(fuzz_state_dict, "MAX_SECONDS", 0.0)
+    with pytest.raises(AssertionError, match=r"file 0 of seed 0 \(\w+\), .*fuzz\.pth: AssertionError: 0\.00 s"):
+        fuzz(1, 0, tmp_path / "fuzz.pth")
 
 
 @settings(max_examples=50, deadline=None)

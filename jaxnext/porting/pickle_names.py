@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 from jaxnext.errors import JaxnextError
 
 _MAX_COUNT: Final = 2**62
-_MAX_DIMENSIONS: Final = 64
+_MAX_DIMENSIONS: Final = 16
 
 
 class RefusedGlobalError(JaxnextError):

@@ -17,16 +17,19 @@ from typing import Any, Final
 from jaxnext.errors import JaxnextError
 from jaxnext.porting.pickle_names import INERT, STORAGES, Global, Inert, Storage, call, checked_count, find, malformed
 
-MAX_OPCODES: Final = 2_000_000
-"""A pickle with more opcodes than this is refused: one to two seconds; a large model's has some ten thousand."""
+MAX_OPCODES: Final = 500_000
+"""A pickle with more opcodes than this is refused: half a second; a large model's has some ten thousand."""
 
 
-def read_pickle(data: memoryview, start: int = 0) -> tuple[object, int, dict[str, Storage]]:
+def read_pickle(
+    data: memoryview, start: int = 0, max_opcodes: int = MAX_OPCODES
+) -> tuple[object, int, dict[str, Storage]]:
     """Reads one pickle.
 
     Args:
         data: the bytes that hold it.
         start: where in ``data`` it begins.
+        max_opcodes: a pickle with more is refused.
 
     Returns:
         The object (dict, list, tuple, str, int, float, bool, None, ``Tensor``, ``Storage``, ``Global`` or ``INERT``;
@@ -37,7 +40,7 @@ def read_pickle(data: memoryview, start: int = 0) -> tuple[object, int, dict[str
         JaxnextError: it is malformed. Neither message names the file.
     """
     machine = _Machine(data, start)
-    return machine.run(), machine.position, machine.storages
+    return machine.run(max_opcodes), machine.position, machine.storages
 
 
 def _text(raw: bytes) -> object:
@@ -88,13 +91,13 @@ class _Machine:
         self._marked: list[list[object]] = []
         self._memo: dict[int, object] = {}
 
-    def run(self) -> object:
-        for _ in range(MAX_OPCODES):
+    def run(self, max_opcodes: int) -> object:
+        for _ in range(max_opcodes):
             opcode = self._take(1)[0]
             if opcode == _STOP:
                 return self._pop()
             self._step(opcode)
-        raise JaxnextError(f"its pickle has more than {MAX_OPCODES:,} opcodes")
+        raise JaxnextError(f"its pickle has more than {max_opcodes:,} opcodes")
 
     def _step(self, opcode: int) -> None:
         push = self._stack.append

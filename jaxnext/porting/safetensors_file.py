@@ -16,6 +16,8 @@ _DTYPES: Final = {
     **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8"},
     **{"U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8"},
 }
+MAX_HEADER: Final = 5_000_000
+"""Bytes; a file with a longer header is refused. A tensor takes about a hundred of them."""
 
 
 def is_safetensors(data: bytes) -> bool:
@@ -32,6 +34,8 @@ def read_safetensors(data: bytes) -> dict[str, np.ndarray]:
     Raises:
         JaxnextError: the header is malformed or does not fit the bytes after it. The message does not name the file.
     """
+    if int.from_bytes(data[:8], "little") > MAX_HEADER:
+        raise JaxnextError(f"its safetensors header is longer than {MAX_HEADER:,} bytes")
     try:
         entries = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:
@@ -41,5 +45,8 @@ def read_safetensors(data: bytes) -> dict[str, np.ndarray]:
         if entry["dtype"] not in _DTYPES:
             raise JaxnextError(f"its tensor {name!a} has the dtype {entry['dtype']}, which is not read")
         dtype = numpy_dtype(_DTYPES[entry["dtype"]])
-        arrays[name] = np.frombuffer(bytes(entry["data"]), dtype).reshape(entry["shape"])
+        try:
+            arrays[name] = np.frombuffer(bytes(entry["data"]), dtype).reshape(entry["shape"])
+        except ValueError as error:  # more dimensions, or an empty array of larger sizes, than NumPy has
+            raise JaxnextError(f"its tensor {name!a} cannot be read ({error})") from None
     return arrays

@@ -19,6 +19,9 @@ PREFIXES: Final = ("module.", "_orig_mod.", "model.")
 AVERAGING_COUNTER: Final = "n_averaged"
 """Counter of ``torch.optim.swa_utils.AveragedModel``, beside the tensors that it prefixes with ``module.``"""
 
+MAX_TENSORS: Final = 50_000
+"""A state dict with more is refused; a large model's has some thousand."""
+
 _MAX_WRAPPED: Final = 8
 
 
@@ -96,7 +99,10 @@ def _tensors(data: bytes) -> dict[str, np.ndarray]:
             + (f"it begins with {bytes(data[:16])!a}" if data else "it is empty")
         )
     arrays = {}
-    for name, tensor in _state_dict(value).items():
+    tensors = _state_dict(value)
+    if len(tensors) > MAX_TENSORS:
+        raise JaxnextError(f"it holds more than {MAX_TENSORS:,} tensors")
+    for name, tensor in tensors.items():
         try:
             arrays[name] = tensor_array(tensor, storage_bytes, limit=len(data))
         except JaxnextError as error:

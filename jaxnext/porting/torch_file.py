@@ -6,11 +6,7 @@ of the file's bytes, so a file costs its own size in memory whatever its pickle 
 Reference: ``torch/serialization.py`` (``_save``, ``_legacy_save``, ``_legacy_load``).
 """
 
-import io
 import math
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable
 from typing import Final
 
@@ -20,19 +16,16 @@ import numpy as np
 from jaxnext.errors import JaxnextError
 from jaxnext.porting.pickle_names import Storage, Tensor
 from jaxnext.porting.pickle_reader import read_pickle
+from jaxnext.porting.zip_directory import read_directory, read_member
 
 StorageBytes = Callable[[Storage], memoryview]
 """Gives a whole storage's bytes, without regard to ``Storage.view``."""
 
 _LEGACY_MAGIC: Final = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL: Final = 1001
-_LOCAL_HEADER: Final = struct.Struct("<4s22xHH")
-_ENCRYPTED: Final = 0x1
-# What zipfile raises, beside its own error, for a damaged directory.
-_ZIP_ERRORS: Final = (
-    *(zipfile.BadZipFile, NotImplementedError, EOFError, OSError),
-    *(struct.error, ValueError, IndexError, OverflowError),
-)
+# Opcodes of the pickles around the object: facts of the machine, and the storages' keys, two or three for each.
+_FACTS_OPCODES: Final = 1_000
+_KEYS_OPCODES: Final = 200_000
 
 
 def numpy_dtype(name: str) -> np.dtype:
@@ -52,15 +45,15 @@ def read_zip(data: bytes) -> tuple[object, StorageBytes]:
     Raises:
         JaxnextError: the file is damaged, compressed, encrypted or not PyTorch's. The message does not name the file.
     """
-    members = _members(data)
+    members = read_directory(data)
     pickles = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise JaxnextError("it is a zip archive, but not PyTorch's: it has no data.pkl")
     root = pickles[0].removesuffix("data.pkl")
     order = f"{root}byteorder"
-    if order in members and bytes(_member(data, members[order])) != b"little":
+    if order in members and bytes(read_member(data, members[order])) != b"little":
         raise JaxnextError("its numbers are not in little-endian byte order; save it on a little-endian machine")
-    value, _, _ = read_pickle(_member(data, members[pickles[0]]))
+    value, _, _ = read_pickle(read_member(data, members[pickles[0]]))
     checked: dict[str, memoryview] = {}
 
     def storage_bytes(storage: Storage) -> memoryview:
@@ -68,43 +61,10 @@ def read_zip(data: bytes) -> tuple[object, StorageBytes]:
             name = f"{root}data/{storage.key}"
             if name not in members:
                 raise JaxnextError(f"the storage {storage.key!a} is missing from it")
-            checked[storage.key] = _member(data, members[name])
+            checked[storage.key] = read_member(data, members[name])
         return checked[storage.key]
 
     return value, storage_bytes
-
-
-def _members(data: bytes) -> dict[str, zipfile.ZipInfo]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = archive.infolist()
-    except _ZIP_ERRORS as error:
-        raise JaxnextError(f"it is a zip archive cut short or damaged ({str(error)!a})") from None
-    members = {info.filename: info for info in infos}
-    if len(members) != len(infos):
-        raise JaxnextError("it is a zip archive in which two members have one name")
-    # Members that lie on one another would let a small archive be read many times over.
-    if sum(info.file_size for info in infos) > len(data):
-        raise JaxnextError("it is a zip archive whose members are larger than itself; PyTorch stores them uncompressed")
-    return members
-
-
-def _member(data: bytes, info: zipfile.ZipInfo) -> memoryview:
-    """The bytes of an uncompressed member, its checksum verified."""
-    name = ascii(info.filename)
-    if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits & _ENCRYPTED:
-        raise JaxnextError(f"its member {name} is compressed or encrypted; PyTorch stores its members as they are")
-    start = info.header_offset
-    if not 0 <= start <= len(data) - _LOCAL_HEADER.size:
-        raise JaxnextError(f"its member {name} lies outside of it")
-    signature, name_length, extra_length = _LOCAL_HEADER.unpack_from(data, start)
-    start += _LOCAL_HEADER.size + name_length + extra_length
-    content = memoryview(data)[start : start + info.file_size]
-    if signature != b"PK\x03\x04" or len(content) != info.file_size:
-        raise JaxnextError(f"its member {name} is cut short or damaged")
-    if zlib.crc32(content) != info.CRC:
-        raise JaxnextError(f"its member {name} is damaged: the checksum differs")
-    return content
 
 
 def is_legacy(data: bytes) -> bool:
@@ -122,13 +82,13 @@ def read_legacy(data: bytes) -> tuple[object, StorageBytes]:
     for each key an 8-byte count of elements and the elements, little-endian.
     """
     view = memoryview(data)
-    _, end, _ = read_pickle(view)
-    protocol, end, _ = read_pickle(view, end)
+    _, end, _ = read_pickle(view, 0, _FACTS_OPCODES)
+    protocol, end, _ = read_pickle(view, end, _FACTS_OPCODES)
     if protocol != _LEGACY_PROTOCOL:
         raise JaxnextError(f"its legacy format is not version {_LEGACY_PROTOCOL}")
-    _, end, _ = read_pickle(view, end)
+    _, end, _ = read_pickle(view, end, _FACTS_OPCODES)
     value, end, storages = read_pickle(view, end)
-    keys, end, _ = read_pickle(view, end)
+    keys, end, _ = read_pickle(view, end, _KEYS_OPCODES)
     if type(keys) is not list or not all(type(key) is str and key in storages for key in keys):
         raise JaxnextError("its list of storages does not fit its tensors")
     found: dict[str, memoryview] = {}

@@ -72,7 +72,7 @@ def _pickled(tensors: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _tensor(key: str, array: np.ndarray) -> bytes:
-    # ``_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks)``; a storage has a persistent id.
+    # ``_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks)``; a storage is an id.
     kind = _name("torch", _STORAGES[array.dtype.name])
     storage = b"(" + _text("storage") + kind + _text(key) + _text("cpu") + _whole(array.size) + b"tQ"
     strides = [int(np.prod(array.shape[axis + 1 :], dtype=np.int64)) for axis in range(array.ndim)]
