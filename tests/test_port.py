@@ -1,6 +1,7 @@
 import hashlib
 import http.server
 import threading
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -10,16 +11,19 @@ from model_leaves import leaves_of
 from PIL import Image
 from torch_writer import save_zip
 
+from jaxnext.cli_arguments import parse_port_weights
 from jaxnext.config import Config, DataConfig, ModelConfig
 from jaxnext.config_file import load_config
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.porting import pretrained
 from jaxnext.porting.torchvision import to_torch, weight_map
 from jaxnext.training.checkpoint import Checkpoints
+from jaxnext.training.export import export_weights
 from jaxnext.training.port import port_weights, read_classes
 from jaxnext.training.start import initialise, load_weights
 from jaxnext.training.trained import TrainedClassifier
 
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 NET = {"stage_sizes": (1, 1), "widths": (4, 8), "features": (8, 16), "stem_features": 4, "groups": 2, "reduction": 4}
 
 
@@ -268,3 +272,40 @@ def test_full_size_file_predicts_pytorchs_probabilities_on_jpegs(setting, tmp_pa
     assert meta.classes == tuple(str(i) for i in range(100))
     assert np.abs(found - expected).max() <= 2e-4
     assert found.argmax(-1).tolist() == expected.argmax(-1).tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "overrides", "parameters"),
+    [
+        ("resnet50", ["--model.groups", "1", "--model.widths", "[64, 128, 256, 512]"], "25,557,032"),
+        (
+            "resnext101_32x8d",
+            ["--model.stage_sizes", "[3, 4, 23, 3]", "--model.widths", "[256, 512, 1024, 2048]"],
+            "88,791,336",
+        ),
+    ],
+)
+def test_torchvisions_other_nets_are_dotted_overrides(name, overrides, parameters, tmp_path):
+    torch, torchvision = torch_reference.require()
+    net = torch_reference.settle(getattr(torchvision.models, name)().eval())
+    torch.save(net.state_dict(), tmp_path / "net.pth")
+    argv = [str(tmp_path / "net.pth"), "--config", "baseline", "--output", str(tmp_path / "w"), *overrides]
+    argv += ["--model.classes", "1000", "--data.image_size", "96"]
+    arguments = parse_port_weights(argv, CONFIGS)
+    _, lines = port(arguments.source, arguments.output, arguments.config)
+    assert lines[2].splitlines()[-1].split() == ["total", parameters, "parameters"]
+
+    images = np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3), dtype=np.uint8)
+    mean, std = (np.float32(values) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    inputs = torch.from_numpy(((images / np.float32(255) - mean) / std).transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        expected = torch.softmax(net(inputs), -1).numpy()
+    found = TrainedClassifier(tmp_path / "w", devices=jax.devices()[:1]).predict(images, batch_size=3)
+    assert np.abs(found - expected).max() <= 1e-3 * expected.max()
+    assert found.argmax(-1).tolist() == expected.argmax(-1).tolist()
+
+    export_weights(tmp_path / "w", "best", tmp_path / "again.pth", "pth", None, say=lines.append)
+    again = torch.load(tmp_path / "again.pth", weights_only=True, mmap=True)
+    assert list(again) == list(net.state_dict())
+    assert all(torch.equal(again[key], tensor) for key, tensor in net.state_dict().items())
