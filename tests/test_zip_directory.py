@@ -112,6 +112,11 @@ def test_numbers_of_a_member_that_do_not_fit(at: int, form: str, value: int, mes
     assert message in refusal(bytes(data))
 
 
+def test_a_member_without_its_local_header() -> None:
+    data = archive_of(MEMBERS)
+    assert refusal(b"\0" + data[1:]) == "its member 'archive/data.pkl' is cut short or damaged"
+
+
 def test_too_many_members() -> None:
     entry = struct.pack("<4s24xHHH12x", b"PK\x01\x02", 0, 0, 0)
     directory = b"PK\x03\x04" + entry * (MAX_MEMBERS + 1)
