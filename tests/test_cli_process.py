@@ -24,6 +24,15 @@ def test_the_first_interrupt_asks_and_the_second_raises(capfd: pytest.CaptureFix
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_sigterm_asks_however_often_it_comes() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_on_interrupt() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert stop()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_cores() -> None:
     assert 1 <= cores() <= (os.cpu_count() or 1)
 

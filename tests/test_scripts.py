@@ -1,0 +1,112 @@
+"""The scripts as a user runs them: processes, signals, exit statuses, what they print and write."""
+
+import csv
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_run
+from model_leaves import leaves_of
+from torch_writer import save_zip
+
+from jaxnext.config_file import dump_config
+from jaxnext.porting.torchvision import to_torch, weight_map
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"}
+
+
+def script(name: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def epochs_in(output: Path) -> list[int]:
+    return [json.loads(line)["epoch"] for line in (output / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_train_interrupt_resume_predict_evaluate(number, images, tmp_path):
+    (tmp_path / "small.yaml").write_text(dump_config(small_run.config(images, epochs=6)))
+    train = [sys.executable, str(ROOT / "scripts" / "train.py"), "--config", "small.yaml", "--output", "run"]
+    with subprocess.Popen(
+        train, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line.rstrip())
+            if line.startswith("epoch 1/6: "):
+                process.send_signal(number)
+        assert process.wait() == 130
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+    assert said[-1].startswith("stopped and saved; go on with: ")
+    done = len(epochs_in(tmp_path / "run"))
+    assert 1 <= done < 6
+
+    again = shlex.split(said[-1].partition("go on with: ")[2])
+    assert again[0] == "python"
+    finished = subprocess.run(
+        [sys.executable, *again[1:]], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert f"resuming after epoch {done}" in finished.stdout
+    assert epochs_in(tmp_path / "run") == [1, 2, 3, 4, 5, 6]
+
+    predicted = script("predict.py", "--checkpoint", "run", "--data", images / "test", cwd=tmp_path)
+    assert predicted.returncode == 0, predicted.stderr
+    with (tmp_path / "prediction.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["image_name", "pred_label"]
+    assert len(rows) == 1 + 24
+    assert all(name.startswith(f"class{label}_") for name, label in rows[1:])
+
+    evaluated = script("evaluate.py", "--checkpoint", "run", cwd=tmp_path)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert evaluated.stdout.splitlines()[0] == "images           24"
+    assert "top-1 accuracy   100.00%" in evaluated.stdout
+
+
+@pytest.mark.slow
+def test_port_then_fine_tune_the_backbone(images, tmp_path):
+    net = small_run.config(images).model
+    leaves = leaves_of(net.stage_sizes, net.widths, net.features, net.groups, net.stem_features, False, (), 1000)
+    random = np.random.default_rng(0)
+    tensors = {}
+    for path, entry in weight_map(leaves).items():
+        shape, dtype = leaves[path]
+        value = np.array(7, dtype) if entry.transform == "counter" else random.random(shape).astype(dtype)
+        tensors[entry.source] = np.array(to_torch(entry.transform, value), order="C")
+    save_zip(tmp_path / "imagenet.pth", tensors)
+    (tmp_path / "small.yaml").write_text(dump_config(small_run.config(images, epochs=1)))
+
+    ported = script("port_weights.py", "imagenet.pth", "--config", "small.yaml", "--output", "weights", cwd=tmp_path)
+    assert ported.returncode == 0, ported.stderr
+    refused = script("predict.py", "--checkpoint", "weights", "--data", images / "test", cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("error: weights: expected a trained head, found the parts backbone")
+    trained = script("train.py", "--config", "small.yaml", "--model.weights", "weights", "--output", "r", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert "backbone: from weights" in trained.stdout
+    assert "attention: newly initialised" in trained.stdout
+    assert "head: newly initialised" in trained.stdout
+    again = script("train.py", "--config", "small.yaml", "--model.weights", "weights", "--output", "r", cwd=tmp_path)
+    assert again.returncode == 2
+    assert again.stderr == (
+        "error: r: the folder holds a run; go on with it with --resume auto, or give another --output\n"
+    )
+
+
+def test_an_unknown_option_is_one_sentence_and_status_2(tmp_path):
+    refused = script("train.py", "--config", "fc_cbam", "--model.dropot", "0.1", cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "error: unknown option --model.dropot; did you mean --model.dropout?\n"
+    assert list(tmp_path.iterdir()) == []
