@@ -342,7 +342,8 @@ def fuzz(files: int, seed: int, path: Path, watch: bool = False) -> dict[str, Co
         files: how many.
         seed: of all of them.
         path: where each lies; after a failure, the one that failed.
-        watch: for a process of its own: limits its addresses, and ends it where a file hangs for a minute.
+        watch: for a process of its own: says how far it is, limits its addresses, and ends it where a file hangs for a
+            minute.
 
     Returns:
         the counts of each family.
@@ -357,6 +358,8 @@ def fuzz(files: int, seed: int, path: Path, watch: bool = False) -> dict[str, Co
         data = make(draw)
         try:
             if watch:
+                if number % 10_000 == 0:
+                    print(f"{number:,} of {files:,} files", flush=True)
                 faulthandler.dump_traceback_later(60, exit=True)
             with _limited(len(data)) if watch else contextlib.nullcontext():
                 counts[make.__name__].add(check(path, data))
