@@ -12,7 +12,7 @@ from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import Classifier, build
 from jaxnext.models.summary import variable_shapes
 from jaxnext.training.checkpoint import Checkpoints, Meta
-from jaxnext.training.start import initialise, load_weights
+from jaxnext.training.start import complete, initialise, load_weights
 from jaxnext.tree import flatten, path_name
 
 TINY = {"stage_sizes": (1,), "widths": (4,), "features": (8,), "stem_features": 4, "groups": 2, "head_widths": (6, 5)}
@@ -74,6 +74,34 @@ def test_initialise_is_a_function_of_the_seed() -> None:
             path[-1] == "kernel" or (path[-1] == "bias" and "hidden" in path[-2]) or path[-2:] == ("output", "bias")
         )
         assert (leaf != flat_other[path]).all() == random, path_name(path)
+
+
+def test_a_part_is_initialised_the_same_alone() -> None:
+    model = model_of(attention="cbam", reduction=2, head="fc")
+    whole = flatten(initialise(model, 3))
+    head = flatten(initialise(model, 3, ("head",)))
+    assert {path[1] for path in head} == {"head"}
+    assert head.keys() == {path for path in whole if path[1] == "head"}
+    for path, leaf in head.items():
+        np.testing.assert_array_equal(leaf, whole[path], err_msg=path_name(path))
+
+
+def test_complete_initialises_the_parts_that_are_shapes(tmp_path: Path) -> None:
+    fields = {"attention": "cbam", "reduction": 2, "head": "fc"}
+    save(tmp_path, filled(1), ("backbone",), None)
+    loaded, _ = load_weights(tmp_path, shapes_of(**fields), CLASSES)
+    completed = flatten(complete(model_of(**fields), loaded, 3))
+    expected = flatten(initialise(model_of(**fields), 3)) | {
+        path: leaf for path, leaf in flatten(filled(1)).items() if path[1] == "backbone"
+    }
+    assert completed.keys() == expected.keys()
+    for path, leaf in completed.items():
+        np.testing.assert_array_equal(leaf, expected[path], err_msg=path_name(path))
+
+
+def test_complete_leaves_what_is_there() -> None:
+    variables = filled(1)
+    assert complete(model_of(), variables, 3) is variables
 
 
 def test_initialise_in_float64() -> None:

@@ -40,7 +40,7 @@ def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) 
     check_size(shapes["params"], config.model.max_parameters)
     with Checkpoints(output) as checkpoints:
         run = Run(config, output, splits, classes, model, checkpoints, surroundings)
-        state, progress = run.resumed(shapes) if checkpoints.latest("last") is not None else run.fresh()
+        state, progress = run.resumed(shapes) if checkpoints.latest("last") is not None else run.fresh(shapes)
         run_folder.start(output, config)
         run.write_description()
         return run.go(state, progress)

@@ -27,7 +27,7 @@ from jaxnext.training.checkpoint import Checkpoints, Meta
 from jaxnext.training.optimizer import build as build_optimizer
 from jaxnext.training.progress import Progress, Record
 from jaxnext.training.rows import padded_batch
-from jaxnext.training.start import PARTS, initialise, load_weights
+from jaxnext.training.start import PARTS, complete, load_weights
 from jaxnext.training.state import Batch, TrainBatch, TrainState, create
 from jaxnext.training.surroundings import Surroundings
 from jaxnext.types import Augmentation, Variables
@@ -59,15 +59,14 @@ class Run:
 
     # Beginnings
 
-    def fresh(self) -> tuple[TrainState, Progress]:
+    def fresh(self, shapes: Variables) -> tuple[TrainState, Progress]:
         """The state of a new run, from ``model.weights`` where that is given."""
-        variables = initialise(self.model, self.config.seed)
-        if self.config.model.weights is None:
-            self.around.say("weights: newly initialised")
-        else:
-            variables, lines = load_weights(Path(self.config.model.weights), variables, self.classes)
-            for line in lines:
-                self.around.say(line)
+        variables, lines = shapes, ["weights: newly initialised"]
+        if self.config.model.weights is not None:
+            variables, lines = load_weights(Path(self.config.model.weights), shapes, self.classes)
+        for line in lines:
+            self.around.say(line)
+        variables = complete(self.model, variables, self.config.seed)
         learning_rate = self.config.optimizer.learning_rate
         state = create(variables, self.optimizer, learning_rate, self.config.seed)
         return steps.replicate(state, self.mesh), Progress(plateau.Plateau(learning_rate))

@@ -1,6 +1,6 @@
 """The variables that training starts from: fresh ones, and over them the trained parts of a checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,29 @@ from jaxnext.types import LeafPath, Variables
 PARTS = ("backbone", "attention", "head")
 
 
-def initialise(model: Classifier, seed: int) -> Variables:
-    """Fresh variables as NumPy arrays: torchvision's initialisation of the backbone, PyTorch's of the rest."""
+def initialise(model: Classifier, seed: int, parts: Collection[str] = PARTS) -> Variables:
+    """Fresh variables as NumPy arrays: torchvision's initialisation of the backbone, PyTorch's of the rest.
+
+    Args:
+        model: the network.
+        seed: of its random numbers. Each leaf has its own, whatever ``parts`` are asked for.
+        parts: of the network to initialise; the others have no leaves in the result.
+    """
 
     def init(key: jax.Array) -> Mapping[str, Any]:
-        return model.init(key, jnp.zeros((1, 32, 32, 3)), train=False)
+        variables = flatten(model.init(key, jnp.zeros((1, 32, 32, 3)), train=False))
+        return unflatten({path: leaf for path, leaf in variables.items() if path[1] in parts})
 
-    variables = jax.jit(init)(jax.random.key(seed))
-    return jax.tree.map(np.asarray, {name: variables[name] for name in ("params", "batch_stats")})
+    # It runs once: LLVM's optimisation would take longer than it saves. A kernel for each leaf makes it seconds.
+    compiled = jax.jit(init, compiler_options={"xla_backend_optimization_level": 0})
+    return dict(jax.tree.map(np.asarray, compiled(jax.random.key(seed))))
+
+
+def complete(model: Classifier, variables: Variables, seed: int) -> Variables:
+    """``variables`` with every part that still consists of shapes (``jax.ShapeDtypeStruct``) initialised."""
+    flat = flatten(variables)
+    parts = {path[1] for path, leaf in flat.items() if isinstance(leaf, jax.ShapeDtypeStruct)}
+    return unflatten(flat | flatten(initialise(model, seed, parts))) if parts else variables
 
 
 def load_weights(folder: Path, fresh: Variables, classes: tuple[str, ...]) -> tuple[Variables, list[str]]:
@@ -35,7 +50,7 @@ def load_weights(folder: Path, fresh: Variables, classes: tuple[str, ...]) -> tu
 
     Args:
         folder: a ported checkpoint or a run; its best checkpoint is used.
-        fresh: nested dict of NumPy arrays.
+        fresh: nested dict of NumPy arrays, or of their shapes (``jax.ShapeDtypeStruct``) for ``complete`` to fill.
         classes: names of the outputs, in order.
 
     Returns:
