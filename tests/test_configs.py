@@ -36,6 +36,7 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
         "model.head": "fc",
         "model.head_widths": (128, 64),
         "optimizer.learning_rate": 1e-3,
+        "optimizer.weight_decay": 1e-4,
     },
 }
 
