@@ -93,6 +93,23 @@ def test_interrupted_anywhere_it_resumes_bit_for_bit(calls, run, images, tmp_pat
     assert without_times(metrics(tmp_path / "r")) == without_times(metrics(run))
 
 
+def test_the_last_line_says_how_well_and_where(run, images, tmp_path):
+    lines = []
+    train(run, images, resume=True, around=surroundings(lines=lines), checkpoint_every=3)
+    best = max(metrics(run), key=lambda r: r["val_accuracy"])
+    assert lines[-1] == (
+        f"done: best validation accuracy 100.00% in epoch {best['epoch']}; checkpoints, metrics and curves are in {run}"
+    )
+
+
+def test_bfloat16_learns_and_keeps_float32_parameters(images, tmp_path):
+    train(tmp_path / "r", images, precision="bfloat16")
+    assert max(r["val_accuracy"] for r in metrics(tmp_path / "r")) >= 0.9
+    variables, _ = model_of(tmp_path / "r")
+    kinds = {leaf.dtype.name for leaf in jax.tree.leaves(variables)}
+    assert kinds == {"float32", "int32"}
+
+
 def test_resume_with_more_epochs_is_the_longer_run(run, images, tmp_path):
     train(tmp_path / "r", images, epochs=2)
     train(tmp_path / "r", images, resume=True, epochs=4)

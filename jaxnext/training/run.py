@@ -145,6 +145,12 @@ class Run:
         if progress.position < len(self.schedule):
             self.save_last(state, progress)
             self.around.say(f"stopped and saved; go on with: {self.around.resume_command}")
+        else:
+            best = max(progress.history, key=lambda record: record["val_accuracy"])
+            self.around.say(
+                f"done: best validation accuracy {best['val_accuracy']:.2%} in epoch {best['epoch']}; "
+                f"checkpoints, metrics and curves are in {self.output}"
+            )
         return progress
 
     def epoch(self, state: TrainState, progress: Progress, batches: Iterator[HostBatch]) -> tuple[TrainState, Progress]:
