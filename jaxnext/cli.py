@@ -100,6 +100,7 @@ def evaluate(argv: Sequence[str]) -> int:
         batch_size=arguments.batch_size,
         workers=arguments.workers,
         cores=cores(),
+        warn=_warn,
         progress=_progress,
     )
     print(evaluation.report(sums, classifier.classes))
@@ -136,6 +137,9 @@ def main(command: Callable[..., int], *arguments: Any) -> int:
     except JaxnextError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
+    except PermissionError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:

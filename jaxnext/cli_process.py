@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import platform
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,7 +69,11 @@ def resume_command(program: str, argv: Sequence[str]) -> str:
     words = list(argv)
     if not any(word.partition("=")[0] == "--resume" for word in words):
         words += ["--resume", "auto"]
-    return shlex.join([Path(sys.executable).name, program, *words])
+    name = Path(sys.executable).name
+    found = shutil.which(name)
+    # The name alone would start another Python where the virtual environment is not activated.
+    python = name if found and Path(found) == Path(sys.executable) else sys.executable
+    return shlex.join([python, program, *words])
 
 
 def _version(package: str) -> str | None:

@@ -201,12 +201,14 @@ def load_config(path: Path) -> Config:
 
 def dump_config(config: Config) -> str:
     """YAML text with every setting of ``config``; ``load_config`` reads an equal one from it."""
+    values = _plain(dataclasses.asdict(config))
     return yaml.dump(
-        _plain(dataclasses.asdict(config)),
+        values,
         Dumper=_Dumper,
         default_flow_style=False,
         sort_keys=False,
-        allow_unicode=True,
+        # PyYAML would write the next-line character as it stands, and read it as a line break.
+        allow_unicode="\\x85" not in repr(values),
         width=2**16,
     )
 

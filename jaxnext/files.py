@@ -19,6 +19,8 @@ def whole_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
     Raises:
         JaxnextError: the file cannot be written; names the path.
     """
+    if not path.name or path.is_dir():
+        raise JaxnextError(f"{path}: expected the name of a file, found a folder")
     beside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -282,6 +282,7 @@ def test_meta_as_json() -> None:
         "trained": ["backbone", "head"],
         "epoch": 3,
         "val_accuracy": 0.30000000000000004,
+        "validation": None,
         "preprocessing": {
             "image_size": 64,
             "resize": "bilinear, antialiased, to a square",

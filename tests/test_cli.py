@@ -252,3 +252,11 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path, unbuffered: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
     result = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (result.stdout, result.stderr) == ("1\n", "")
+
+
+def test_a_place_without_permission_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    def locked() -> int:
+        raise PermissionError(13, "Permission denied", "/locked/runs")
+
+    assert cli.main(locked) == 1
+    assert capsys.readouterr().err == "error: /locked/runs: Permission denied\n"

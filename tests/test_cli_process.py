@@ -1,5 +1,6 @@
 import os
 import platform
+import shlex
 import shutil
 import signal
 import subprocess
@@ -54,8 +55,15 @@ def test_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--config", "fc", "--resume=auto"], "train.py --config fc --resume=auto"),
     ],
 )
-def test_resume_command(argv: list[str], command: str) -> None:
-    assert resume_command("train.py", argv) == f"{Path(sys.executable).name} {command}"
+def test_resume_command(argv: list[str], command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert resume_command("train.py", argv) == f"{shlex.quote(sys.executable)} {command}"
+
+
+def test_resume_command_in_an_activated_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    python = Path(sys.executable)
+    monkeypatch.setenv("PATH", str(python.parent))
+    assert resume_command("train.py", []) == f"{python.name} train.py --resume auto"
 
 
 def test_versions(tmp_path: Path) -> None:

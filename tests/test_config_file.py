@@ -228,3 +228,9 @@ def test_nearest(name: str, near: str) -> None:
 
 def test_build_keeps_defaults() -> None:
     assert build({"model": {"dropout": 0.5}}) == Config(model=ModelConfig(dropout=0.5))
+
+
+@pytest.mark.parametrize("text", ["a\x85b", "ä", "a\u2028b", "\ufeff", " ", "\\x85", "1e-4", "null"])
+def test_text_that_yaml_could_take_for_something_else_reads_back_equal(text: str) -> None:
+    config = Config(data=DataConfig(path=text), model=ModelConfig(attention_options={text: text}))
+    assert build(load_yaml(dump_config(config))) == config

@@ -16,8 +16,11 @@ def classifier(run):
     return TrainedClassifier(run, devices=jax.devices()[:1])
 
 
-def sums_of(classifier, data):
-    return evaluate(classifier, data, batch_size=7, workers=0, cores=2, progress=lambda batches, total: batches)
+def sums_of(classifier, data, lines=None):
+    said = [] if lines is None else lines
+    return evaluate(
+        classifier, data, batch_size=7, workers=0, cores=2, warn=said.append, progress=lambda batches, total: batches
+    )
 
 
 def test_without_data_the_runs_own_validation_images(classifier):
@@ -35,6 +38,25 @@ def test_classes_are_matched_by_name(classifier, images, tmp_path):
     assert int(sums.sums["count"]) == 16
     assert sums.mean("correct") == 1.0
     assert dict(zip(classifier.classes, sums.sums["class_count"].tolist(), strict=True))["10"] == 8
+
+
+def test_files_left_out_are_said(classifier, images, tmp_path):
+    shutil.copytree(images / "train" / "3", tmp_path / "3")
+    (tmp_path / "3" / "notes.txt").write_text("")
+    lines = []
+    sums_of(classifier, tmp_path, lines)
+    assert lines == [f"{tmp_path}: left out 1 entry that is hidden or no image (.txt 1)"]
+
+
+def test_validation_images_that_have_changed(tmp_path):
+    data = small_run.write_images(tmp_path / "data", {"train": 3})
+    small_run.train(tmp_path / "r", data, epochs=1, batch_size=8)
+    classifier = TrainedClassifier(tmp_path / "r", devices=jax.devices()[:1])
+    assert int(sums_of(classifier, None).sums["count"]) == 12
+    for i in range(9):
+        small_run.picture("3", 50 + i).save(data / "train" / "3" / f"new{i}.jpg")
+    with pytest.raises(JaxnextError, match="the validation images are no longer those of the run"):
+        sums_of(classifier, None)
 
 
 def test_unknown_class_folder(classifier, images, tmp_path):

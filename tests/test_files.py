@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from jaxnext.errors import JaxnextError
@@ -32,6 +34,12 @@ def test_a_block_that_fails_leaves_the_file_before(tmp_path):
         write()
     assert (tmp_path / "a").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("path", [Path(), Path("/tmp")])
+def test_a_folder_is_no_file(path):
+    with pytest.raises(JaxnextError, match="expected the name of a file, found a folder"), whole_file(path):
+        pytest.fail("the block was entered")
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import pytest
 
 from jaxnext.models.heads.linear import Head
 
@@ -21,3 +22,10 @@ def test_training_mask_and_keys_change_nothing() -> None:
     keys = jax.random.split(jax.random.key(1), 2)
     y = Head(4).apply(variables, x, train=True, mask=jnp.array([True, False]), keys=keys)
     assert y.tolist() == Head(4).apply(variables, x, train=False).tolist()
+
+
+def test_logits_of_bfloat16_features_are_not_rounded_to_bfloat16() -> None:
+    params = {"output": {"kernel": jnp.array([[1.0, 1.0]]), "bias": jnp.array([0.001, 0.002])}}
+    y = Head(2).apply({"params": params}, jnp.array([[256.0]], jnp.bfloat16), train=False)
+    assert y.dtype == jnp.float32
+    assert (y[0, 1] - y[0, 0]).round(5).tolist() == pytest.approx(0.00101, abs=2e-5)

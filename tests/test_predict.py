@@ -1,4 +1,5 @@
 import csv
+import os
 import shutil
 
 import jax
@@ -114,6 +115,33 @@ def test_nothing_is_left_when_the_run_breaks(classifier, images, tmp_path):
         predict(classifier, [images / "test"], tmp_path / "p.csv", progress=broken)
     assert (tmp_path / "p.csv").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
+
+
+def test_files_left_out_are_said(classifier, images, tmp_path):
+    (tmp_path / "in").mkdir()
+    shutil.copy(images / "test" / "class7_0.jpg", tmp_path / "in")
+    (tmp_path / "in" / "b.heic").write_bytes(b"")
+    status, lines = predict(classifier, [tmp_path / "in"], tmp_path / "p.csv")
+    assert status == 0
+    assert lines[0] == "left out 1 entry that is hidden or no image (.heic 1)"
+
+
+def test_a_folder_as_output_is_refused_before_anything_is_computed(classifier, images, tmp_path):
+    def never(batches, total):
+        raise AssertionError("batches were asked for")
+
+    with pytest.raises(JaxnextError) as error:
+        predict(classifier, [images / "test"], tmp_path, progress=never)
+    assert str(error.value) == f"{tmp_path}: expected the name of a file, found a folder"
+
+
+def test_a_file_name_that_is_not_utf_8(classifier, images, tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    shutil.copy(images / "test" / "class7_0.jpg", tmp_path / name)
+    with pytest.raises(
+        JaxnextError, match=r"caf\\udce9\.jpg': expected a file name in UTF-8, found bytes that are not"
+    ):
+        predict(classifier, [tmp_path], tmp_path / "out" / "p.csv")
 
 
 def test_more_likeliest_classes_than_there_are(classifier, images, tmp_path):

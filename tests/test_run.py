@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import jax
 import numpy as np
@@ -9,9 +10,10 @@ from small_run import stop_after, surroundings, train
 
 from jaxnext.config import ModelConfig, OptimizerConfig, PlateauConfig
 from jaxnext.config_file import load_config
-from jaxnext.errors import JaxnextError
+from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.training.checkpoint import Checkpoints
+from jaxnext.training.run import Run
 
 # 96 training images in batches of 10 and 24 validation images: 10 and 3 batches an epoch.
 TRAIN_STEPS, VAL_STEPS = 10, 3
@@ -114,6 +116,38 @@ def test_resume_with_more_epochs_is_the_longer_run(run, images, tmp_path):
     train(tmp_path / "r", images, epochs=2)
     train(tmp_path / "r", images, resume=True, epochs=4)
     assert_same_model(tmp_path / "r", run)
+
+
+def test_resume_with_fewer_epochs_than_are_done(run, images):
+    with pytest.raises(UsageError) as error:
+        train(run, images, resume=True, epochs=2, checkpoint_every=3)
+    assert str(error.value) == "epochs: expected at least the 4 that this run has begun, found 2"
+    assert load_config(run / "config.yaml").epochs == 4
+
+
+def test_files_lost_after_the_last_checkpoint_are_written_again(run, images, tmp_path):
+    shutil.copytree(run, tmp_path / "r")
+    for name in ("metrics.jsonl", "loss.png", "accuracy.png"):
+        (tmp_path / "r" / name).unlink()
+    train(tmp_path / "r", images, resume=True, checkpoint_every=3)
+    assert metrics(tmp_path / "r") == metrics(run)
+    assert (tmp_path / "r" / "loss.png").read_bytes() == (run / "loss.png").read_bytes()
+
+
+def test_parameters_that_are_not_finite_are_not_saved(images, tmp_path, monkeypatch):
+    train(tmp_path / "r", images, epochs=1)
+    good = model_of(tmp_path / "r")[0]
+    monkeypatch.setattr(Run, "model_of", lambda self, state: {"params": {"a": np.array([1, np.inf])}})
+    with pytest.raises(JaxnextError, match=r"^the network is nan in epoch 2, at learning rate .* is kept in"):
+        train(tmp_path / "r", images, resume=True, epochs=2, around=surroundings(stop_after(3)))
+    monkeypatch.undo()
+    jax.tree.map(np.testing.assert_array_equal, model_of(tmp_path / "r")[0], good)
+
+
+def test_after_a_failure_before_the_first_checkpoint_the_advice_can_be_followed(images, tmp_path):
+    with pytest.raises(JaxnextError, match=r"try a smaller --optimizer\.learning_rate"):
+        train(tmp_path / "r", images, optimizer=OptimizerConfig(learning_rate=1e30))
+    assert len(train(tmp_path / "r", images, epochs=1).history) == 1
 
 
 def test_resume_of_a_finished_run_does_nothing(run, images):

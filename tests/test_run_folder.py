@@ -62,10 +62,17 @@ def test_holds_run(tmp_path: Path) -> None:
     assert not run_folder.holds_run(tmp_path)
     (tmp_path / "notes.txt").write_text("x")
     assert not run_folder.holds_run(tmp_path)
-    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "best" / "7.orbax-checkpoint-tmp").mkdir(parents=True)
+    run_folder.start(tmp_path, Config())
+    assert not run_folder.holds_run(tmp_path)
+    begin(tmp_path, Config())
     assert run_folder.holds_run(tmp_path)
-    run_folder.start(tmp_path / "other", Config())
-    assert run_folder.holds_run(tmp_path / "other")
+
+
+def begin(output: Path, config: Config) -> None:
+    """A run with a checkpoint."""
+    run_folder.start(output, config)
+    (output / "checkpoints" / "last" / "26").mkdir(parents=True)
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -85,7 +92,7 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
 
 
 def test_a_run_is_refused_without_resume(tmp_path: Path) -> None:
-    run_folder.start(tmp_path, Config())
+    begin(tmp_path, Config())
     expected = f"{tmp_path}: the folder holds a run; go on with it with --resume auto, or give another --output"
     with pytest.raises(UsageError, match=f"^{re.escape(expected)}$"):
         run_folder.check(tmp_path, Config(), resume=False)
@@ -100,7 +107,7 @@ def test_start_writes_the_full_config(tmp_path: Path) -> None:
 
 
 def test_what_a_resume_may_change(tmp_path: Path) -> None:
-    run_folder.start(tmp_path, Config())
+    begin(tmp_path, Config())
     free = Config(epochs=80, workers=3, checkpoint_every=5, model=ModelConfig(max_parameters=10))
     run_folder.check(tmp_path, free, resume=True)
 
@@ -120,25 +127,26 @@ def test_what_a_resume_may_change(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_resume_may_not_change(tmp_path: Path, changed: Config, found: str) -> None:
-    run_folder.start(tmp_path, Config())
+    begin(tmp_path, Config())
     expected = f"{tmp_path}: a resumed run may change epochs and nothing that alters the result, found {found}"
     with pytest.raises(UsageError, match=f"^{re.escape(expected)}$"):
         run_folder.check(tmp_path, changed, resume=True)
 
 
 def test_an_option_that_is_gone_is_a_change(tmp_path: Path) -> None:
-    run_folder.start(tmp_path, Config(model=ModelConfig(attention_options={"kernel_size": 3})))
+    begin(tmp_path, Config(model=ModelConfig(attention_options={"kernel_size": 3})))
     with pytest.raises(UsageError, match=r"found model\.attention_options\.kernel_size was 3 and is None$"):
         run_folder.check(tmp_path, Config(), resume=True)
 
 
 def test_true_is_not_one(tmp_path: Path) -> None:
-    run_folder.start(tmp_path, Config(model=ModelConfig(head_options={"wide": 1})))
+    begin(tmp_path, Config(model=ModelConfig(head_options={"wide": 1})))
     with pytest.raises(UsageError, match=r"found model\.head_options\.wide was 1 and is True$"):
         run_folder.check(tmp_path, Config(model=ModelConfig(head_options={"wide": True})), resume=True)
 
 
 def test_a_damaged_config_is_an_error(tmp_path: Path) -> None:
+    begin(tmp_path, Config())
     (tmp_path / "config.yaml").write_text("epoch: 3")
     with pytest.raises(UsageError, match=r"config\.yaml: unknown key epoch; did you mean epochs\?$"):
         run_folder.check(tmp_path, Config(), resume=True)

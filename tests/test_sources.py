@@ -187,7 +187,9 @@ def test_splits_of_digits() -> None:
 def test_splits_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"data\.path: expected the folder that holds train/, found null"):
         load_splits("folder", None, 0.2, 0)
-    with pytest.raises(JaxnextError, match=r"nowhere: no such folder"):
+    with pytest.raises(
+        JaxnextError, match=r"^data\.path .*nowhere: no such folder; give the one that holds train/ with --data\.path"
+    ):
         load_splits("folder", str(tmp_path / "nowhere"), 0.2, 0)
     with pytest.raises(
         JaxnextError, match=r"expected train/ with a folder for each class in it, found an empty folder"

@@ -49,6 +49,18 @@ def test_batch_size_and_devices_do_not_matter(classifier, run, files):
     np.testing.assert_allclose(on_two.predict(files, batch_size=7), expected, atol=1e-6)
 
 
+def test_a_single_path(classifier, files):
+    np.testing.assert_array_equal(classifier.predict(str(files[3])), classifier.predict([files[3]]))
+
+
+def test_a_folder_among_the_paths(classifier, files):
+    with pytest.raises(JaxnextError) as error:
+        classifier.predict([files[0], files[0].parent])
+    assert str(error.value) == (
+        f"{files[0].parent}: expected an image file, found a folder; give the paths of its images"
+    )
+
+
 def test_no_images(classifier):
     assert classifier.predict([]).shape == (0, 12)
 

@@ -187,7 +187,7 @@ def _adopt(array: Any) -> Any:
 
 
 def _start(iterator: grain.DatasetIterator[HostBatch]) -> None:
-    """Starts the workers so that Ctrl-C, which reaches the whole process group, never interrupts one.
+    """Starts the workers so that Ctrl-C or SIGTERM, which may reach the whole process group, never interrupts one.
 
     ``_prepare_worker`` makes a worker ignore it, but only after seconds of imports. Until then it is blocked: a new
     process inherits the signal mask of the thread that makes it. A thread of its own, because the main one must go on
@@ -201,7 +201,7 @@ def _start(iterator: grain.DatasetIterator[HostBatch]) -> None:
         # Started here, because starting it later would clear the mask of this thread.
         resource_tracker.ensure_running()
         if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         # Asking for the state makes the iterators of all workers now; else they are made when first needed.
         iterator.get_state()
         iterator.start_prefetch()
@@ -212,7 +212,8 @@ def _start(iterator: grain.DatasetIterator[HostBatch]) -> None:
 
 def _prepare_worker(index: int, count: int) -> None:
     del index, count
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     # A main process that is killed cannot end its workers: they notice.
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
 

@@ -5,6 +5,7 @@ nothing without that list.
 """
 
 import dataclasses
+import hashlib
 import io
 import itertools
 from collections.abc import Sequence
@@ -146,6 +147,14 @@ class Splits(NamedTuple):
     """lines for the user: counts, and everything that was left out or is unusual"""
 
 
+def fingerprint(source: Source) -> str:
+    """SHA-256 of the names and labels of a source's images, in order: whether it is still the same set."""
+    digest = hashlib.sha256()
+    for name, label in zip(source.names, source.labels.tolist(), strict=True):
+        digest.update(f"{label} {name}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
 def class_folder_source(path: Path, classes: Sequence[str] | None = None) -> FolderSource:
     """Images in a folder with one folder per class, searched to any depth, sorted by class and path.
 
@@ -253,6 +262,8 @@ def load_splits(source: str, path: str | None, val_fraction: float, seed: int) -
     if path is None:
         raise UsageError("data.path: expected the folder that holds train/, found null; give --data.path FOLDER")
     root = Path(path)
+    if not root.exists():
+        raise JaxnextError(f"data.path {root}: no such folder; give the one that holds train/ with --data.path FOLDER")
     folders, files, _ = list_folder(root)
     if "train" not in folders:
         found = _some([*(f"{name}/" for name in folders), *files]) or "an empty folder"

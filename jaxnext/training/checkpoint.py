@@ -49,6 +49,8 @@ class Meta:
     """epochs trained"""
     val_accuracy: float | None = None
     """validation accuracy after that epoch, 0 to 1"""
+    validation: str | None = None
+    """fingerprint of the validation images"""
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -59,6 +61,7 @@ class Meta:
             "trained": list(self.trained),
             "epoch": self.epoch,
             "val_accuracy": self.val_accuracy,
+            "validation": self.validation,
             "preprocessing": preprocessing(self.config),
         }
 
@@ -81,6 +84,7 @@ class Meta:
             tuple(values["trained"]),
             values["epoch"],
             values["val_accuracy"],
+            values["validation"],
         )
 
 

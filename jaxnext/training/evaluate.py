@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
-from jaxnext.data.sources import Source, class_folder_source, load_splits
+from jaxnext.data.sources import Source, class_folder_source, fingerprint, load_splits
 from jaxnext.errors import JaxnextError
 from jaxnext.metrics import TOP, Accumulator
+from jaxnext.training.memory import out_of_memory
 from jaxnext.training.trained import TrainedClassifier
 
 
@@ -18,6 +20,7 @@ def evaluate(
     batch_size: int,
     workers: int | None,
     cores: int,
+    warn: Callable[[str], None],
     progress: Callable[[Any, int], Any],
 ) -> Accumulator:
     """Metric sums over labelled images; each counts exactly once.
@@ -29,26 +32,32 @@ def evaluate(
         batch_size: images at a time.
         workers: processes that decode; ``None`` chooses.
         cores: processor cores, from which the number of workers is chosen.
+        warn: shows a line about what was left out.
         progress: wraps an iterator of batches, given the number of batches, in a progress bar.
 
     Raises:
         JaxnextError: a class folder that the classifier does not know, or an image that cannot be read.
     """
-    source = labelled(classifier, data)
+    source, left_out = labelled(classifier, data)
+    for line in left_out:
+        warn(line)
     workers = default_workers(cores, source) if workers is None else workers
     sums = Accumulator()
     batches = classifier.evaluate(source, batch_size, workers)
-    for host, batch_sums in progress(batches, -(-len(source) // batch_size)):
-        for error in host.errors:
-            raise JaxnextError(f"{error.name}: the image cannot be read ({error.reason})")
-        sums.add(batch_sums)
+    with out_of_memory(batch_size, classifier.image_size):
+        for host, batch_sums in progress(batches, -(-len(source) // batch_size)):
+            for error in host.errors:
+                raise JaxnextError(f"{error.name}: the image cannot be read ({error.reason})")
+            sums.add(batch_sums)
     return sums
 
 
-def labelled(classifier: TrainedClassifier, data: Path | None) -> Source:
-    """The images to evaluate on, with labels in the classifier's order."""
+def labelled(classifier: TrainedClassifier, data: Path | None) -> tuple[Source, list[str]]:
+    """The images to evaluate on, with labels in the classifier's order, and lines about what was left out."""
     if data is not None:
-        return class_folder_source(data, classifier.classes)
+        source = class_folder_source(data, classifier.classes)
+        line = describe_left_out(source.left_out)
+        return source, [f"{data}: {line}"] if line else []
     config = classifier.meta.config
     splits = load_splits(config.data.source, config.data.path, config.data.val_fraction, config.seed)
     if splits.classes != classifier.classes[: len(splits.classes)]:
@@ -56,7 +65,12 @@ def labelled(classifier: TrainedClassifier, data: Path | None) -> Source:
             f"{config.data.path}: expected the classes of the run, {list(classifier.classes)}, "
             f"found {list(splits.classes)}; give --data"
         )
-    return splits.validation
+    if classifier.meta.validation not in (None, fingerprint(splits.validation)):
+        raise JaxnextError(
+            f"{config.data.path}: the validation images are no longer those of the run, so that some may have been "
+            "trained on; give --data"
+        )
+    return splits.validation, []
 
 
 def report(sums: Accumulator, classes: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ from jaxnext.models.classifier import build
 from jaxnext.models.summary import check_size, summary, variable_shapes
 from jaxnext.training import run_folder, steps
 from jaxnext.training.checkpoint import Checkpoints
+from jaxnext.training.memory import out_of_memory
 from jaxnext.training.progress import Progress
 from jaxnext.training.run import Run
 from jaxnext.training.surroundings import Surroundings
@@ -38,7 +39,7 @@ def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) 
     shapes = variable_shapes(model)
     surroundings.say(summary(shapes["params"]))
     check_size(shapes["params"], config.model.max_parameters)
-    with Checkpoints(output) as checkpoints:
+    with Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.image_size):
         run = Run(config, output, splits, classes, model, checkpoints, surroundings)
         state, progress = run.resumed(shapes) if checkpoints.latest("last") is not None else run.fresh(shapes)
         run_folder.start(output, config)

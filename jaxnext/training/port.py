@@ -57,7 +57,7 @@ def port_weights(
     Raises:
         JaxnextError: the source cannot be had or read, does not fit, or the class names do not.
     """
-    if output.is_file() or holds_run(output):
+    if not output.name or output.is_file() or holds_run(output):
         raise UsageError(
             f"{output}: expected a new folder, found one that holds a run or a checkpoint; give another --output"
         )

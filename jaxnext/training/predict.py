@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
 from jaxnext.data.sources import FolderSource, files_source
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.files import whole_file
+from jaxnext.training.memory import out_of_memory
 from jaxnext.training.trained import TrainedClassifier
 
 CORRUPT_STATUS = 1
@@ -60,11 +62,13 @@ def predict_to_csv(
     if top_k is not None and not 1 <= top_k <= len(classifier.classes):
         raise UsageError(f"--top_k: expected 1 to {len(classifier.classes)}, the number of classes, found {top_k}")
     source = files_source(data)
+    if line := describe_left_out(source.left_out):
+        warn(line)
     names = row_names(source, keep_extension)
     errors_file = output.with_name(output.name + ".errors.csv")
     workers = default_workers(cores, source) if workers is None else workers
     failed: list[tuple[str, str]] = []
-    with whole_file(output) as file:
+    with out_of_memory(batch_size, classifier.image_size), whole_file(output) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header(classifier.classes, probabilities, top_k))
         batches = classifier.stream(source, batch_size, workers)
@@ -96,6 +100,10 @@ def row_names(source: FolderSource, keep_extension: bool) -> list[str]:
     seen: dict[str, int] = {}
     for i, name in enumerate(source.names):
         row = name if keep_extension else str(PurePosixPath(name).with_suffix(""))
+        if not row.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in row):
+            raise JaxnextError(
+                f"{source.location(i)!a}: expected a file name in UTF-8, found bytes that are not; rename it"
+            )
         if row in seen:
             help_ = "predict the folders one at a time" if keep_extension else "set --keep_extension true"
             first, second = source.location(seen[row]), source.location(i)

@@ -17,8 +17,8 @@ from jaxnext.augment import draw
 from jaxnext.config import Config
 from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.schedule import BatchPlan, Schedule
-from jaxnext.data.sources import Splits
-from jaxnext.errors import JaxnextError
+from jaxnext.data.sources import Splits, fingerprint
+from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.models.classifier import Classifier
 from jaxnext.reporting.curves import draw_curves
@@ -76,11 +76,16 @@ class Run:
         moments = jax.eval_shape(self.optimizer.init, shapes["params"])
         variables, moments, saved, meta = self.checkpoints.restore_last(moments)
         progress = Progress.from_json(saved["progress"])
-        counts = {"training images": len(self.splits.train), "validation images": len(self.splits.validation)}
-        if saved["counts"] != counts or meta.classes != self.classes:
+        done, found = len(progress.history), self.data()
+        if progress.position > len(self.schedule):
+            epochs = done + (progress.position % self.schedule.batches_per_epoch > 0)
+            raise UsageError(
+                f"epochs: expected at least the {epochs} that this run has begun, found {self.config.epochs}"
+            )
+        if saved["data"] != found or meta.classes != self.classes:
             raise JaxnextError(
-                f"{self.output}: the data has changed since this run began: expected {saved['counts']} and classes "
-                f"{list(meta.classes or ())}, found {counts} and classes {list(self.classes)}"
+                f"{self.output}: the data has changed since this run began: expected {saved['data']} and classes "
+                f"{list(meta.classes or ())}, found {found} and classes {list(self.classes)}"
             )
         state = create(variables, self.optimizer, progress.plateau.learning_rate, self.config.seed)
         state = state._replace(optimizer=moments, step=np.int32(self._train_steps_before(progress.position)))
@@ -121,27 +126,22 @@ class Run:
         workers = self.config.workers
         if workers is None:
             workers = default_workers(self.around.cores, self.splits.train)
-        image_size, start = self.config.data.image_size, progress.position
-        try:
+        if progress.history:
+            # A run that was killed between its last checkpoint and these files has them again.
+            self.write_history(progress)
+        if progress.position < len(self.schedule):
             self.compile(state)
             with stream(
                 self.schedule,
                 self.splits.train,
                 self.splits.validation,
-                image_size,
-                start=start,
+                self.config.data.image_size,
+                start=progress.position,
                 workers=workers,
                 threads=self.around.cores,
             ) as batches:
                 while progress.position < len(self.schedule) and not self.around.stop():
                     state, progress = self.epoch(state, progress, iter(batches))
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            raise JaxnextError(
-                f"out of memory with batch_size {self.config.batch_size} and data.image_size {image_size}; "
-                f"try --batch_size {max(self.config.batch_size // 2, 1)}"
-            ) from error
         if progress.position < len(self.schedule):
             self.save_last(state, progress)
             self.around.say(f"stopped and saved; go on with: {self.around.resume_command}")
@@ -264,12 +264,16 @@ class Run:
         if self.config.checkpoint_every and epoch % self.config.checkpoint_every == 0:
             self.checkpoints.save_model("every", epoch, variables, meta)
         self.save_last(state, progress)
-        run_folder.write_metrics(self.output, progress.history)
-        draw_curves(progress.history, self.output)
+        self.write_history(progress)
         self.around.say(_epoch_line(record, self.config.epochs, best))
         return state, progress
 
     # Saving and sending
+
+    def write_history(self, progress: Progress) -> None:
+        """``metrics.jsonl`` and the curves, from the records of the finished epochs."""
+        run_folder.write_metrics(self.output, progress.history)
+        draw_curves(progress.history, self.output)
 
     @staticmethod
     def variables_of(state: TrainState) -> Variables:
@@ -288,16 +292,28 @@ class Run:
     def meta(self, epoch: int, val_accuracy: float | None) -> Meta:
         """What a checkpoint of this run says of itself."""
         trained = tuple(part for part in PARTS if part != "attention" or self.model.attention is not None)
-        return Meta(self.config, self.classes, trained, epoch, val_accuracy)
+        return Meta(self.config, self.classes, trained, epoch, val_accuracy, fingerprint(self.splits.validation))
 
     def save_last(self, state: TrainState, progress: Progress) -> None:
         """Save all that the run needs to go on from here."""
-        counts = {"training images": len(self.splits.train), "validation images": len(self.splits.validation)}
+        variables = self.model_of(state)
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
+            # The step's own loss was finite, its update was not: the next loss would say so, too late.
+            raise self.not_finite("network", math.nan, f"epoch {len(progress.history) + 1}", progress)
         accuracy = progress.history[-1]["val_accuracy"] if progress.history else None
         meta = self.meta(len(progress.history), accuracy)
         moments = jax.tree.map(np.asarray, state.optimizer)
-        saved = {"progress": progress.to_json(), "counts": counts}
-        self.checkpoints.save_last(progress.position, self.model_of(state), moments, saved, meta)
+        saved = {"progress": progress.to_json(), "data": self.data()}
+        self.checkpoints.save_last(progress.position, variables, moments, saved, meta)
+
+    def data(self) -> dict[str, int | str]:
+        """What the data of this run is known by."""
+        train, validation = self.splits.train, self.splits.validation
+        return {
+            "training images": len(train),
+            "validation images": len(validation),
+            "names and labels": f"{fingerprint(train)[:16]} {fingerprint(validation)[:16]}",
+        }
 
     def padded(self, host: HostBatch) -> Batch:
         """The batch with rows appended until the devices divide it; a file that cannot be read stops the run."""

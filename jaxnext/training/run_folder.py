@@ -39,8 +39,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def holds_run(output: Path) -> bool:
-    """Whether a folder holds a run or a ported checkpoint."""
-    return (output / CONFIG).exists() or (output / "checkpoints").exists()
+    """Whether a folder holds a run or a ported checkpoint, that is, any checkpoint at all.
+
+    A run that ended before its first one has left nothing that could be lost; its folder may be used again.
+    """
+    return any(number.name.isdecimal() for number in (output / "checkpoints").glob("*/*"))
 
 
 def check(output: Path, config: Config, resume: bool) -> None:

@@ -62,11 +62,14 @@ class TrainedClassifier:
         self._predict = steps.compile_predict_step(model, self._mesh)
         self._evaluate = steps.compile_eval_step(model, self._mesh)
 
-    def predict(self, images: Sequence[Any] | NDArray[np.uint8], batch_size: int = 16) -> NDArray[np.floating]:
+    def predict(
+        self, images: str | Path | Sequence[Any] | NDArray[np.uint8], batch_size: int = 16
+    ) -> NDArray[np.floating]:
         """Probabilities of the classes.
 
         Args:
-            images: paths of image files, or arrays, uint8 ``[height, width, 3]`` in RGB, of any sizes.
+            images: paths of image files (or a single one), or arrays, uint8 ``[height, width, 3]`` in RGB, of any
+                sizes.
             batch_size: images at a time; does not change the result.
 
         Returns:
@@ -75,6 +78,8 @@ class TrainedClassifier:
         Raises:
             JaxnextError: a file that cannot be read, or an array that is no RGB image.
         """
+        if isinstance(images, str | Path):
+            images = [images]
         if len(images) == 0:
             return np.zeros((0, len(self.classes)), np.float32)
         if all(isinstance(image, str | Path) for image in images):
@@ -100,6 +105,9 @@ class TrainedClassifier:
 
     def _predict_files(self, paths: list[Path], batch_size: int) -> NDArray[np.floating]:
         # files_source sorts; the caller's order is restored.
+        for path in paths:
+            if path.is_dir():
+                raise JaxnextError(f"{path}: expected an image file, found a folder; give the paths of its images")
         order = sorted(set(paths), key=Path.as_posix)
         found = []
         for host, probabilities in self.stream(files_source(order), batch_size, workers=0):

@@ -44,6 +44,8 @@ class Head(nn.Module):
             x = nn.silu(norm(x, train=train, mask=mask))
             if train and keys is not None and self.dropout > 0:
                 x = dropout(x, jax.vmap(jax.random.fold_in, (0, None))(keys, layer), self.dropout)
+        # The logits are computed in at least float32, whatever the precision before them.
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         return Dense(self.classes, param_dtype=self.param_dtype, name="output")(x)
 
 

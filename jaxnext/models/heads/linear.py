@@ -24,4 +24,6 @@ class Head(nn.Module):
     ) -> jax.Array:
         """Map ``[N, features]`` to logits ``[N, classes]``; the other arguments are those of every head."""
         del train, mask, keys
+        # The logits are computed in at least float32, whatever the precision before them.
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         return Dense(self.classes, param_dtype=self.param_dtype, name="output")(x)
