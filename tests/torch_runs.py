@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import named_values
 import numpy as np
 from jaxnext_runs import ADAM, PLATEAU
 from named_values import CLASSES
@@ -72,6 +73,27 @@ def both_modes(
     gradients = {name: parameter.grad.contiguous().numpy() for name, parameter in net.named_parameters()}
     stats = {name: buffer.numpy() for name, buffer in net.named_buffers()}
     return BothModes(activations, evaluation, logits.detach().numpy(), loss.item(), gradients, stats)
+
+
+def float32_gradients(
+    setting: str, tiny: bool, state_dict: Mapping[str, np.ndarray], images: np.ndarray, labels: np.ndarray, moved: int
+) -> list[dict[str, np.ndarray]]:
+    """PyTorch's own gradients in float32, several times: their errors are what its float32 error may be.
+
+    With its two memory layouts on the images, and on ``moved`` versions of them that differ in the last place. One
+    computation is not enough: a leaf's rounding errors may happen to cancel, and on which side of a kink a value within
+    rounding of it falls is chance.
+    """
+    inputs = [images, images, *(named_values.last_place(images, str(number)) for number in range(moved))]
+    return [
+        both_modes(setting, tiny, "float32", state_dict, each, labels, channels_last=bool(place % 2)).gradients
+        for place, each in enumerate(inputs)
+    ]
+
+
+def gradient_errors(found: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The norm of each leaf's error."""
+    return {name: float(np.linalg.norm(found[name].astype(np.float64) - leaf)) for name, leaf in exact.items()}
 
 
 class Descent(NamedTuple):

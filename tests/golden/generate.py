@@ -48,20 +48,9 @@ def one_batch(setting: str) -> dict[str, Any]:
     if near:
         raise SystemExit(f"{setting}: float32 may fall on the other side of a kink, choose another KINK_FREE: {near}")
     exact = torch_runs.both_modes(setting, True, "float64", weights, images, labels)
-    rounded = [
-        torch_runs.both_modes(setting, True, "float32", weights, images, labels, channels_last=layout)
-        for layout in (False, True)
-    ]
-
-    def own_error(name: str) -> float:
-        errors = [np.linalg.norm(own.gradients[name].astype(np.float64) - exact.gradients[name]) for own in rounded]
-        return float(max(errors))
-
+    rounded = torch_runs.float32_gradients(setting, True, weights, images, labels, moved=6)
+    errors = [torch_runs.gradient_errors(own, exact.gradients) for own in rounded]
     stats = {name: value for name, value in exact.batch_stats.items() if value.ndim}
-    whole = [
-        np.sqrt(sum(np.sum((own.gradients[n].astype(np.float64) - g) ** 2) for n, g in exact.gradients.items()))
-        for own in rounded
-    ]
     return {
         "state": np.array([f"{name} {' '.join(map(str, shape))}" for name, shape in shapes.items()]),
         **{f"activations/{name}": excerpt(array) for name, array in exact.activations.items()},
@@ -71,8 +60,8 @@ def one_batch(setting: str) -> dict[str, Any]:
         "loss": exact.loss,
         "gradient_names": np.array(list(exact.gradients)),
         "gradient_sketches": sketches(exact.gradients),
-        "gradient_float32_errors": np.array([own_error(name) for name in exact.gradients]),
-        "gradient_float32_error": max(whole),
+        "gradient_float32_errors": np.array([max(own[name] for own in errors) for name in exact.gradients]),
+        "gradient_float32_error": max(np.linalg.norm(list(own.values())) for own in errors),
         "statistics_names": np.array(list(stats)),
         "statistics": np.stack([statistics_excerpt(array) for array in stats.values()]),
         "statistics_sketches": sketches(stats),

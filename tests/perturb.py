@@ -1,0 +1,106 @@
+"""Spoil one convention at a time in a copy of the source and see which tests fail.
+
+    python tests/perturb.py [NAME ...]
+
+Not collected by pytest. Prints one line for each perturbation and exits with 1 where all tests passed.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+class Perturbation(NamedTuple):
+    """A change of one file, and the test files that should notice."""
+
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+NETWORK = ("test_golden", "test_classifier", "test_resnext")
+PERTURBATIONS = {
+    "stem padded as SAME pads": Perturbation(
+        "jaxnext/models/layers.py",
+        "padding = ((pad, pad), (pad, pad))",
+        "padding = ((pad - (self.size == 7 and self.stride == 2), pad),) * 2",
+        (*NETWORK, "test_models_layers"),
+    ),
+    "max-pool padded as SAME pads": Perturbation(
+        "jaxnext/ops/pooling.py",
+        "widths[axis] = (1, 2 * count - size)",
+        "widths[axis] = (0, 1 + 2 * count - size)",
+        (*NETWORK, "test_pooling"),
+    ),
+    "biased variance stored": Perturbation(
+        "jaxnext/models/norm.py",
+        "unbiased = batch_var * count / jnp.maximum(count - 1, 1)",
+        "unbiased = batch_var",
+        ("test_golden", "test_classifier", "test_norm"),
+    ),
+    "patience counted as Optax does": Perturbation(
+        "jaxnext/training/plateau.py",
+        "if bad_epochs > config.patience:",
+        "if bad_epochs >= max(config.patience, 1):",
+        ("test_golden", "test_plateau"),
+    ),
+    "classes sorted as numbers": Perturbation(
+        "jaxnext/data/listing.py",
+        "return list(pick(False, True)),",
+        "return sorted(pick(False, True), key=lambda name: (len(name), name)),",
+        ("test_sources", "test_port", "test_listing"),
+    ),
+    "resize without antialiasing": Perturbation(
+        "jaxnext/data/decode.py",
+        "Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)",
+        "Image.fromarray(image).transform((size, size), Image.Transform.AFFINE, "
+        "(image.shape[1] / size, 0, 0, 0, image.shape[0] / size, 0), Image.Resampling.BILINEAR)",
+        ("test_golden", "test_decode", "test_exact"),
+    ),
+}
+
+
+def failures(perturbation: Perturbation) -> list[str]:
+    """The tests that fail, without their parameters, in a copy of the project with the change."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = pathlib.Path(folder)
+        for name in ("jaxnext", "tests", "configs", "scripts"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        file = copy / perturbation.file
+        text = file.read_text()
+        if text.count(perturbation.old) != 1:
+            raise SystemExit(f"{perturbation.file}: does not hold once what is to be changed: {perturbation.old}")
+        file.write_text(text.replace(perturbation.old, perturbation.new))
+        tests = [f"tests/{name}.py" for name in perturbation.tests]
+        # Of the four settings the one with all modules.
+        chosen = ["-m", "not slow", "-k", "fc_cbam or not (baseline or fc or cbam)"]
+        command = [sys.executable, "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", *chosen, *tests]
+        done = subprocess.run(
+            command, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy)}, capture_output=True, text=True, check=False
+        )
+        if done.returncode not in (0, 1):
+            raise SystemExit(done.stdout + done.stderr)
+        found = re.findall(r"^(?:FAILED|ERROR) tests/(\w+\.py::\w+)", done.stdout, re.MULTILINE)
+        return list(dict.fromkeys(found))
+
+
+def main() -> None:
+    unnoticed = 0
+    for name in sys.argv[1:] or PERTURBATIONS:
+        tests = failures(PERTURBATIONS[name])
+        unnoticed += not tests
+        print(f"{name}: {', '.join(tests) or 'no test failed'}", flush=True)
+    sys.exit(1 if unnoticed else 0)
+
+
+if __name__ == "__main__":
+    main()
