@@ -1,7 +1,7 @@
-"""jaxnext against PyTorch and torchvision, live, on weights, images and parameters that are new each time.
+"""jaxnext against PyTorch and torchvision, live, on random weights, images and parameters.
 
-The seed is part of every failure; JAXNEXT_TEST_SEED=<seed> repeats it. JAXNEXT_EVERY_SETTING=1 runs the full-size
-comparisons, of which CI runs fc_cbam, for all four settings.
+They come from JAXNEXT_TEST_SEED, 0 unless given; "fresh" draws one, and every failure prints it. JAXNEXT_EVERY_SETTING=1
+runs the full-size comparisons, of which CI runs fc_cbam, for all four settings.
 """
 
 import functools
@@ -32,7 +32,8 @@ from jaxnext.data.decode import resize
 from jaxnext.tree import flatten, path_name
 from jaxnext.types import Augmentation
 
-SEED = int(os.environ.get("JAXNEXT_TEST_SEED", secrets.randbits(32)))
+_GIVEN = os.environ.get("JAXNEXT_TEST_SEED", "0")
+SEED = secrets.randbits(32) if _GIVEN == "fresh" else int(_GIVEN)
 ADAM_STEPS = 20
 
 
