@@ -1,7 +1,7 @@
 """jaxnext against PyTorch and torchvision, live, on random weights, images and parameters.
 
 They come from JAXNEXT_TEST_SEED, 0 unless given; "fresh" draws one, and every failure prints it.
-JAXNEXT_EVERY_SETTING=1 runs the full-size comparisons, of which CI runs fc_cbam, for all four settings.
+JAXNEXT_EVERY_SETTING=1 runs the full-size comparisons, too: minutes for each setting.
 """
 
 import functools
