@@ -207,7 +207,7 @@ def test_an_output_is_replaced_whole_or_left_as_it_was(tmp_path: Path) -> None:
     export(checkpoint, output)
     assert load_state_dict(output)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.pth", "w"]
-    with pytest.raises(JaxnextError, match="the file cannot be written"):
+    with pytest.raises(JaxnextError, match="expected the name of a file, found a folder"):
         export(checkpoint, tmp_path / "w" / "checkpoints")
 
 
