@@ -5,9 +5,12 @@ import small_run
 from PIL import Image
 
 import jaxnext
+from jaxnext.augment import normalize
 from jaxnext.config import Config
+from jaxnext.data.decode import resize
 from jaxnext.data.sources import class_folder_source, files_source
 from jaxnext.errors import JaxnextError
+from jaxnext.models.classifier import build
 from jaxnext.training.checkpoint import Checkpoints, Meta
 from jaxnext.training.trained import TrainedClassifier
 
@@ -47,6 +50,24 @@ def test_batch_size_and_devices_do_not_matter(classifier, run, files):
     np.testing.assert_allclose(classifier.predict(files, batch_size=7), expected, atol=1e-6)
     on_two = TrainedClassifier(run, devices=jax.devices()[:2])
     np.testing.assert_allclose(on_two.predict(files, batch_size=7), expected, atol=1e-6)
+
+
+def files_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_computes_what_the_checkpoint_says_with_batch_norms_folded(classifier, run, files):
+    before = files_of(run)
+    trained = TrainedClassifier(run, devices=jax.devices()[:1])
+    assert sorted(trained._variables) == ["params"]
+    assert files_of(run) == before
+    with Checkpoints(run) as checkpoints:
+        variables, meta = checkpoints.restore_model("best")
+    model = build(meta.config.model, len(trained.classes), "float32")
+    images = np.stack([resize(np.asarray(Image.open(file)), trained.image_size) for file in files])
+    with jax.default_matmul_precision("highest"):
+        expected = jax.nn.softmax(model.apply(variables, normalize(images, np.float32), train=False))
+    np.testing.assert_allclose(trained.predict(files), expected, atol=1e-5)
 
 
 def test_a_single_path(classifier, files):

@@ -54,7 +54,9 @@ class Classifier(nn.Module):
         return logits.astype(jnp.promote_types(self.dtype, jnp.float32))
 
 
-def build(config: ModelConfig, classes: int, precision: Precision, axis_name: str | None = None) -> Classifier:
+def build(
+    config: ModelConfig, classes: int, precision: Precision, axis_name: str | None = None, *, folded: bool = False
+) -> Classifier:
     """The network that a config describes.
 
     An attention module is a file in ``models/attention`` with a class ``Attention``, a head one in ``models/heads``
@@ -65,12 +67,14 @@ def build(config: ModelConfig, classes: int, precision: Precision, axis_name: st
         classes: number of outputs.
         precision: bfloat16 computes in bfloat16 and keeps float32 parameters; float64 needs ``jax_enable_x64``.
         axis_name: mesh axis over which training splits the batch, or ``None``.
+        folded: the network for inference that takes the variables of ``folding.fold``. A part without a field
+            ``folded`` keeps its batch norms.
 
     Raises:
         UsageError: for an attention module, head or option that does not exist.
     """
     param_dtype = jnp.dtype("float64" if precision == "float64" else "float32")
-    shared = {"classes": classes, "axis_name": axis_name, "param_dtype": param_dtype}
+    shared = {"classes": classes, "axis_name": axis_name, "param_dtype": param_dtype, "folded": folded}
     backbone = ResNeXt(**_own_fields(ResNeXt, config, shared))
     attention = None
     if config.attention != "none":

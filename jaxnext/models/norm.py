@@ -23,12 +23,14 @@ class BatchNorm(nn.Module):
         momentum: PyTorch's; weight of the new batch in the running statistics.
         axis_name: mesh axis over which the batch is split, or ``None``.
         param_dtype: of scale, bias and running statistics.
+        folded: for inference: scale and statistics are in the layer before (``models.folding``), only a bias is left.
     """
 
     eps: float = 1e-5
     momentum: float = 0.1
     axis_name: str | None = None
     param_dtype: jnp.dtype = jnp.dtype("float32")
+    folded: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None = None) -> jax.Array:
@@ -43,6 +45,10 @@ class BatchNorm(nn.Module):
             the shape and dtype of ``x``.
         """
         features = x.shape[-1]
+        if self.folded:
+            if train or self.eps != BatchNorm.eps:
+                raise ValueError(f"folded: expected inference and eps {BatchNorm.eps}, found {train=}, eps {self.eps}")
+            return x + self.param("bias", nn.initializers.zeros, (features,), self.param_dtype).astype(x.dtype)
         scale = self.param("scale", nn.initializers.ones, (features,), self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros, (features,), self.param_dtype)
         mean = self.variable("batch_stats", "mean", jnp.zeros, (features,), self.param_dtype)

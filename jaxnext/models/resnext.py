@@ -22,6 +22,7 @@ class Bottleneck(nn.Module):
         stride: of the 3x3 convolution and of the shortcut.
         axis_name: mesh axis over which the batch is split, or ``None``.
         param_dtype: of parameters and statistics.
+        folded: the norms' scale and statistics are in the convolutions' kernels (``models.folding``).
     """
 
     width: int
@@ -30,6 +31,7 @@ class Bottleneck(nn.Module):
     stride: int = 1
     axis_name: str | None = None
     param_dtype: jnp.dtype = jnp.dtype("float32")
+    folded: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None = None) -> jax.Array:
@@ -37,7 +39,8 @@ class Bottleneck(nn.Module):
         dtype = self.param_dtype
 
         def norm(y: jax.Array, name: str) -> jax.Array:
-            return BatchNorm(axis_name=self.axis_name, param_dtype=dtype, name=name)(y, train=train, mask=mask)
+            module = BatchNorm(axis_name=self.axis_name, param_dtype=dtype, folded=self.folded, name=name)
+            return module(y, train=train, mask=mask)
 
         y = nn.relu(norm(Conv(self.width, 1, param_dtype=dtype, name="conv1")(x), "norm1"))
         conv2 = Conv(self.width, 3, self.stride, self.groups, param_dtype=dtype, name="conv2")
@@ -63,6 +66,7 @@ class ResNeXt(nn.Module):
         groups: of the 3x3 convolutions.
         axis_name: mesh axis over which the batch is split, or ``None``.
         param_dtype: of parameters and statistics.
+        folded: for inference: the norms' scale and statistics are in the convolutions' kernels (``models.folding``).
     """
 
     stage_sizes: tuple[int, ...] = (3, 4, 6, 3)
@@ -72,12 +76,13 @@ class ResNeXt(nn.Module):
     groups: int = 32
     axis_name: str | None = None
     param_dtype: jnp.dtype = jnp.dtype("float32")
+    folded: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None = None) -> jax.Array:
         """Map normalised images ``[N, H, W, 3]`` to features ``[N, H / 32, W / 32, features[-1]]``."""
         x = Conv(self.stem_features, 7, 2, param_dtype=self.param_dtype, name="stem_conv")(x)
-        norm = BatchNorm(axis_name=self.axis_name, param_dtype=self.param_dtype, name="stem_norm")
+        norm = BatchNorm(axis_name=self.axis_name, param_dtype=self.param_dtype, folded=self.folded, name="stem_norm")
         x = max_pool(nn.relu(norm(x, train=train, mask=mask)))
         self.sow("intermediates", "stem", x)
         stages = zip(self.stage_sizes, self.widths, self.features, strict=True)
@@ -86,7 +91,7 @@ class ResNeXt(nn.Module):
                 stride = 2 if stage > 2 and block == 1 else 1
                 name = f"stage{stage}_block{block}"
                 bottleneck = Bottleneck(
-                    width, features, self.groups, stride, self.axis_name, self.param_dtype, name=name
+                    width, features, self.groups, stride, self.axis_name, self.param_dtype, self.folded, name=name
                 )
                 x = bottleneck(x, train=train, mask=mask)
             self.sow("intermediates", f"stage{stage}", x)

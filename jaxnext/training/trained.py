@@ -14,6 +14,7 @@ from jaxnext.data.schedule import Sequential
 from jaxnext.data.sources import Source, files_source
 from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import build
+from jaxnext.models.folding import fold
 from jaxnext.training import steps
 from jaxnext.training.checkpoint import Checkpoints
 from jaxnext.training.rows import pad_rows, padded_batch
@@ -21,6 +22,8 @@ from jaxnext.training.rows import pad_rows, padded_batch
 
 class TrainedClassifier:
     """Class names and a function from images to probabilities; preprocessing is that of the training run.
+
+    The batch norms are folded into the layers before them; the checkpoint stays as it is.
 
     Attributes:
         classes: names of the classes, in the order of the probabilities.
@@ -57,8 +60,8 @@ class TrainedClassifier:
         self.classes: tuple[str, ...] = self.meta.classes
         self.image_size = config.data.image_size
         self._mesh = steps.mesh_of(devices or jax.local_devices())
-        model = build(config.model, len(self.classes), config.precision)
-        self._variables = steps.replicate(variables, self._mesh)
+        model = build(config.model, len(self.classes), config.precision, folded=True)
+        self._variables = steps.replicate(fold(variables, model), self._mesh)
         self._predict = steps.compile_predict_step(model, self._mesh)
         self._evaluate = steps.compile_eval_step(model, self._mesh)
 

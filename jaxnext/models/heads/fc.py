@@ -17,6 +17,7 @@ class Head(nn.Module):
         dropout: probability of zeroing a hidden unit in training.
         axis_name: mesh axis over which the batch is split, or ``None``.
         param_dtype: of parameters and statistics.
+        folded: for inference: the norms' scale and statistics are in the hidden layers (``models.folding``).
     """
 
     classes: int
@@ -24,6 +25,7 @@ class Head(nn.Module):
     dropout: float = 0.3
     axis_name: str | None = None
     param_dtype: jnp.dtype = jnp.dtype("float32")
+    folded: bool = False
 
     @nn.compact
     def __call__(
@@ -40,7 +42,9 @@ class Head(nn.Module):
         """
         for layer, width in enumerate(self.head_widths, start=1):
             x = Dense(width, param_dtype=self.param_dtype, name=f"hidden{layer}")(x)
-            norm = BatchNorm(axis_name=self.axis_name, param_dtype=self.param_dtype, name=f"norm{layer}")
+            norm = BatchNorm(
+                axis_name=self.axis_name, param_dtype=self.param_dtype, folded=self.folded, name=f"norm{layer}"
+            )
             x = nn.silu(norm(x, train=train, mask=mask))
             if train and keys is not None and self.dropout > 0:
                 x = dropout(x, jax.vmap(jax.random.fold_in, (0, None))(keys, layer), self.dropout)
