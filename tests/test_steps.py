@@ -1,5 +1,6 @@
 import functools
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -10,10 +11,12 @@ import pytest
 from jaxnext.augment import draw
 from jaxnext.config import ModelConfig, OptimizerConfig
 from jaxnext.models.classifier import build
+from jaxnext.models.folding import fold
 from jaxnext.training import optimizer, steps
 from jaxnext.training.rows import pad_rows
 from jaxnext.training.start import initialise
 from jaxnext.training.state import Batch, TrainBatch, create
+from jaxnext.tree import flatten, path_name
 
 NET = ModelConfig(
     stage_sizes=(1, 1),
@@ -178,6 +181,75 @@ def test_eval_step_counts_only_real_rows_and_changes_nothing():
     np.testing.assert_allclose(full["loss"], expected, rtol=1e-5)
     assert int(full["count"]) == 5
     assert int(full["correct"]) == int((probabilities[:5].argmax(-1) == labels[:5]).sum())
+
+
+# ---- bfloat16 ----
+
+
+def operations(jaxpr: Any, place: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Every operation of a program and of the programs inside it: name, module path, and the equation itself."""
+    for equation in jaxpr.eqns:
+        here = f"{place}/{equation.source_info.name_stack}"
+        yield equation.primitive.name, here, equation
+        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")):
+            if hasattr(inner, "eqns"):
+                yield from operations(getattr(inner, "jaxpr", inner), here)
+
+
+def dtypes_of_products(step: Any, *arguments: Any) -> dict[str, set[str]]:
+    """Dtypes of what convolutions and matrix products multiply: in the head's last layer, and in all others."""
+    found: dict[str, set[str]] = {"last": set(), "others": set()}
+    for name, place, equation in operations(jax.make_jaxpr(step)(*arguments)):
+        if name in ("conv_general_dilated", "dot_general"):
+            kinds = {v.aval.dtype.name for v in equation.invars}
+            found["last" if place.endswith("head/output") else "others"] |= kinds
+    return found
+
+
+def test_bfloat16_multiplies_in_bfloat16_up_to_the_logits():
+    on = net(1, "bfloat16")
+    variables = {"params": on.state.params, "batch_stats": on.state.batch_stats}
+    folded = build(NET, CLASSES, "bfloat16", folded=True)
+    batch = train_batch(on, 0)
+    expected = {"last": {"float32"}, "others": {"bfloat16"}}
+    assert dtypes_of_products(on.train_step, start(on), batch) == expected
+    assert dtypes_of_products(on.eval_step, variables, batch.batch) == expected
+    predict = steps.compile_predict_step(folded, on.mesh)
+    assert dtypes_of_products(predict, fold(variables, folded), batch.batch.image) == expected
+
+
+def test_bfloat16_keeps_state_gradients_and_sums_in_float32():
+    on = net(1, "bfloat16")
+    adam, gradients = optimizer.build(OptimizerConfig()), {}
+
+    def update(updates: Any, *rest: Any) -> Any:
+        gradients.update(flatten(updates))
+        return adam.update(updates, *rest)
+
+    model = build(NET, CLASSES, "bfloat16", steps.AXIS)
+    step = steps.compile_train_step(model, adam._replace(update=update), on.mesh)
+    before, batch = start(on), train_batch(on, 0)
+    state, sums = jax.eval_shape(step, before, batch)
+    assert jax.tree.map(lambda leaf: leaf.dtype, state) == jax.tree.map(lambda leaf: leaf.dtype, before)
+    assert {leaf.dtype.name for leaf in gradients.values()} == {"float32"}
+    assert gradients.keys() == flatten(on.state.params).keys()
+    kinds = {name: value.dtype.name for name, value in sums.items()}
+    assert kinds == {name: "float32" if name == "loss" else "int32" for name in kinds}
+    summed = [e for name, _, e in operations(jax.make_jaxpr(step)(before, batch)) if name.startswith("psum")]
+    # Sums of batch norms (their statistics, and in the gradient), of gradients and of metrics.
+    assert {v.aval.dtype.name for equation in summed for v in equation.invars} == {"float32", "int32"}
+
+
+def test_bfloat16_starts_near_float32():
+    on = net(1, "bfloat16")
+    lowered = on.train_step.lower(start(on), train_batch(on, 0))
+    quick = lowered.compile(compiler_options={"xla_backend_optimization_level": 0})
+    state, found = quick(start(on), train_batch(on, 0))
+    right, (expected,) = run(1, 1)
+    assert abs(found["loss"] - expected["loss"]) <= 5e-3 * expected["loss"]
+    statistics = flatten(right["batch_stats"])
+    for path, leaf in flatten(state.batch_stats).items():
+        np.testing.assert_allclose(leaf, statistics[path], atol=1e-2, err_msg=path_name(path))
 
 
 def test_example_keys_depend_on_the_global_place():

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -68,6 +70,19 @@ def test_it_computes_what_the_checkpoint_says_with_batch_norms_folded(classifier
     with jax.default_matmul_precision("highest"):
         expected = jax.nn.softmax(model.apply(variables, normalize(images, np.float32), train=False))
     np.testing.assert_allclose(trained.predict(files), expected, atol=1e-5)
+
+
+def test_bfloat16_gives_nearly_the_same_probabilities(classifier, run, files, tmp_path):
+    with Checkpoints(run) as checkpoints:
+        variables, meta = checkpoints.restore_model("best")
+    config = dataclasses.replace(meta.config, precision="bfloat16")
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_model("best", meta.epoch, variables, dataclasses.replace(meta, config=config))
+    expected = classifier.predict(files)
+    found = TrainedClassifier(tmp_path, devices=jax.devices()[:1]).predict(files)
+    assert found.dtype == np.float32
+    assert not np.array_equal(found, expected)
+    np.testing.assert_allclose(found, expected, atol=2e-2)
 
 
 def test_a_single_path(classifier, files):
