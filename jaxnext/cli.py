@@ -27,10 +27,11 @@ def train(argv: Sequence[str], configs_dir: Path) -> int:
     _set_precision(arguments.config)
     import jax
 
+    from jaxnext.cli_compilation import compilation_cache
     from jaxnext.training.fit import fit
     from jaxnext.training.surroundings import Surroundings
 
-    with stop_on_interrupt() as stop:
+    with stop_on_interrupt() as stop, compilation_cache(arguments.compilation_cache, _warn) as cache:
         surroundings = Surroundings(
             devices=jax.local_devices(),
             clock=time.perf_counter,
@@ -39,6 +40,7 @@ def train(argv: Sequence[str], configs_dir: Path) -> int:
             cores=cores(),
             versions=versions(configs_dir.parent),
             resume_command=resume_command(sys.argv[0], argv),
+            compilation_cache=cache,
         )
         fit(arguments.config, arguments.output, arguments.resume, surroundings)
         return _INTERRUPTED if stop() else 0
@@ -67,42 +69,46 @@ def predict(argv: Sequence[str]) -> int:
     """Runs ``scripts/predict.py``; returns the exit status, 1 where an image could not be read."""
     arguments = parse_predict(argv)
     _set_precision_of(arguments.checkpoint)
+    from jaxnext.cli_compilation import compilation_cache
     from jaxnext.training.predict import predict_to_csv
     from jaxnext.training.trained import TrainedClassifier
 
-    return predict_to_csv(
-        TrainedClassifier(arguments.checkpoint, arguments.which),
-        arguments.data,
-        arguments.output,
-        probabilities=arguments.probabilities,
-        top_k=arguments.top_k,
-        batch_size=arguments.batch_size,
-        workers=arguments.workers,
-        keep_extension=arguments.keep_extension,
-        cores=cores(),
-        say=_say,
-        warn=_warn,
-        progress=_progress,
-    )
+    with compilation_cache(arguments.compilation_cache, _warn, each=_warn):
+        return predict_to_csv(
+            TrainedClassifier(arguments.checkpoint, arguments.which),
+            arguments.data,
+            arguments.output,
+            probabilities=arguments.probabilities,
+            top_k=arguments.top_k,
+            batch_size=arguments.batch_size,
+            workers=arguments.workers,
+            keep_extension=arguments.keep_extension,
+            cores=cores(),
+            say=_say,
+            warn=_warn,
+            progress=_progress,
+        )
 
 
 def evaluate(argv: Sequence[str]) -> int:
     """Runs ``scripts/evaluate.py``; returns the exit status."""
     arguments = parse_evaluate(argv)
     _set_precision_of(arguments.checkpoint)
+    from jaxnext.cli_compilation import compilation_cache
     from jaxnext.training import evaluate as evaluation
     from jaxnext.training.trained import TrainedClassifier
 
-    classifier = TrainedClassifier(arguments.checkpoint, arguments.which)
-    sums = evaluation.evaluate(
-        classifier,
-        arguments.data,
-        batch_size=arguments.batch_size,
-        workers=arguments.workers,
-        cores=cores(),
-        warn=_warn,
-        progress=_progress,
-    )
+    with compilation_cache(arguments.compilation_cache, _warn, each=_warn):
+        classifier = TrainedClassifier(arguments.checkpoint, arguments.which)
+        sums = evaluation.evaluate(
+            classifier,
+            arguments.data,
+            batch_size=arguments.batch_size,
+            workers=arguments.workers,
+            cores=cores(),
+            warn=_warn,
+            progress=_progress,
+        )
     print(evaluation.report(sums, classifier.classes))
     return 0
 
@@ -157,7 +163,10 @@ def _say(line: str) -> None:
 
 
 def _warn(line: str) -> None:
-    print(line, file=sys.stderr)
+    from tqdm import tqdm
+
+    # Above the progress bar where one is shown, not at its end.
+    tqdm.write(line, file=sys.stderr)
 
 
 def _progress(batches: Iterable[Any], total: int) -> Iterable[Any]:

@@ -25,6 +25,7 @@ class TrainArguments:
     config: Config
     output: Path
     resume: bool
+    compilation_cache: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,7 @@ class EvaluateArguments:
     data: Path | None
     batch_size: int
     workers: int | None
+    compilation_cache: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +64,7 @@ class PredictArguments:
     batch_size: int
     workers: int | None
     keep_extension: bool
+    compilation_cache: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +96,7 @@ def parse_train(argv: Sequence[str], configs_dir: Path) -> TrainArguments:
     parser.option("config", str, f"{config_names(configs_dir)}, or the path of a .yaml file")
     parser.option("output", str | None, "folder of the run; null: runs/ and the name of the config")
     parser.option("resume", Literal["auto"] | None, "auto: go on from the last checkpoint of --output, if there is one")
+    parser.compilation_cache()
     parser.add_argument("--print_config", action="store_true", help="print the whole config as YAML and stop")
     parser.settings(choice[1] if choice else Config())
     values = parser.parse(argv)
@@ -101,7 +105,12 @@ def parse_train(argv: Sequence[str], configs_dir: Path) -> TrainArguments:
     if values["print_config"]:
         print(dump_config(config), end="")
         raise SystemExit(0)
-    return TrainArguments(config, Path(values["output"] or Path("runs", name)), resume=values["resume"] == "auto")
+    return TrainArguments(
+        config,
+        Path(values["output"] or Path("runs", name)),
+        resume=values["resume"] == "auto",
+        compilation_cache=values["compilation_cache"],
+    )
 
 
 def parse_port_weights(argv: Sequence[str], configs_dir: Path) -> PortArguments:
@@ -131,6 +140,7 @@ def parse_predict(argv: Sequence[str]) -> PredictArguments:
     usage = "--checkpoint DIR --data FOLDER_OR_FILE ... [--output prediction.csv] [--OPTION VALUE ...]"
     parser = Parser("predict.py", usage, "Write the predicted class of each image to a CSV file.")
     parser.checkpoint()
+    parser.compilation_cache()
     parser.add_argument("--data", type=str, nargs="+", action="extend", help="folders of images, and image files")
     parser.option("output", str, "the CSV file", "prediction.csv")
     parser.option("probabilities", bool, "true: a column prob_<class> for each class", False)
@@ -150,6 +160,7 @@ def parse_predict(argv: Sequence[str]) -> PredictArguments:
         batch_size=values["batch_size"],
         workers=values["workers"],
         keep_extension=values["keep_extension"],
+        compilation_cache=values["compilation_cache"],
     )
 
 
@@ -158,6 +169,7 @@ def parse_evaluate(argv: Sequence[str]) -> EvaluateArguments:
     usage = "--checkpoint DIR [--data FOLDER_OF_CLASS_FOLDERS] [--OPTION VALUE ...]"
     parser = Parser("evaluate.py", usage, "Loss, top-1, top-5 and accuracy of each class.")
     parser.checkpoint()
+    parser.compilation_cache()
     parser.option("data", str | None, "folder with a folder for each class; null: the validation images of the run")
     values = parser.parse(argv)
     checkpoint = _given(values, "checkpoint", _NO_CHECKPOINT)
@@ -168,6 +180,7 @@ def parse_evaluate(argv: Sequence[str]) -> EvaluateArguments:
         data=Path(values["data"]) if values["data"] else None,
         batch_size=values["batch_size"],
         workers=values["workers"],
+        compilation_cache=values["compilation_cache"],
     )
 
 

@@ -50,6 +50,11 @@ class Parser(ArgumentParser):
         self.option("batch_size", int, "images computed at a time", 16)
         self.option("workers", get_type_hints(Config)["workers"], _descriptions(Config)["workers"])
 
+    def compilation_cache(self) -> None:
+        """Adds what every command has that compiles for long."""
+        text = "true: compiled programs are kept for the next start, in ~/.cache/jaxnext/compiled (or XDG_CACHE_HOME)"
+        self.option("compilation_cache", bool, text, True)
+
     def settings(self, config: Config, only: tuple[str, ...] = ("",)) -> None:
         """Adds the settings whose dotted key begins with one of ``only``, with the values of ``config`` as defaults."""
         hints = key_types()

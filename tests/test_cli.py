@@ -61,6 +61,8 @@ def test_train_calls_fit(
     assert surroundings.cores >= 1
     assert surroundings.versions["jax"] == jax.__version__
     assert surroundings.resume_command.endswith("scripts/train.py --config tiny --output there --seed 5 --resume auto")
+    assert surroundings.compilation_cache.place == jax.config.jax_compilation_cache_dir  # pyright: ignore
+    assert surroundings.compilation_cache.found() == 0
     surroundings.say("a line")
     assert capsys.readouterr().out == "a line\n"
     assert jax_settings == []
@@ -76,6 +78,22 @@ def test_train_in_float64(configs: Path, monkeypatch: pytest.MonkeyPatch, jax_se
     cli.train(["--config", "tiny", "--precision", "float64"], configs)
     assert jax_settings == [("jax_enable_x64", True)]
     assert fit.call_args.args[0].precision == "float64"
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "evaluate"])
+def test_the_compilation_cache_can_be_switched_off(
+    command: str, configs: Path, monkeypatch: pytest.MonkeyPatch, jax_settings: list[tuple[str, Any]]
+) -> None:
+    argv = ["--compilation_cache", "false"]
+    if command == "train":
+        replace(monkeypatch, "fit", "fit", side_effect=JaxnextError("far enough"))
+        arguments: list[Any] = [["--config", "tiny", *argv], configs]
+    else:
+        replace(monkeypatch, "trained", "TrainedClassifier", side_effect=JaxnextError("far enough"))
+        arguments = [["--checkpoint", "run", "--data", "a", *argv]]
+    with pytest.raises(JaxnextError, match="far enough"):
+        getattr(cli, command)(*arguments)
+    assert jax_settings == [("jax_enable_compilation_cache", False)]
 
 
 def test_port_weights_calls_port_weights(configs: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -202,22 +220,18 @@ def run(
 
 
 @pytest.mark.parametrize("script", COMMANDS)
-def test_help_is_quick_and_needs_no_jax(script: str, tmp_path: Path) -> None:
+def test_help_imports_nothing_that_takes_long(script: str, tmp_path: Path) -> None:
     code = """
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 finally:
-    heavy = {"jax", "flax", "optax", "orbax", "grain", "sklearn", "matplotlib", "numpy", "PIL", "torch"}
-    print("imported:", sorted(heavy & set(sys.modules)))
+    slow = "jax jaxlib flax optax orbax grain torch sklearn scipy matplotlib numpy PIL simplejpeg tqdm absl".split()
+    print("imported:", sorted(set(slow) & set(sys.modules)))
 """
-    begin = time.perf_counter()
     result = run(script, "--help", cwd=tmp_path, code=code)
-    seconds = time.perf_counter() - begin
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(f"usage: python scripts/{script}.py ")
     assert result.stdout.endswith("imported: []\n")
-    # A quarter of a second alone; the limit leaves room for a machine that is busy with other tests.
-    assert seconds < 1
 
 
 def test_a_name_is_found_from_any_folder(tmp_path: Path) -> None:

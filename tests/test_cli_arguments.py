@@ -40,7 +40,14 @@ def test_train_reads_the_file_first_wherever_the_overrides_stand(configs: Path) 
         model=ModelConfig(head="fc", attention_options={"a": 1, "b": 2}),
         optimizer=OptimizerConfig(learning_rate=1e-5),
     )
-    assert parse_train(argv, configs) == TrainArguments(expected, Path("runs/tiny"), resume=False)
+    expected_arguments = TrainArguments(expected, Path("runs/tiny"), resume=False, compilation_cache=True)
+    assert parse_train(argv, configs) == expected_arguments
+
+
+def test_the_compilation_cache_is_no_setting_of_the_run(configs: Path) -> None:
+    read = parse_train(["--config", "tiny", "--compilation_cache", "false"], configs)
+    assert not read.compilation_cache
+    assert read.config == parse_train(["--config", "tiny"], configs).config
 
 
 def test_train_output_and_resume(configs: Path) -> None:
@@ -126,12 +133,13 @@ def test_predict_defaults() -> None:
         batch_size=16,
         workers=None,
         keep_extension=False,
+        compilation_cache=True,
     )
 
 
 def test_predict_options() -> None:
     argv = "--data a b --checkpoint run --which last --data c --output x.csv --probabilities true --top_k 3"
-    argv += " --batch_size 2 --workers 0 --keep_extension true"
+    argv += " --batch_size 2 --workers 0 --keep_extension true --compilation_cache false"
     assert parse_predict(argv.split()) == PredictArguments(
         checkpoint=Path("run"),
         which="last",
@@ -142,6 +150,7 @@ def test_predict_options() -> None:
         batch_size=2,
         workers=0,
         keep_extension=True,
+        compilation_cache=False,
     )
 
 
@@ -165,9 +174,9 @@ def test_mistakes_of_predict(argv: str, sentence: str) -> None:
 
 
 def test_evaluate() -> None:
-    assert parse_evaluate(["--checkpoint", "run"]) == EvaluateArguments(Path("run"), "best", None, 16, None)
-    argv = "--checkpoint run --which last --data a --batch_size 3 --workers 1"
-    assert parse_evaluate(argv.split()) == EvaluateArguments(Path("run"), "last", Path("a"), 3, 1)
+    assert parse_evaluate(["--checkpoint", "run"]) == EvaluateArguments(Path("run"), "best", None, 16, None, True)
+    argv = "--checkpoint run --which last --data a --batch_size 3 --workers 1 --compilation_cache false"
+    assert parse_evaluate(argv.split()) == EvaluateArguments(Path("run"), "last", Path("a"), 3, 1, False)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import small_run
@@ -17,9 +18,16 @@ from torch_writer import save_zip
 
 from jaxnext.config_file import dump_config
 from jaxnext.porting.torchvision import to_torch, weight_map
+from jaxnext.training.checkpoint import Checkpoints
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path_factory, monkeypatch):
+    """Not the user's."""
+    monkeypatch.setitem(ENVIRONMENT, "XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
 def script(name: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -56,6 +64,7 @@ def test_train_interrupt_resume_predict_evaluate(number, images, tmp_path):
     finished = subprocess.run(again, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert finished.returncode == 0, finished.stderr
     assert f"resuming after epoch {done}" in finished.stdout
+    assert "\nfound in the compilation cache (" in finished.stdout
     assert epochs_in(tmp_path / "run") == [1, 2, 3, 4, 5, 6]
 
     predicted = script("predict.py", "--checkpoint", "run", "--data", images / "test", cwd=tmp_path)
@@ -70,6 +79,24 @@ def test_train_interrupt_resume_predict_evaluate(number, images, tmp_path):
     assert evaluated.returncode == 0, evaluated.stderr
     assert evaluated.stdout.splitlines()[0] == "images           24"
     assert "top-1 accuracy   100.00%" in evaluated.stdout
+
+
+@pytest.mark.slow
+def test_programs_of_an_earlier_start_give_the_same_run_bit_for_bit(images, tmp_path):
+    (tmp_path / "small.yaml").write_text(dump_config(small_run.config(images, epochs=1)))
+    said, records, weights = [], [], []
+    for output in ("compiled", "found"):
+        trained = script("train.py", "--config", "small.yaml", "--output", output, cwd=tmp_path)
+        assert (trained.returncode, trained.stderr) == (0, "")
+        said.append(trained.stdout.splitlines()[-3])
+        record = json.loads((tmp_path / output / "metrics.jsonl").read_text())
+        records.append({k: v for k, v in record.items() if k.startswith(("train_", "val_"))})
+        with Checkpoints(tmp_path / output) as checkpoints:
+            weights.append(checkpoints.restore_model("last")[0])
+    assert said[0].startswith("compiled in ")
+    assert said[1].startswith("found in the compilation cache (")
+    assert records[0] == records[1]
+    jax.tree.map(np.testing.assert_array_equal, *weights)
 
 
 @pytest.mark.slow

@@ -21,7 +21,6 @@ from jaxnext.data.sources import Splits, fingerprint
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.models.classifier import Classifier
-from jaxnext.reporting.curves import draw_curves
 from jaxnext.training import plateau, run_folder, steps
 from jaxnext.training.checkpoint import Checkpoints, Meta
 from jaxnext.training.optimizer import build as build_optimizer
@@ -29,7 +28,7 @@ from jaxnext.training.progress import Progress, Record
 from jaxnext.training.rows import padded_batch
 from jaxnext.training.start import PARTS, complete, load_weights
 from jaxnext.training.state import Batch, TrainBatch, TrainState, create
-from jaxnext.training.surroundings import Surroundings
+from jaxnext.training.surroundings import CompilationCache, Surroundings
 from jaxnext.types import Augmentation, Variables
 
 
@@ -112,12 +111,21 @@ class Run:
     def compile(self, state: TrainState) -> None:
         """Compile both steps before the first batch, so that no epoch's time holds the compiler's."""
         begin, size = self.around.clock(), self.config.data.image_size
-        images = jnp.zeros((self.rows, size, size, 3), jnp.uint8)
-        batch = Batch(images, jnp.zeros(self.rows, jnp.int32), jnp.zeros(self.rows, bool))
+        images: Any = np.zeros((self.rows, size, size, 3), np.uint8)
+        labels: Any = np.zeros(self.rows, np.int32)
+        batch = Batch(images, labels, labels.astype(bool))
         train_batch = steps.split_batch(TrainBatch(batch, self.augmentation(0)), self.mesh)
-        self.train_step = self.train_step.lower(state, train_batch).compile()
-        self.eval_step = self.eval_step.lower(self.variables_of(state), train_batch.batch).compile()
-        self.around.say(f"compiled in {self.around.clock() - begin:.1f} s")
+        self.train_step, train_found = self.compiled(self.train_step.lower(state, train_batch))
+        self.eval_step, eval_found = self.compiled(self.eval_step.lower(self.variables_of(state), train_batch.batch))
+        seconds = self.around.clock() - begin
+        self.around.say(_compilation_line(train_found, eval_found, self.around.compilation_cache, seconds))
+
+    def compiled(self, lowered: Any) -> tuple[Any, bool]:
+        """A compiled program, and whether it was found in the compilation cache."""
+        cache = self.around.compilation_cache
+        before = cache.found() if cache else 0
+        program = lowered.compile()
+        return program, cache is not None and cache.found() > before
 
     # Epochs
 
@@ -272,6 +280,9 @@ class Run:
 
     def write_history(self, progress: Progress) -> None:
         """``metrics.jsonl`` and the curves, from the records of the finished epochs."""
+        # Imported when there is something to draw, for Matplotlib takes longer to import than a step to run.
+        from jaxnext.reporting.curves import draw_curves
+
         run_folder.write_metrics(self.output, progress.history)
         draw_curves(progress.history, self.output)
 
@@ -332,6 +343,16 @@ class Run:
         return tqdm(
             desc=title, total=total, initial=initial, unit="img", leave=False, disable=disable, dynamic_ncols=True
         )
+
+
+def _compilation_line(train_found: bool, eval_found: bool, cache: CompilationCache | None, seconds: float) -> str:
+    if cache is None or not (train_found or eval_found):
+        return f"compiled in {seconds:.1f} s"
+    found = f"found in the compilation cache ({cache.place})"
+    if train_found and eval_found:
+        return f"{found} in {seconds:.1f} s"
+    one, other = ("training", "validation") if train_found else ("validation", "training")
+    return f"{one} step {found}, {other} step compiled, in {seconds:.1f} s"
 
 
 def _epoch_line(record: Record, epochs: int, best: bool) -> str:

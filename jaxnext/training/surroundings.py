@@ -8,6 +8,16 @@ from jaxnext.training.steps import Device
 
 
 @dataclasses.dataclass(frozen=True)
+class CompilationCache:
+    """Where compiled programs are kept from one start to the next, and how often one was found there."""
+
+    place: str
+    """as shown to the user"""
+    found: Callable[[], int]
+    """programs found there so far"""
+
+
+@dataclasses.dataclass(frozen=True)
 class Surroundings:
     """What a run needs of the process around it; nothing in the package reads these by itself."""
 
@@ -27,3 +37,5 @@ class Surroundings:
     """what ``run.json`` says of versions and commit"""
     resume_command: str = "--resume auto"
     """the command that goes on with this run"""
+    compilation_cache: CompilationCache | None = None
+    """``None`` where every program is compiled anew"""

@@ -1,0 +1,230 @@
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
+
+from jaxnext import cli_compilation
+from jaxnext.cli_compilation import compilation_cache, shrink
+
+SETTINGS = (
+    "jax_enable_compilation_cache",
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+)
+
+
+@pytest.fixture
+def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache folder, and JAX as it is at the start of a command; afterwards as it was before."""
+    before = {name: getattr(jax.config, name) for name in SETTINGS}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    jax.config.update("jax_compilation_cache_dir", None)
+    reset_cache()
+    yield tmp_path
+    for name, value in before.items():
+        jax.config.update(name, value)
+    reset_cache()
+
+
+@pytest.fixture
+def keep_all(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Programs are kept however quickly they compile; the folder of this cache."""
+    monkeypatch.setattr(cli_compilation, "WORTH_KEEPING", 0.0)
+    return cache_home / "jaxnext" / "compiled"
+
+
+def no_warning(line: str) -> None:
+    raise AssertionError(line)
+
+
+def triple(warn: Callable[[str], None] = no_warning, given: Path | None = None, **options: Any) -> tuple[float, int]:
+    """The result of a program that a new start compiles or finds, and how many it has found."""
+
+    def triple(x: jax.Array) -> jax.Array:
+        return jnp.sin(x) * 3
+
+    jax.config.update("jax_compilation_cache_dir", given and str(given))
+    reset_cache()
+    x = jnp.float32(0.5)
+    with compilation_cache(True, warn, **options) as cache:
+        assert cache is not None
+        before = cache.found()
+        result = jax.jit(triple).lower(x).compile()(x)
+        return float(result), cache.found() - before
+
+
+def test_the_second_start_finds_what_the_first_compiled(keep_all: Path) -> None:
+    first, found = triple()
+    assert found == 0
+    kept = [file.name for file in keep_all.iterdir()]
+    assert len(kept) == 1
+    assert kept[0].startswith("jit_triple-")
+    assert keep_all.stat().st_mode & 0o777 == 0o700
+    assert triple() == (first, 1)
+
+
+def test_settings_and_place(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(cache_home.parent))
+    with compilation_cache(True, no_warning) as cache:
+        assert cache is not None
+        assert cache.place == f"~/{cache_home.name}/jaxnext/compiled"
+        settings = [getattr(jax.config, name) for name in SETTINGS]
+    assert settings == [True, str(cache_home / "jaxnext" / "compiled"), 0.5]
+
+
+def test_switched_off(keep_all: Path) -> None:
+    with compilation_cache(False, no_warning) as cache:
+        assert cache is None
+        jax.jit(lambda x: x + 3)(1.0)
+    assert not keep_all.exists()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_folder_given_to_jax_is_used_as_it_is_set_up(wanted: bool, cache_home: Path) -> None:
+    given = cache_home / "given"
+    jax.config.update("jax_compilation_cache_dir", str(given))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 7.0)
+    with compilation_cache(wanted, no_warning) as cache:
+        assert (cache.place if cache else None) == (str(given) if wanted else None)
+        assert [getattr(jax.config, name) for name in SETTINGS] == [wanted, str(given), 7.0]
+    assert not (cache_home / "jaxnext").exists()
+
+
+def test_a_cache_that_jax_was_told_not_to_use(cache_home: Path) -> None:
+    jax.config.update("jax_enable_compilation_cache", False)
+    with compilation_cache(True, no_warning) as cache:
+        assert cache is None
+    assert not (cache_home / "jaxnext").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_said_and_the_command_goes_on(cache_home: Path) -> None:
+    (cache_home / "jaxnext").write_text("a file in the way")
+    lines: list[str] = []
+    with compilation_cache(True, lines.append) as cache:
+        assert cache is None
+        assert float(jax.jit(lambda x: x + 4)(1.0)) == 5
+    assert lines == [
+        f"{cache_home / 'jaxnext' / 'compiled'}: compiled programs cannot be kept there for the next start "
+        "(Not a directory); --compilation_cache false does not try"
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_said(cache_home: Path) -> None:
+    (cache_home / "jaxnext" / "compiled").mkdir(parents=True)
+    (cache_home / "jaxnext" / "compiled").chmod(0o500)
+    lines: list[str] = []
+    with compilation_cache(True, lines.append) as cache:
+        assert cache is None
+    assert "(Permission denied)" in lines[0]
+
+
+def test_an_unknown_home_is_said(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", unknown)
+    lines: list[str] = []
+    with compilation_cache(True, lines.append) as cache:
+        assert cache is None
+    assert lines[0].startswith("the cache folder: compiled programs cannot be kept there for the next start (Could not")
+
+
+def damage(file: Path, how: str) -> None:
+    content = bytearray(file.read_bytes())
+    if how == "flipped":
+        for i in range(len(content) // 2, len(content), 100):
+            content[i] ^= 255
+    else:
+        del content[len(content) // 2 if how == "truncated" else 0 :]
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["flipped", "truncated", "emptied"])
+def test_a_damaged_program_is_said_compiled_and_replaced(how: str, keep_all: Path) -> None:
+    first, _ = triple()
+    (file,) = keep_all.iterdir()
+    damage(file, how)
+    lines: list[str] = []
+    assert triple(lines.append) == (first, 0)
+    assert len(lines) == 1
+    assert re.fullmatch(
+        re.escape(f"{keep_all}: jit_triple is kept there but cannot be used (") + ".+; it is compiled anew", lines[0]
+    )
+    assert triple() == (first, 1)
+
+
+def test_a_damaged_program_in_a_given_folder_is_left_to_its_owner(keep_all: Path) -> None:
+    first, _ = triple()
+    (file,) = keep_all.iterdir()
+    damage(file, "truncated")
+    for _ in range(2):
+        lines: list[str] = []
+        assert triple(lines.append, given=keep_all) == (first, 0)
+        assert len(lines) == 1
+
+
+def test_a_failing_write_is_said_once(keep_all: Path) -> None:
+    lines: list[str] = []
+    with compilation_cache(True, lines.append):
+        for number in range(3):
+            jax.jit(lambda x, number=number: x * number + 5)(1.0)
+            if number == 0:
+                # JAX goes on with the folder that it has found at the start.
+                for file in keep_all.iterdir():
+                    file.unlink()
+                keep_all.rmdir()
+                keep_all.write_text("a file in the way")
+    assert lines == [
+        f"{keep_all}: compiled programs cannot be kept there for the next start (Not a directory); "
+        "--compilation_cache false does not try"
+    ]
+
+
+def test_other_warnings_are_shown_as_ever(cache_home: Path) -> None:
+    with pytest.warns(UserWarning, match="of another kind"), compilation_cache(True, no_warning):
+        warnings.warn("of another kind", stacklevel=1)
+
+
+def test_programs_that_take_long_are_said(keep_all: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick: list[str] = []
+    triple(each=quick.append)
+    assert quick == []
+    monkeypatch.setattr(cli_compilation, "WORTH_SAYING", 0.0)
+    lines: list[str] = []
+    triple(each=lines.append)
+    assert re.fullmatch(r"jit\(triple\): found in the compilation cache in \d\.\d s", lines[0])
+    (file,) = keep_all.iterdir()
+    file.unlink()
+    triple(each=lines.append)
+    assert re.fullmatch(r"jit\(triple\): compiled in \d\.\d s", lines[1])
+
+
+def test_shrink_deletes_what_was_used_longest_ago(tmp_path: Path) -> None:
+    for name, used in (("b-cache", 30), ("a-cache", 10), ("c-cache", 20), ("other", 0)):
+        (tmp_path / name).write_bytes(bytes(100))
+        os.utime(tmp_path / name, (used, 5))
+    shrink(tmp_path, 300)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a-cache", "b-cache", "c-cache", "other"]
+    shrink(tmp_path, 299)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["b-cache", "c-cache", "other"]
+    shrink(tmp_path, 100)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["b-cache", "other"]
+
+
+def test_a_start_shrinks_the_folder(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = cache_home / "jaxnext" / "compiled"
+    folder.mkdir(parents=True)
+    (folder / "jit_old-cache").write_bytes(bytes(11))
+    monkeypatch.setattr(cli_compilation, "MOST_BYTES", 10)
+    with compilation_cache(True, no_warning):
+        pass
+    assert list(folder.iterdir()) == []
