@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from jaxnext.config import OptimizerConfig
-from jaxnext.training.optimizer import build
+from jaxnext.training.optimizer import build, initial
 
 GRADIENTS = ([0.5, -1.0, 0.0], [0.25, 2.0, 1e-6], [-0.5, 0.5, -1e-6], [1.0, 1.0, 1.0])
 
@@ -97,3 +97,16 @@ def test_the_state_holds_moments_and_count_only() -> None:
     for weight_decay in (0.0, 0.1):
         state: optax.OptState = build(OptimizerConfig(weight_decay=weight_decay)).init(params)
         assert [leaf.shape for leaf in jax.tree.leaves(state)] == [(), (2, 3), (4,), (2, 3), (4,)]
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_initial_is_what_optax_begins_with(weight_decay: float, dtype: Any) -> None:
+    with jax.enable_x64(dtype == np.float64):
+        params = {"a": np.ones((2, 3), dtype), "b": {"c": np.ones(4, dtype)}}
+        optimizer = build(OptimizerConfig(weight_decay=weight_decay))
+        found, expected = initial(optimizer, params), optimizer.init(params)
+        assert jax.tree.structure(found) == jax.tree.structure(expected)
+        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)

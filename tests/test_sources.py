@@ -123,6 +123,16 @@ def test_digits() -> None:
     assert np.array(image)[0].tolist() == [0, 0, 80, 207, 143, 16, 0, 0]
 
 
+def test_digits_are_those_that_scikit_learn_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    from_file = digits_source()
+    # Where the file is not found, scikit-learn is asked.
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    asked = digits_source()
+    assert from_file.classes == asked.classes
+    assert from_file.labels.tolist() == asked.labels.tolist()
+    assert [from_file.read(i) for i in range(1797)] == [asked.read(i) for i in range(1797)]
+
+
 def test_sources_pickle(tmp_path: Path) -> None:
     write(tmp_path, "a/1.png", "a/2.png", "b/1.png")
     memory = MemorySource((b"x", b"y"), ("x.png", "y.png"), np.array([0, 1], np.int32), ("a", "b"))

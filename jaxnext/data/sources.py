@@ -6,6 +6,7 @@ nothing without that list.
 
 import dataclasses
 import hashlib
+import importlib.util
 import io
 import itertools
 from collections.abc import Sequence
@@ -233,13 +234,10 @@ def files_source(paths: Sequence[Path]) -> FolderSource:
 
 def digits_source() -> MemorySource:
     """The 1,797 handwritten digits bundled with scikit-learn, 8x8 grey levels from 0 to 16, as 8-bit grey PNGs."""
-    from sklearn.datasets import load_digits  # Slow to import, and only needed here.
-
-    digits: Any = load_digits()
-    levels = np.rint(digits.images * 255 / 16).astype(np.uint8)
+    images, target = _digits()
+    levels = np.rint(images.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
     names = tuple(f"digit_{number:04d}.png" for number in range(len(levels)))
-    classes = tuple(str(name) for name in digits.target_names)
-    return MemorySource(tuple(map(_png, levels)), names, digits.target.astype(np.int32), classes)
+    return MemorySource(tuple(map(_png, levels)), names, target.astype(np.int32), tuple("0123456789"))
 
 
 def load_splits(source: str, path: str | None, val_fraction: float, seed: int) -> Splits:
@@ -309,6 +307,24 @@ def _some(names: Sequence[str], chosen: Sequence[int] | None = None) -> str:
     picked = [names[i] for i in chosen] if chosen is not None else list(names)
     more = f" and {len(picked) - 5} more" if len(picked) > 5 else ""
     return ", ".join(picked[:5]) + more
+
+
+def _digits() -> tuple[NDArray[np.floating], NDArray[np.integer]]:
+    """Grey levels ``[n, 64]`` and digits ``[n]``.
+
+    Read from the file that scikit-learn holds: importing the package takes a second, most of it for SciPy. Where a
+    release keeps them elsewhere, it is asked.
+    """
+    package = importlib.util.find_spec("sklearn")
+    if package is not None and package.origin is not None:
+        file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+        if file.is_file():
+            rows = np.loadtxt(file, delimiter=",")
+            return rows[:, :-1], rows[:, -1].astype(np.int64)
+    from sklearn.datasets import load_digits
+
+    digits: Any = load_digits()
+    return digits.data, digits.target
 
 
 def _png(levels: NDArray[np.uint8]) -> bytes:

@@ -1,5 +1,9 @@
 """Adam as PyTorch computes it."""
 
+from typing import Any
+
+import jax
+import numpy as np
 import optax
 
 from jaxnext.config import OptimizerConfig
@@ -17,3 +21,16 @@ def build(config: OptimizerConfig) -> optax.GradientTransformation:
     if config.weight_decay == 0:
         return adam
     return optax.chain(optax.add_decayed_weights(config.weight_decay), adam)
+
+
+def initial(optimizer: optax.GradientTransformation, params: dict[str, Any]) -> optax.OptState:
+    """What ``optimizer.init`` gives: count and moments of zero, here in host memory.
+
+    Optax would have a program compiled for each shape of a parameter, a second or more for all of them.
+
+    Args:
+        optimizer: from ``build``.
+        params: the parameters, of which only shapes and dtypes are read.
+    """
+    shapes = jax.eval_shape(optimizer.init, params)
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxnext.training.optimizer import initial
 from jaxnext.types import Augmentation
 
 
@@ -58,7 +59,7 @@ def create(
         jnp.zeros((), jnp.int32),
         params,
         variables["batch_stats"],
-        optimizer.init(params),
+        initial(optimizer, params),
         jnp.asarray(learning_rate, dtype),
         jax.random.key(seed),
     )
