@@ -1,6 +1,5 @@
 """Pictures of a run: loss and accuracy by epoch."""
 
-import io
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from jaxnext.errors import JaxnextError
+from jaxnext.files import whole_file
 
 TRAIN, VALIDATION = "#0072B2", "#D55E00"
 """Blue and vermilion of Okabe and Ito's palette, told apart with any colour vision."""
@@ -29,9 +28,9 @@ def draw_curves(history: Sequence[dict[str, Any]], folder: Path) -> None:
         JaxnextError: a file cannot be written.
     """
     for name in ("loss", "accuracy"):
-        picture = io.BytesIO()
-        curve(history, name).savefig(picture, format="png", dpi=120)
-        _write(folder / f"{name}.png", picture.getvalue())
+        picture = curve(history, name)
+        with whole_file(folder / f"{name}.png", "wb") as file:
+            picture.savefig(file, format="png", dpi=120)
 
 
 def curve(history: Sequence[dict[str, Any]], name: str) -> Figure:
@@ -104,16 +103,3 @@ def _mark_reductions(axes: Axes, history: Sequence[dict[str, Any]], at_top: bool
             fontsize=7,
             color="0.4",
         )
-
-
-def _write(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        try:
-            beside.write_bytes(content)
-            beside.replace(path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise JaxnextError(f"{path}: the picture cannot be written ({error.strerror})") from error

@@ -2,14 +2,14 @@
 
 import dataclasses
 import json
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxnext.config import Config
 from jaxnext.config_file import dump_config, load_config
-from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.errors import UsageError
+from jaxnext.files import whole_file
 from jaxnext.tree import flatten
 
 CONFIG = "config.yaml"
@@ -20,22 +20,9 @@ FREE_ON_RESUME = ("epochs", "workers", "checkpoint_every", "model.max_parameters
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: beside its place, then renamed into it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as beside:
-            try:
-                beside.write(text)
-                beside.close()
-                Path(beside.name).chmod(0o644)
-                Path(beside.name).replace(path)
-            except BaseException:
-                Path(beside.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise JaxnextError(f"{path}: the file cannot be written ({error.strerror})") from error
+    """Write a file whole or not at all."""
+    with whole_file(path) as file:
+        file.write(text)
 
 
 def holds_run(output: Path) -> bool:
