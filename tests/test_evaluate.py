@@ -1,4 +1,5 @@
 import shutil
+from unittest.mock import create_autospec
 
 import jax
 import numpy as np
@@ -7,6 +8,7 @@ import small_run
 
 from jaxnext.errors import JaxnextError
 from jaxnext.metrics import Accumulator
+from jaxnext.training import trained
 from jaxnext.training.evaluate import evaluate, report
 from jaxnext.training.trained import TrainedClassifier
 
@@ -16,10 +18,10 @@ def classifier(run):
     return TrainedClassifier(run, devices=jax.devices()[:1])
 
 
-def sums_of(classifier, data, lines=None):
+def sums_of(classifier, data, lines=None, cores=2):
     said = [] if lines is None else lines
     return evaluate(
-        classifier, data, batch_size=7, workers=0, cores=2, warn=said.append, progress=lambda batches, total: batches
+        classifier, data, batch_size=7, workers=0, cores=cores, warn=said.append, progress=lambda batches, _: batches
     )
 
 
@@ -38,6 +40,13 @@ def test_classes_are_matched_by_name(classifier, images, tmp_path):
     assert int(sums.sums["count"]) == 16
     assert sums.mean("correct") == 1.0
     assert dict(zip(classifier.classes, sums.sums["class_count"].tolist(), strict=True))["10"] == 8
+
+
+def test_a_thread_for_each_core(classifier, monkeypatch):
+    opened = create_autospec(trained.stream, side_effect=trained.stream)
+    monkeypatch.setattr(trained, "stream", opened)
+    sums_of(classifier, None, cores=3)
+    assert opened.call_args.kwargs == {"workers": 0, "threads": 3}
 
 
 def test_files_left_out_are_said(classifier, images, tmp_path):

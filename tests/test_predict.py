@@ -1,6 +1,7 @@
 import csv
 import os
 import shutil
+from unittest.mock import create_autospec
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from jaxnext.data.sources import files_source
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.training import trained
 from jaxnext.training.predict import cells, header, predict_to_csv, row_names
 from jaxnext.training.trained import TrainedClassifier
 
@@ -50,6 +52,13 @@ def test_labels_are_right_for_classes_that_sort_as_strings(classifier, images, t
     assert [name for name, _ in table[1:]] == sorted(f"class{c}_{i}" for c in range(12) for i in range(2))
     assert all(name == f"class{label}_{name[-1]}" for name, label in table[1:])
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["p.csv"]
+
+
+def test_a_thread_for_each_core(classifier, images, tmp_path, monkeypatch):
+    opened = create_autospec(trained.stream, side_effect=trained.stream)
+    monkeypatch.setattr(trained, "stream", opened)
+    predict(classifier, [images / "test"], tmp_path / "p.csv", cores=3)
+    assert opened.call_args.kwargs == {"workers": 0, "threads": 3}
 
 
 def test_probabilities_and_top_k(classifier, images, tmp_path):

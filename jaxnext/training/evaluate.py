@@ -31,7 +31,7 @@ def evaluate(
             the run.
         batch_size: images at a time.
         workers: processes that decode; ``None`` chooses.
-        cores: processor cores, from which the number of workers is chosen.
+        cores: processor cores, from which the number of workers is chosen, and threads where there are none.
         warn: shows a line about what was left out.
         progress: wraps an iterator of batches, given the number of batches, in a progress bar.
 
@@ -43,7 +43,7 @@ def evaluate(
         warn(line)
     workers = default_workers(cores, source) if workers is None else workers
     sums = Accumulator()
-    batches = classifier.evaluate(source, batch_size, workers)
+    batches = classifier.evaluate(source, batch_size, workers, threads=cores)
     with out_of_memory(batch_size, classifier.image_size):
         for host, batch_sums in progress(batches, -(-len(source) // batch_size)):
             for error in host.errors:

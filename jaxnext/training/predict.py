@@ -48,7 +48,7 @@ def predict_to_csv(
         batch_size: images at a time.
         workers: processes that decode; ``None`` chooses.
         keep_extension: row names keep their file extension.
-        cores: processor cores, from which the number of workers is chosen.
+        cores: processor cores, from which the number of workers is chosen, and threads where there are none.
         say: shows a line to the user.
         warn: the same, for what went wrong.
         progress: wraps an iterator of batches, given the number of batches, in a progress bar.
@@ -71,7 +71,7 @@ def predict_to_csv(
     with out_of_memory(batch_size, classifier.image_size), whole_file(output) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header(classifier.classes, probabilities, top_k))
-        batches = classifier.stream(source, batch_size, workers)
+        batches = classifier.stream(source, batch_size, workers, threads=cores)
         for host, rows in progress(batches, -(-len(source) // batch_size)):
             for error in host.errors:
                 warn(f"{error.name}: the image cannot be read ({error.reason})")

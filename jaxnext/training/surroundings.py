@@ -30,7 +30,7 @@ class Surroundings:
     say: Callable[[str], None]
     """shows a line to the user"""
     cores: int = 1
-    """processor cores, from which the number of workers is chosen"""
+    """processor cores, from which the number of workers is chosen, and threads where there are none"""
     show_progress: bool | None = None
     """progress bar on stderr: yes, no, or (``None``) only on a terminal"""
     versions: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -90,18 +90,29 @@ class TrainedClassifier:
         chunks = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
         return np.concatenate([self._probabilities(self._resized(chunk), batch_size) for chunk in chunks])
 
-    def stream(self, source: Source, batch_size: int, workers: int) -> Iterator[tuple[HostBatch, NDArray[np.floating]]]:
-        """Batches of a source in order, each with its probabilities ``[batch_size, classes]``, padding included."""
+    def stream(
+        self, source: Source, batch_size: int, workers: int, threads: int = 2
+    ) -> Iterator[tuple[HostBatch, NDArray[np.floating]]]:
+        """Batches of a source in order, each with its probabilities ``[batch_size, classes]``, padding included.
+
+        Args:
+            source: the images.
+            batch_size: images at a time; does not change the result.
+            workers: processes that decode; 0: threads of this process.
+            threads: without worker processes, batches decoded at a time.
+        """
         schedule = Sequential(len(source), batch_size)
-        with stream(schedule, None, source, self.image_size, workers=workers) as batches:
+        with stream(schedule, None, source, self.image_size, workers=workers, threads=threads) as batches:
             for host in batches:
                 yield host, self._probabilities(host.image, batch_size)
 
-    def evaluate(self, source: Source, batch_size: int, workers: int) -> Iterator[tuple[HostBatch, steps.Sums]]:
-        """Batches of a labelled source in order, each with its metric sums."""
+    def evaluate(
+        self, source: Source, batch_size: int, workers: int, threads: int = 2
+    ) -> Iterator[tuple[HostBatch, steps.Sums]]:
+        """Batches of a labelled source in order, each with its metric sums; arguments as for ``stream``."""
         schedule = Sequential(len(source), batch_size)
         rows = self._rows(batch_size)
-        with stream(schedule, None, source, self.image_size, workers=workers) as batches:
+        with stream(schedule, None, source, self.image_size, workers=workers, threads=threads) as batches:
             for host in batches:
                 batch = steps.split_batch(padded_batch(host, rows), self._mesh)
                 yield host, self._evaluate(self._variables, batch)
