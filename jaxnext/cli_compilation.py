@@ -66,7 +66,8 @@ def compilation_cache(
         what = "found in the compilation cache" if found > found_before else "compiled"
         found_before = found
         if each is not None and duration_secs >= WORTH_SAYING:
-            each(f"{details.get('fun_name', 'a program')}: {what} in {duration_secs:.1f} s")
+            name = str(details.get("fun_name", "a program")).removeprefix("jit(").removesuffix(")")
+            each(f"{name}: {what} in {duration_secs:.1f} s")
 
     jax.monitoring.register_event_listener(count)
     jax.monitoring.register_event_duration_secs_listener(say)

@@ -201,11 +201,11 @@ def test_programs_that_take_long_are_said(keep_all: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(cli_compilation, "WORTH_SAYING", 0.0)
     lines: list[str] = []
     triple(each=lines.append)
-    assert re.fullmatch(r"jit\(triple\): found in the compilation cache in \d\.\d s", lines[0])
+    assert re.fullmatch(r"triple: found in the compilation cache in \d\.\d s", lines[0])
     (file,) = keep_all.iterdir()
     file.unlink()
     triple(each=lines.append)
-    assert re.fullmatch(r"jit\(triple\): compiled in \d\.\d s", lines[1])
+    assert re.fullmatch(r"triple: compiled in \d\.\d s", lines[1])
 
 
 def test_shrink_deletes_what_was_used_longest_ago(tmp_path: Path) -> None:
