@@ -13,7 +13,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("models", "augment", "losses", "metrics", "data", "porting"),
     ("training", "reporting"),
     ("training.fit", "training.run", "training.evaluate", "training.predict", "training.port", "training.export"),
-    ("cli", "cli_arguments", "cli_parser", "cli_process"),
+    ("benchmark",),
+    ("cli", "cli_arguments", "cli_benchmark", "cli_compilation", "cli_parser", "cli_process"),
     ("",),
 )
 """From the lowest up, without ``jaxnext.``; the longest name that fits decides. The empty one is the package."""
@@ -21,7 +22,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 HOST_FOLDERS = ("data", "porting")
 HOST_MUST_NOT_IMPORT = ("jax", "jaxlib", "flax", "optax", "orbax")
 NOBODY_IMPORTS = ("torch", "torchvision")
-READS_THE_PROCESS = ("cli", "cli_arguments", "cli_parser", "cli_process")
+COMPARES_WITH_TORCH = "benchmark"
+"""The folder that may import torch, inside a function only: nothing else needs it."""
+READS_THE_PROCESS = ("cli", "cli_arguments", "cli_benchmark", "cli_compilation", "cli_parser", "cli_process")
 PROCESS_MODULES = ("time", "random", "secrets", "argparse", "absl", "datetime")
 EXCUSED = (("data.loader", "absl"),)
 """Grain insists that its command-line flags are parsed; the loader marks them so and reads none."""
@@ -101,11 +104,20 @@ def framework_faults(modules: Mapping[str, ast.Module]) -> list[str]:
     faults = []
     for name in modules:
         for imported, line in imports(name, modules):
-            if imported.partition(".")[0] in NOBODY_IMPORTS:
+            late = name.partition(".")[0] == COMPARES_WITH_TORCH and line in lines_in_functions(modules[name])
+            if imported.partition(".")[0] in NOBODY_IMPORTS and not late:
                 faults.append(f"jaxnext.{name}, line {line}: imports {imported}")
         if name.partition(".")[0] in HOST_FOLDERS:
             faults += [f"jaxnext.{name}: imports {path}" for path in paths_to_frameworks(name, modules, ())]
     return faults
+
+
+def lines_in_functions(module: ast.Module) -> set[int]:
+    """Numbers of the lines that run only when a function is called."""
+    functions = (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return {
+        line.lineno for node in functions for inner in node.body for line in ast.walk(inner) if hasattr(line, "lineno")
+    }
 
 
 def paths_to_frameworks(name: str, modules: Mapping[str, ast.Module], seen: tuple[str, ...]) -> list[str]:
@@ -230,9 +242,13 @@ def test_a_framework_in_the_wrong_place_is_found(tmp_path: Path) -> None:
         "data/decode.py": "from jaxnext.types import UInt8Image\nfrom jaxnext.tree import flatten",
         "porting/merge.py": "def late():\n    import flax.linen",
         "models/norm.py": "import jax\nfrom torch import nn",
+        "models/layers.py": "def late():\n    import torch",
+        "benchmark/model.py": "import torch\ndef late():\n    import torch",
     }
     assert framework_faults(package_of(files, tmp_path)) == [
+        "jaxnext.benchmark.model, line 1: imports torch",
         "jaxnext.data.decode: imports jaxnext.tree -> jax.numpy",
+        "jaxnext.models.layers, line 2: imports torch",
         "jaxnext.models.norm, line 2: imports torch",
         "jaxnext.porting.merge: imports flax.linen",
     ]

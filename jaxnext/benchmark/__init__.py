@@ -1,0 +1,1 @@
+"""Measurements of this project against PyTorch, one sub-command of ``scripts/benchmark.py`` a file."""

@@ -1,0 +1,199 @@
+"""The command behind ``scripts/benchmark.py``. It needs argparse, not jsonargparse: it also runs where only jax, flax,
+optax and torch are installed."""
+
+import argparse
+import dataclasses
+import datetime
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxnext.cli_process import cores
+from jaxnext.config import Config
+from jaxnext.config_file import load_config
+from jaxnext.errors import JaxnextError, UsageError
+
+_INTERRUPTED = 130
+_BUSY = 0.5
+"""Runnable threads on average over the last minute. PyTorch's wait for each other and suffer most from other work."""
+
+Command = Callable[[argparse.Namespace, Path], tuple[dict[str, Any], str]]
+"""Measures what the options ask for; returns the result for JSON, and as a table."""
+
+
+def benchmark(argv: Sequence[str], configs_dir: Path) -> int:
+    """Runs ``scripts/benchmark.py``; returns the exit status. What the user did wrong is one sentence on stderr.
+
+    Args:
+        argv: the command line without the program's name.
+        configs_dir: folder in which ``--config NAME`` is looked up.
+
+    Raises:
+        SystemExit: after ``--help``, and with status 2 for an option that argparse refuses.
+    """
+    options = _parser(configs_dir).parse_args(argv)
+    try:
+        _run(options, configs_dir)
+    except JaxnextError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("jax", "jaxlib", "flax", "optax", "numpy"):
+            raise
+        print(f"error: {error.name} is not installed for this Python; the benchmark needs it", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return 0
+
+
+def _parser(configs_dir: Path) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Measures this project against PyTorch, in turn in one process.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(title="what to measure", metavar="COMMAND", required=True)
+    for name, help_text, command, add_arguments in (
+        ("model", "training step and inference of a network", _model, _add_model_arguments),
+        ("grouped_conv", "every formulation of the grouped convolution", _grouped_conv, _add_grouped_conv_arguments),
+    ):
+        sub = commands.add_parser(
+            name,
+            help=help_text,
+            description=f"Measures {help_text}, and PyTorch's.",
+            allow_abbrev=False,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        sub.set_defaults(command=command)
+        add_arguments(sub, configs_dir)
+        sub.add_argument("--rounds", type=_count, default=5, help="samples of each function, taken in turn")
+        sub.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this file")
+    return parser
+
+
+def _add_model_arguments(parser: argparse.ArgumentParser, configs_dir: Path) -> None:
+    names = ", ".join(_config_names(configs_dir))
+    parser.add_argument("--config", default="baseline", help=f"{names}, or the path of a .yaml file")
+    parser.add_argument("--image_size", type=_count, default=224, help="pixels on each side")
+    parser.add_argument("--batch_size", type=_count, default=8, help="images in a step")
+    _add_precision(parser)
+    parser.add_argument("--no_torch_compile", action="store_true", help="leave torch.compile out")
+
+
+def _add_grouped_conv_arguments(parser: argparse.ArgumentParser, configs_dir: Path) -> None:
+    del configs_dir
+    parser.add_argument("--batch_size", type=_count, default=4, help="images in a call")
+    _add_precision(parser)
+    parser.add_argument("--groups", type=_count, default=32, help="divides the channels of every shape")
+    parser.add_argument("--stride", type=int, choices=(1, 2), default=1, help="of both axes")
+    parser.add_argument("--all", action="store_true", help="also what takes seconds a call: XLA's gradient on a CPU")
+    parser.add_argument(
+        "--shapes",
+        type=_shape,
+        nargs="+",
+        metavar="HxWxC",
+        help="height, width and channels of each input; those of ResNeXt-50's four stages at 224 pixels unless given",
+    )
+
+
+def _add_precision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16"), default="float32", help="bfloat16 is autocast's in PyTorch"
+    )
+
+
+def _run(options: argparse.Namespace, configs_dir: Path) -> None:
+    if options.json is not None:
+        from jaxnext.benchmark.report import check_destination
+
+        check_destination(options.json)
+    # JAX would keep three quarters of a GPU to itself. It reads this when it first touches the device.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > _BUSY:
+        _say(f"the machine was busy in the last minute (load average {load:.1f}); if it still is, ratios will be off")
+    result, table = options.command(options, configs_dir)
+    print(table, flush=True)
+    if options.json is not None:
+        from jaxnext.benchmark.report import write_json
+
+        write_json(options.json, {"date": date, "load_average_before": load, **result})
+
+
+def _model(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any], str]:
+    config = _config(options, configs_dir)
+    import jax
+
+    from jaxnext.benchmark import model
+
+    # The seconds of a compilation, not those of finding it in a cache.
+    jax.config.update("jax_enable_compilation_cache", False)
+    name = Path(options.config).stem
+    what = model.Options(config, name, options.rounds, not options.no_torch_compile)
+    result = model.run(what, cores=cores(), clock=time.perf_counter, say=_say)
+    return result, model.table(result)
+
+
+def _grouped_conv(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any], str]:
+    del configs_dir
+    from jaxnext.benchmark import convolutions
+
+    shapes = tuple(options.shapes or convolutions.SHAPES)
+    for shape in shapes:
+        if shape[2] % options.groups:
+            name = convolutions.shape_name(shape)
+            raise UsageError(f"--groups: expected a divisor of the channels of {name}, found {options.groups}")
+    what = convolutions.Options(
+        batch_size=options.batch_size,
+        precision=options.precision,
+        groups=options.groups,
+        stride=options.stride,
+        rounds=options.rounds,
+        everything=options.all,
+        shapes=shapes,
+    )
+    result = convolutions.run(what, cores=cores(), clock=time.perf_counter, say=_say)
+    return result, convolutions.table(result)
+
+
+def _config(options: argparse.Namespace, configs_dir: Path) -> Config:
+    if options.config.endswith((".yaml", ".yml")):
+        path = Path(options.config)
+    elif options.config in _config_names(configs_dir):
+        path = configs_dir / f"{options.config}.yaml"
+    else:
+        names = ", ".join(_config_names(configs_dir))
+        raise UsageError(f"--config: expected one of {names} or the path of a .yaml file, found {options.config!r}")
+    config = load_config(path)
+    return dataclasses.replace(
+        config,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        data=dataclasses.replace(config.data, image_size=options.image_size),
+    )
+
+
+def _config_names(configs_dir: Path) -> list[str]:
+    return sorted(file.stem for file in configs_dir.glob("*.yaml"))
+
+
+def _count(text: str) -> int:
+    value = int(text) if text.isascii() and text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
+    return value
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    sizes = text.split("x")
+    if len(sizes) != 3:
+        raise argparse.ArgumentTypeError(f"expected three numbers such as 56x56x128, found {text!r}")
+    height, width, channels = map(_count, sizes)
+    return height, width, channels
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,65 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from benchmark_cases import CONFIG, Ticks
+
+from jaxnext.benchmark import jax_steps
+from jaxnext.models.classifier import build
+from jaxnext.training import optimizer, state, steps
+from jaxnext.training.state import Batch, TrainBatch
+from jaxnext.types import Augmentation
+
+VARIABLES = jax_steps.initialise(CONFIG, 5)
+IMAGES = np.random.default_rng(0).standard_normal((2, 32, 32, 3), np.float32)
+
+
+def test_training_steps_follow_each_other():
+    prepared = jax_steps.prepare_training(CONFIG, 5, VARIABLES, IMAGES, Ticks())
+    assert (prepared.candidate.name, prepared.compile_seconds) == ("jaxnext", 1)
+    assert prepared.device_peak_memory_bytes is None
+    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(VARIABLES["params"]))
+    assert prepared.compiled_memory_bytes is not None
+    # Parameters and two moments.
+    assert prepared.compiled_memory_bytes > 3 * weights
+    losses = [float(prepared.candidate.call()[1]["loss"]) for _ in range(8)]
+    assert losses[-1] < losses[0]
+
+
+def test_the_step_is_that_of_training():
+    mesh = steps.mesh_of(jax.devices()[:1])
+    adam, model = optimizer.build(CONFIG.optimizer), build(CONFIG.model, 5, "float32", steps.AXIS)
+    pixels = np.random.default_rng(0).integers(0, 256, IMAGES.shape, np.uint8)
+    labels, mask = np.array([0, 3], np.int32), np.ones(2, bool)
+    nothing = Augmentation(
+        np.full(2, 4, np.int32),
+        np.tile(np.array([65536, 0, 0, 0, 65536, 0], np.int32), (2, 1)),
+        np.ones((2, 3), np.float32),
+        np.tile(np.arange(3, dtype=np.int32), (2, 1)),
+    )
+
+    def fresh() -> state.TrainState:
+        return steps.replicate(state.create(jax.tree.map(jnp.array, VARIABLES), adam, 1e-4, 0), mesh)
+
+    batch = steps.split_batch(TrainBatch(Batch(pixels, labels, mask), nothing), mesh)
+    expected, sums = steps.compile_train_step(model, adam, mesh)(fresh(), batch)
+    images = steps.normalize(jnp.asarray(pixels), model.dtype)
+    found, own_sums = jax_steps.compile_training(model, adam, mesh)(fresh(), images, labels, mask)
+    assert float(own_sums["loss"]) == pytest.approx(float(sums["loss"]), rel=1e-6)
+    moved = jax.tree.map(lambda new, old: np.abs(new - old).max() > 0, found.params, VARIABLES["params"])
+    assert all(jax.tree.leaves(moved))
+    for one, other in zip(jax.tree.leaves(found.batch_stats), jax.tree.leaves(expected.batch_stats), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_inference_gives_probabilities(precision):
+    config = dataclasses.replace(CONFIG, precision=precision)
+    pixels = np.random.default_rng(0).integers(0, 256, IMAGES.shape, np.uint8)
+    prepared = jax_steps.prepare_inference(config, 5, VARIABLES, pixels, Ticks())
+    probabilities = np.asarray(prepared.candidate.call())
+    assert probabilities.shape == (2, 5)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
+    assert prepared.compile_seconds == 1

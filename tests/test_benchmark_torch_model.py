@@ -1,0 +1,61 @@
+import dataclasses
+import sys
+
+import benchmark_cases
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tolerances import FLOAT32_LOGITS
+from torch_ported import relative_error, to_leaves
+
+from jaxnext.benchmark.torch_model import build, check, import_torch
+from jaxnext.config import ModelConfig
+from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.models import classifier
+from jaxnext.models.summary import variable_shapes
+
+FOUR_STAGES = {"stage_sizes": (1, 2, 1, 1), "widths": (4, 4, 8, 8), "features": (8, 8, 16, 16)}
+
+
+@pytest.mark.parametrize(("attention", "head"), [("none", "linear"), ("cbam", "fc")])
+def test_it_is_the_same_network(attention, head):
+    torch = pytest.importorskip("torch")
+    config = dataclasses.replace(benchmark_cases.MODEL, attention=attention, head=head, **FOUR_STAGES)
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    net = build(torch, config, 5)
+    images = np.random.default_rng(0).standard_normal((4, 64, 64, 3), np.float32)
+    x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        net(x)  # in training mode: running statistics that are not those of a fresh network
+        expected = net.eval()(x).numpy()
+    ours = classifier.build(config, 5, "float32")
+    # Every tensor is used under torchvision's names, and every leaf is filled.
+    variables = to_leaves(variable_shapes(ours), net.state_dict())
+    assert relative_error(ours.apply(variables, jnp.asarray(images), train=False), expected) <= FLOAT32_LOGITS
+
+
+def test_options_of_the_attention():
+    torch = pytest.importorskip("torch")
+    net = build(torch, dataclasses.replace(benchmark_cases.MODEL, attention_options={"kernel_size": 3}), 5)
+    assert net.state_dict()["layer2.cbam.spatial_conv.weight"].shape == (1, 2, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (ModelConfig(attention="other"), "model.attention: the benchmark has PyTorch's side of none and cbam only, "),
+        (ModelConfig(head="other"), "model.head: the benchmark has PyTorch's side of linear and fc only, "),
+    ],
+)
+def test_another_network_is_refused(config, message):
+    with pytest.raises(UsageError) as error:
+        check(config)
+    assert str(error.value) == message + "found 'other'"
+
+
+def test_without_torch_there_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(JaxnextError, match=r"^torch is not installed for this Python") as error:
+        import_torch()
+    assert error.value.exit_status == 1

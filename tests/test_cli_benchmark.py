@@ -1,0 +1,160 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmark_cases import CONFIG
+
+from jaxnext import cli_benchmark
+from jaxnext.benchmark import convolutions, model
+from jaxnext.config_file import dump_config
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = ROOT / "configs"
+
+
+@pytest.fixture
+def calls(monkeypatch) -> list[Any]:
+    """What would be measured."""
+    seen: list[Any] = []
+
+    def run(options, **around):
+        seen.append(options)
+        return {"measured": 1}
+
+    for module in (model, convolutions):
+        monkeypatch.setattr(module, "run", run)
+        monkeypatch.setattr(module, "table", lambda result: f"table of {result}")
+    monkeypatch.setattr("jax.config.update", lambda name, value: None)
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    return seen
+
+
+def test_model_options(calls, tmp_path, capsys):
+    file = tmp_path / "m.json"
+    command = "model --config fc_cbam --image_size 64 --batch_size 3 --precision bfloat16 --rounds 2 --no_torch_compile"
+    assert cli_benchmark.benchmark([*command.split(), "--json", str(file)], CONFIGS) == 0
+    (options,) = calls
+    config = options.config
+    assert (options.name, options.rounds, options.torch_compile) == ("fc_cbam", 2, False)
+    assert (config.data.image_size, config.batch_size, config.precision) == (64, 3, "bfloat16")
+    assert (config.model.attention, config.model.head) == ("cbam", "fc")
+    assert capsys.readouterr().out == "table of {'measured': 1}\n"
+    written = json.loads(file.read_text())
+    assert list(written) == ["date", "load_average_before", "measured"]
+
+
+def test_model_defaults(calls):
+    assert cli_benchmark.benchmark(["model"], CONFIGS) == 0
+    config = calls[0].config
+    assert (calls[0].name, config.data.image_size, config.batch_size, config.precision) == (
+        "baseline",
+        224,
+        8,
+        "float32",
+    )
+    assert calls[0].torch_compile
+
+
+def test_grouped_conv_options(calls):
+    command = "grouped_conv --batch_size 2 --groups 8 --stride 2 --all --rounds 3 --shapes 8x9x16 4x4x32"
+    assert cli_benchmark.benchmark(command.split(), CONFIGS) == 0
+    assert cli_benchmark.benchmark(["grouped_conv"], CONFIGS) == 0
+    assert calls[0] == convolutions.Options(2, "float32", 8, 2, 3, True, ((8, 9, 16), (4, 4, 32)))
+    assert calls[1] == convolutions.Options(4, "float32", 32, 1, 5, False, convolutions.SHAPES)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "train", "model --batch 4", "model --batch_size 0", "model --precision float64", "grouped_conv --stride 3"],
+)
+def test_an_option_that_argparse_refuses(command, calls, capsys):
+    with pytest.raises(SystemExit) as error:
+        cli_benchmark.benchmark(command.split(), CONFIGS)
+    assert error.value.code == 2
+    assert calls == []
+    assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("model --config fc_cban", "--config: expected one of baseline, cbam, fc, fc_cbam, quickstart or the path"),
+        ("model --config none.yaml", "none.yaml: the config cannot be read"),
+        ("model --json none/m.json", "--json none/m.json: expected a file in a folder that exists"),
+        ("grouped_conv --groups 48", "--groups: expected a divisor of the channels of 56x56x128, found 48"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_anything_is_measured(command, message, calls, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert cli_benchmark.benchmark(command.split(), CONFIGS) == 2
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1].startswith(f"error: {message}")
+    assert (calls, captured.out) == ([], "")
+
+
+@pytest.mark.parametrize("command", ["model", "grouped_conv"])
+def test_without_torch_the_status_is_1(command, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr("jax.config.update", lambda name, value: None)
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    assert cli_benchmark.benchmark([command], CONFIGS) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: torch is not installed for this Python")
+
+
+def test_interrupt(calls, monkeypatch):
+    def run(options, **around):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(convolutions, "run", run)
+    assert cli_benchmark.benchmark(["grouped_conv"], CONFIGS) == 130
+
+
+HIDE = """
+import importlib.machinery, runpy, sys
+from pathlib import Path
+
+hidden = ("grain orbax jsonargparse simplejpeg PIL sklearn matplotlib tqdm docstring_parser safetensors "
+          "torchvision tensorstore").split()
+find = importlib.machinery.PathFinder.find_spec
+importlib.machinery.PathFinder.find_spec = lambda name, path=None, target=None: (
+    None if name.partition(".")[0] in hidden else find(name, path, target)
+)
+script, *sys.argv[1:] = sys.argv[1:]
+sys.path[0] = str(Path(script).parent)
+sys.argv[0] = script
+runpy.run_path(script, run_name="__main__")
+"""
+"""Runs a script in a Python that has only what the benchmark may need."""
+
+
+def script(*arguments: object, cwd: Path, check: str = HIDE) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", check, str(ROOT / "scripts" / "benchmark.py"), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_help_does_not_wait_for_jax(tmp_path):
+    after = "import atexit, sys\natexit.register(lambda: print(sorted({'jax', 'torch', 'numpy'} & set(sys.modules))))\n"
+    helped = script("model", "--help", cwd=tmp_path, check=after + HIDE)
+    assert helped.returncode == 0, helped.stderr
+    assert helped.stdout.splitlines()[-1] == "[]"
+    assert "--no_torch_compile" in helped.stdout
+
+
+@pytest.mark.slow
+def test_only_torch_jax_flax_and_optax_are_needed(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "tiny.yaml").write_text(dump_config(CONFIG))
+    small = "--config tiny.yaml --image_size 32 --batch_size 2 --rounds 1 --no_torch_compile --json m.json"
+    measured = script("model", *small.split(), cwd=tmp_path)
+    assert measured.returncode == 0, measured.stderr
+    result = json.loads((tmp_path / "m.json").read_text())
+    assert result["train_ratio_to_torch"] > 0
+    assert result["inference_ratio_to_torch"] > 0
+    small = "--shapes 4x4x8 --groups 4 --rounds 1 --json g.json"
+    measured = script("grouped_conv", *small.split(), cwd=tmp_path)
+    assert measured.returncode == 0, measured.stderr
+    assert list(json.loads((tmp_path / "g.json").read_text())["shapes"]) == ["4x4x8"]
