@@ -14,7 +14,6 @@ from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.training.checkpoint import Checkpoints
 from jaxnext.training.run import Run
-from jaxnext.training.surroundings import CompilationCache
 
 # 96 training images in batches of 10 and 24 validation images: 10 and 3 batches an epoch.
 TRAIN_STEPS, VAL_STEPS = 10, 3
@@ -94,26 +93,6 @@ def test_interrupted_anywhere_it_resumes_bit_for_bit(calls, run, images, tmp_pat
     train(tmp_path / "r", images, resume=True, checkpoint_every=3)
     assert_same_model(tmp_path / "r", run)
     assert without_times(metrics(tmp_path / "r")) == without_times(metrics(run))
-
-
-# found() is asked before and after each of the two programs
-@pytest.mark.parametrize(
-    ("found", "line"),
-    [
-        ((), "compiled in"),
-        ((3, 3, 3, 3), "compiled in"),
-        ((3, 4, 4, 5), "found in the compilation cache (~/kept) in"),
-        ((3, 4, 4, 4), "training step found in the compilation cache (~/kept), validation step compiled, in"),
-        ((3, 3, 3, 4), "validation step found in the compilation cache (~/kept), training step compiled, in"),
-    ],
-)
-def test_what_was_compiled_or_found_is_one_line(found, line, images, tmp_path):
-    lines, counts = [], iter(found)
-    cache = CompilationCache("~/kept", lambda: next(counts)) if found else None
-    # Asked to stop from the start: it compiles, and saves.
-    train(tmp_path / "r", images, around=surroundings(stop_after(0), lines, compilation_cache=cache))
-    assert lines[-2] == f"{line} 0.1 s"
-    assert list(counts) == []
 
 
 def test_the_last_line_says_how_well_and_where(run, images, tmp_path):
@@ -236,7 +215,7 @@ def test_out_of_memory_names_the_batch_size(images, tmp_path, monkeypatch):
     def exhausted(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 12345 bytes.")
 
-    monkeypatch.setattr("jaxnext.training.run.Run.compile", exhausted)
+    monkeypatch.setattr("jaxnext.training.programs.Programs.compile", exhausted)
     with pytest.raises(JaxnextError) as error:
         train(tmp_path / "r", images)
     assert str(error.value) == "out of memory with batch_size 10 and data.image_size 16; try --batch_size 5"

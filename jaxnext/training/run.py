@@ -1,4 +1,4 @@
-"""One training run at work: its phases and what they save, show and send to the devices."""
+"""One training run at work: its phases, and what they save and show."""
 
 import dataclasses
 import math
@@ -10,10 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jaxnext.augment import draw
 from jaxnext.config import Config
 from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.schedule import BatchPlan, Schedule
@@ -21,15 +19,15 @@ from jaxnext.data.sources import Splits, fingerprint
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.models.classifier import Classifier
-from jaxnext.training import plateau, run_folder, steps
+from jaxnext.training import plateau, run_folder
 from jaxnext.training.checkpoint import Checkpoints, Meta
 from jaxnext.training.optimizer import build as build_optimizer
+from jaxnext.training.programs import Programs, variables_of
 from jaxnext.training.progress import Progress, Record
-from jaxnext.training.rows import padded_batch
 from jaxnext.training.start import PARTS, complete, load_weights
-from jaxnext.training.state import Batch, TrainBatch, TrainState, create
-from jaxnext.training.surroundings import CompilationCache, Surroundings
-from jaxnext.types import Augmentation, Variables
+from jaxnext.training.state import TrainState, create
+from jaxnext.training.surroundings import Surroundings
+from jaxnext.types import Variables
 
 
 class Run:
@@ -48,13 +46,10 @@ class Run:
         self.config, self.output, self.splits, self.classes = config, output, splits, classes
         self.model, self.checkpoints, self.around = model, checkpoints, surroundings
         self.optimizer: optax.GradientTransformation = build_optimizer(config.optimizer)
-        self.mesh: Mesh = steps.mesh_of(surroundings.devices)
-        self.rows = steps.divisible(config.batch_size, self.mesh)
+        self.programs = Programs(config, model, self.optimizer, surroundings.devices)
         self.schedule = Schedule(
             len(splits.train), len(splits.validation), config.batch_size, config.epochs, config.seed
         )
-        self.train_step: Any = steps.compile_train_step(model, self.optimizer, self.mesh)
-        self.eval_step: Any = steps.compile_eval_step(model, self.mesh)
 
     # Beginnings
 
@@ -68,7 +63,7 @@ class Run:
         variables = complete(self.model, variables, self.config.seed)
         learning_rate = self.config.optimizer.learning_rate
         state = create(variables, self.optimizer, learning_rate, self.config.seed)
-        return steps.replicate(state, self.mesh), Progress(plateau.Plateau(learning_rate))
+        return self.programs.replicate(state), Progress(plateau.Plateau(learning_rate))
 
     def resumed(self, shapes: Variables) -> tuple[TrainState, Progress]:
         """The state and progress of the newest checkpoint ``last``."""
@@ -89,7 +84,7 @@ class Run:
         state = create(variables, self.optimizer, progress.plateau.learning_rate, self.config.seed)
         state = state._replace(optimizer=moments, step=np.int32(self._train_steps_before(progress.position)))
         self.around.say(f"resuming after epoch {len(progress.history)}, batch {progress.position} of the run")
-        return steps.replicate(state, self.mesh), progress
+        return self.programs.replicate(state), progress
 
     def _train_steps_before(self, position: int) -> int:
         epochs, offset = divmod(position, self.schedule.batches_per_epoch)
@@ -108,25 +103,6 @@ class Run:
         }
         run_folder.write_json(self.output / "run.json", description)
 
-    def compile(self, state: TrainState) -> None:
-        """Compile both steps before the first batch, so that no epoch's time holds the compiler's."""
-        begin, size = self.around.clock(), self.config.data.image_size
-        images: Any = np.zeros((self.rows, size, size, 3), np.uint8)
-        labels: Any = np.zeros(self.rows, np.int32)
-        batch = Batch(images, labels, labels.astype(bool))
-        train_batch = steps.split_batch(TrainBatch(batch, self.augmentation(0)), self.mesh)
-        self.train_step, train_found = self.compiled(self.train_step.lower(state, train_batch))
-        self.eval_step, eval_found = self.compiled(self.eval_step.lower(self.variables_of(state), train_batch.batch))
-        seconds = self.around.clock() - begin
-        self.around.say(_compilation_line(train_found, eval_found, self.around.compilation_cache, seconds))
-
-    def compiled(self, lowered: Any) -> tuple[Any, bool]:
-        """A compiled program, and whether it was found in the compilation cache."""
-        cache = self.around.compilation_cache
-        before = cache.found() if cache else 0
-        program = lowered.compile()
-        return program, cache is not None and cache.found() > before
-
     # Epochs
 
     def go(self, state: TrainState, progress: Progress) -> Progress:
@@ -138,7 +114,8 @@ class Run:
             # A run that was killed between its last checkpoint and these files has them again.
             self.write_history(progress)
         if progress.position < len(self.schedule):
-            self.compile(state)
+            compilation = self.programs.compile(state, self.around.compilation_cache, self.around.clock)
+            self.around.say(compilation)
             with stream(
                 self.schedule,
                 self.splits.train,
@@ -181,7 +158,8 @@ class Run:
         sums = Accumulator(progress.sums)
         clock, begin = self.around.clock, self.around.clock()
         seconds, data_wait = progress.seconds, progress.data_wait
-        done, pending = 0, None
+        done = 0
+        pending: Any = None
         title = f"epoch {plan.epoch}/{self.config.epochs}"
         first = (plan.step % self.schedule.train_steps_per_epoch) * self.config.batch_size
         with self.bar(title, len(self.splits.train), first) as bar:
@@ -191,7 +169,7 @@ class Run:
                 # The step before runs while this batch is fetched; only if it has ended meanwhile was there a wait.
                 if pending is None or pending[1]["loss"].is_ready():
                     data_wait += clock() - asked
-                state, step_sums = self.train_step(state, self.on_devices(host, plan))
+                state, step_sums = self.programs.train(state, host, plan.step)
                 self.count(pending, sums, bar, progress)
                 pending, done = (plan, step_sums, len(plan.ids)), done + 1
                 if plan.last or self.around.stop():
@@ -230,13 +208,12 @@ class Run:
 
     def validate(self, state: TrainState, batches: Iterator[HostBatch]) -> Accumulator | None:
         """Metric sums over the validation images; ``None`` if asked to stop on the way."""
-        variables = self.variables_of(state)
+        variables = variables_of(state)
         sums = Accumulator()
         with self.bar("validation", len(self.splits.validation), 0) as bar:
             for _ in range(self.schedule.val_steps_per_epoch):
                 host = next(batches)
-                batch = steps.split_batch(self.padded(host), self.mesh)
-                sums.add(self.eval_step(variables, batch))
+                sums.add(self.programs.evaluate(variables, host))
                 bar.update(int(host.mask.sum()))
                 if self.around.stop():
                     return None
@@ -265,7 +242,7 @@ class Run:
         position = epoch * self.schedule.batches_per_epoch
         progress = Progress(schedule, position, (*progress.history, record))
         rate = jnp.asarray(schedule.learning_rate, state.learning_rate.dtype)
-        state = state._replace(learning_rate=steps.replicate(rate, self.mesh))
+        state = state._replace(learning_rate=self.programs.replicate(rate))
         variables, meta = self.model_of(state), self.meta(epoch, float(record["val_accuracy"]))
         if best:
             self.checkpoints.save_model("best", epoch, variables, meta)
@@ -276,7 +253,7 @@ class Run:
         self.around.say(_epoch_line(record, self.config.epochs, best))
         return state, progress
 
-    # Saving and sending
+    # Saving and showing
 
     def write_history(self, progress: Progress) -> None:
         """``metrics.jsonl`` and the curves, from the records of the finished epochs."""
@@ -286,19 +263,9 @@ class Run:
         run_folder.write_metrics(self.output, progress.history)
         draw_curves(progress.history, self.output)
 
-    @staticmethod
-    def variables_of(state: TrainState) -> Variables:
-        """The model's variables, where they are."""
-        return {"params": state.params, "batch_stats": state.batch_stats}
-
     def model_of(self, state: TrainState) -> Variables:
         """The model's variables on the host."""
-        return jax.tree.map(np.asarray, self.variables_of(state))
-
-    def augmentation(self, step: int) -> Augmentation:
-        """The augmentation of a training step's batch."""
-        fields = dataclasses.asdict(self.config.augment)
-        return draw(self.config.seed, step, self.rows, self.config.data.image_size, **fields)
+        return jax.tree.map(np.asarray, variables_of(state))
 
     def meta(self, epoch: int, val_accuracy: float | None) -> Meta:
         """What a checkpoint of this run says of itself."""
@@ -326,16 +293,6 @@ class Run:
             "names and labels": f"{fingerprint(train)[:16]} {fingerprint(validation)[:16]}",
         }
 
-    def padded(self, host: HostBatch) -> Batch:
-        """The batch with rows appended until the devices divide it; a file that cannot be read stops the run."""
-        for _, name, reason in host.errors:
-            raise JaxnextError(f"{name}: the image cannot be read ({reason})")
-        return padded_batch(host, self.rows)
-
-    def on_devices(self, host: HostBatch, plan: BatchPlan) -> TrainBatch:
-        """A training batch, with its augmentation, split over the devices."""
-        return steps.split_batch(TrainBatch(self.padded(host), self.augmentation(plan.step)), self.mesh)
-
     def bar(self, title: str, total: int, initial: int) -> Any:
         """A progress bar over images, on stderr."""
         show = self.around.show_progress
@@ -343,16 +300,6 @@ class Run:
         return tqdm(
             desc=title, total=total, initial=initial, unit="img", leave=False, disable=disable, dynamic_ncols=True
         )
-
-
-def _compilation_line(train_found: bool, eval_found: bool, cache: CompilationCache | None, seconds: float) -> str:
-    if cache is None or not (train_found or eval_found):
-        return f"compiled in {seconds:.1f} s"
-    found = f"found in the compilation cache ({cache.place})"
-    if train_found and eval_found:
-        return f"{found} in {seconds:.1f} s"
-    one, other = ("training", "validation") if train_found else ("validation", "training")
-    return f"{one} step {found}, {other} step compiled, in {seconds:.1f} s"
 
 
 def _epoch_line(record: Record, epochs: int, best: bool) -> str:

@@ -1,0 +1,105 @@
+"""The two compiled steps of a run, and the batches sent to them."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from jaxnext.augment import draw
+from jaxnext.config import Config
+from jaxnext.data.loader import HostBatch
+from jaxnext.errors import JaxnextError
+from jaxnext.models.classifier import Classifier
+from jaxnext.training import steps
+from jaxnext.training.rows import padded_batch
+from jaxnext.training.state import Batch, TrainBatch, TrainState
+from jaxnext.training.surroundings import CompilationCache
+from jaxnext.types import Augmentation, Variables
+
+
+class Programs:
+    """The training and the evaluation step of a run, on its devices."""
+
+    def __init__(
+        self,
+        config: Config,
+        model: Classifier,
+        optimizer: optax.GradientTransformation,
+        devices: Sequence[steps.Device],
+    ) -> None:
+        self.config = config
+        self.mesh: Mesh = steps.mesh_of(devices)
+        self.rows = steps.divisible(config.batch_size, self.mesh)
+        self._train: Any = steps.compile_train_step(model, optimizer, self.mesh)
+        self._evaluate: Any = steps.compile_eval_step(model, self.mesh)
+
+    def compile(self, state: TrainState, cache: CompilationCache | None, clock: Callable[[], float]) -> str:
+        """Compile both before the first batch, so that no epoch's time holds the compiler's.
+
+        Args:
+            state: as the training step will be given it.
+            cache: in which they may be found.
+            clock: seconds.
+
+        Returns:
+            A line that says what was compiled and what was found.
+        """
+        begin, size = clock(), self.config.data.image_size
+        images: Any = np.zeros((self.rows, size, size, 3), np.uint8)
+        labels: Any = np.zeros(self.rows, np.int32)
+        batch = Batch(images, labels, labels.astype(bool))
+        train_batch = steps.split_batch(TrainBatch(batch, self._augmentation(0)), self.mesh)
+        self._train, train_found = _compiled(self._train.lower(state, train_batch), cache)
+        self._evaluate, eval_found = _compiled(self._evaluate.lower(variables_of(state), train_batch.batch), cache)
+        return _line(train_found, eval_found, cache, clock() - begin)
+
+    def replicate(self, tree: Any) -> Any:
+        """The same arrays on every device."""
+        return steps.replicate(tree, self.mesh)
+
+    def train(self, state: TrainState, host: HostBatch, step: int) -> tuple[TrainState, steps.Sums]:
+        """Start a training step on a batch; ``state`` is given up.
+
+        Raises:
+            JaxnextError: an image of the batch cannot be read.
+        """
+        batch = TrainBatch(self._padded(host), self._augmentation(step))
+        return self._train(state, steps.split_batch(batch, self.mesh))
+
+    def evaluate(self, variables: Variables, host: HostBatch) -> steps.Sums:
+        """Start the metric sums of a batch; errors as ``train``."""
+        return self._evaluate(variables, steps.split_batch(self._padded(host), self.mesh))
+
+    def _augmentation(self, step: int) -> Augmentation:
+        fields = dataclasses.asdict(self.config.augment)
+        return draw(self.config.seed, step, self.rows, self.config.data.image_size, **fields)
+
+    def _padded(self, host: HostBatch) -> Batch:
+        for _, name, reason in host.errors:
+            raise JaxnextError(f"{name}: the image cannot be read ({reason})")
+        return padded_batch(host, self.rows)
+
+
+def variables_of(state: TrainState) -> Variables:
+    """The model's variables, where they are."""
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def _compiled(lowered: Any, cache: CompilationCache | None) -> tuple[Any, bool]:
+    """A compiled program, and whether it was found in the cache."""
+    before = cache.found() if cache else 0
+    program = lowered.compile()
+    return program, cache is not None and cache.found() > before
+
+
+def _line(train_found: bool, eval_found: bool, cache: CompilationCache | None, seconds: float) -> str:
+    if cache is None or not (train_found or eval_found):
+        return f"compiled in {seconds:.1f} s"
+    found = f"found in the compilation cache ({cache.place})"
+    if train_found and eval_found:
+        return f"{found} in {seconds:.1f} s"
+    one, other = ("training", "validation") if train_found else ("validation", "training")
+    return f"{one} step {found}, {other} step compiled, in {seconds:.1f} s"
