@@ -28,6 +28,7 @@ def test_training_steps_follow_each_other():
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_the_step_is_that_of_training():
     mesh = steps.mesh_of(jax.devices()[:1])
     adam, model = optimizer.build(CONFIG.optimizer), build(CONFIG.model, 5, "float32", steps.AXIS)
@@ -62,4 +63,8 @@ def test_inference_gives_probabilities(precision):
     probabilities = np.asarray(prepared.candidate.call())
     assert probabilities.shape == (2, 5)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
+    mesh = steps.mesh_of(jax.devices()[:1])
+    unfolded = steps.compile_predict_step(build(config.model, 5, precision), mesh)(VARIABLES, pixels)
+    rounding = float(jnp.finfo(jnp.dtype(precision)).eps)
+    np.testing.assert_allclose(probabilities, unfolded, atol=10 * rounding)
     assert prepared.compile_seconds == 1

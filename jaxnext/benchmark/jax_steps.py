@@ -13,6 +13,7 @@ from jaxnext.benchmark.machine import compiled_bytes, device_peak_bytes, jax_can
 from jaxnext.benchmark.timing import Candidate, Clock
 from jaxnext.config import Config
 from jaxnext.models.classifier import Classifier, build
+from jaxnext.models.folding import fold
 from jaxnext.training import optimizer as adam
 from jaxnext.training import state, steps
 from jaxnext.types import Variables
@@ -35,9 +36,12 @@ class Prepared(NamedTuple):
 def predict_function(
     config: Config, classes: int, variables: Variables, mesh: Mesh
 ) -> tuple[Callable[[Any, jax.Array], jax.Array], Any]:
-    """The function that ``predict`` runs, and what it takes beside the images ``[N, S, S, 3]`` of uint8."""
-    model = build(config.model, classes, config.precision)
-    return steps.compile_predict_step(model, mesh), steps.replicate(variables, mesh)
+    """The function that ``predict`` runs, and what it takes beside the images ``[N, S, S, 3]`` of uint8.
+
+    As ``training.trained`` has it: the batch norms are folded into the layers before them.
+    """
+    model = build(config.model, classes, config.precision, folded=True)
+    return steps.compile_predict_step(model, mesh), steps.replicate(fold(variables, model), mesh)
 
 
 def prepare_inference(config: Config, classes: int, variables: Variables, images: np.ndarray, clock: Clock) -> Prepared:
