@@ -87,10 +87,11 @@ def test_what_does_not_exist(changes: dict[str, Any], message: str) -> None:
 
 
 def test_fields_and_options_reach_the_modules() -> None:
-    config = dataclasses.replace(SMALL, attention_options={"kernel_size": 3}, dropout=0.25)
-    model = build(config, 5, "float64", axis_name="batch")
-    fields = {"axis_name": "batch", "param_dtype": jnp.dtype("float64")}
-    backbone = {"stage_sizes": (1,), "widths": (4,), "features": (8,), "stem_features": 4, "groups": 2, **fields}
+    config = dataclasses.replace(SMALL, attention_options={"kernel_size": 3}, dropout=0.25, remat=True)
+    model = build(config, 5, "float64", axis_name="batch", folded=True)
+    fields = {"axis_name": "batch", "param_dtype": jnp.dtype("float64"), "folded": True}
+    backbone = {"stage_sizes": (1,), "widths": (4,), "features": (8,), "stem_features": 4, "groups": 2, "remat": True}
+    backbone |= fields
     attention = {"reduction": 2, "kernel_size": 3, "param_dtype": jnp.dtype("float64")}
     head = {"classes": 5, "head_widths": (6,), "dropout": 0.25, **fields}
     for module, expected in ((model.backbone, backbone), (model.attention, attention), (model.head, head)):

@@ -39,6 +39,7 @@ def test_defaults_are_those_of_the_original() -> None:
             "dropout": 0.3,
             "head_options": {},
             "classes": None,
+            "remat": False,
             "weights": None,
             "max_parameters": 100_000_000,
         },

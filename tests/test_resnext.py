@@ -1,3 +1,4 @@
+import functools
 from typing import Any
 
 import jax
@@ -105,6 +106,19 @@ def test_a_shortcut_goes_around_the_convolutions(small: tuple[dict[str, Any], ja
     _, sown = run_small({**variables, "params": {**variables["params"], "stage2_block1": block}}, images)
     np.testing.assert_array_equal(sown["stage2"], plain["stem"])
     assert not np.array_equal(plain["stage2"], plain["stem"])
+
+
+def test_remat_recomputes_each_block_in_training_alone(small: tuple[dict[str, Any], jax.Array]) -> None:
+    model, (variables, images) = SMALL.clone(remat=True), small
+
+    def blocks(train: bool) -> int:
+        run = functools.partial(model.apply, train=train, mutable=["batch_stats"])
+        operations = jax.make_jaxpr(run)(variables, images).eqns
+        return sum(operation.primitive.name in ("checkpoint", "remat2") for operation in operations)
+
+    assert (blocks(True), blocks(False)) == (3, 0)
+    like = jax.eval_shape(lambda key, x: model.init(key, x, train=True), jax.random.key(0), images)
+    assert shapes(like) == shapes(variables)
 
 
 def test_shapes_of_the_real_size() -> None:

@@ -107,7 +107,7 @@ def test_start_writes_the_full_config(tmp_path: Path) -> None:
 
 def test_what_a_resume_may_change(tmp_path: Path) -> None:
     begin(tmp_path, Config())
-    free = Config(epochs=80, workers=3, checkpoint_every=5, model=ModelConfig(max_parameters=10))
+    free = Config(epochs=80, workers=3, checkpoint_every=5, model=ModelConfig(max_parameters=10, remat=True))
     run_folder.check(tmp_path, free, resume=True)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from jaxnext.augment import draw
 from jaxnext.config import ModelConfig, OptimizerConfig
 from jaxnext.models.classifier import build
 from jaxnext.models.folding import fold
+from jaxnext.models.summary import variable_shapes
 from jaxnext.training import optimizer, steps
 from jaxnext.training.rows import pad_rows
 from jaxnext.training.start import initialise
@@ -181,6 +183,48 @@ def test_eval_step_counts_only_real_rows_and_changes_nothing():
     np.testing.assert_allclose(full["loss"], expected, rtol=1e-5)
     assert int(full["count"]) == 5
     assert int(full["correct"]) == int((probabilities[:5].argmax(-1) == labels[:5]).sum())
+
+
+# ---- remat ----
+
+
+def test_remat_changes_no_result():
+    """A step with padding and dropout: loss, statistics, and gradients (of which the moments are made)."""
+    with jax.enable_x64(True):
+        on = net(1, "float64")
+        model = build(dataclasses.replace(NET, remat=True), CLASSES, "float64", steps.AXIS)
+        again = steps.compile_train_step(model, optimizer.build(OptimizerConfig()), on.mesh)
+        batch = train_batch(on, 0, 5)
+        plain, plain_sums = on.train_step(start(on), batch)
+        quick = again.lower(start(on), batch).compile(compiler_options={"xla_backend_optimization_level": 0})
+        state, sums = quick(start(on), batch)
+        found, expected = ((s.batch_stats, s.optimizer, m) for s, m in ((state, sums), (plain, plain_sums)))
+        assert jax.tree.structure(state.params) == jax.tree.structure(plain.params)
+        for (path, leaf), right in zip(jax.tree.leaves_with_path(found), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(leaf, right, rtol=1e-10, atol=1e-10, err_msg=jax.tree_util.keystr(path))
+        assert int(state.batch_stats["backbone"]["stage3_block1"]["norm1"]["num_batches_tracked"]) == 1
+        assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(plain.optimizer)) > 1e-3
+
+
+def test_remat_takes_less_memory():
+    """Measured: 6.9 MB instead of 11.2 MB beside state and batch, the augmentation's arrays included."""
+    on = net(1)
+    adam, config = (
+        optimizer.build(OptimizerConfig()),
+        ModelConfig(stage_sizes=(2, 2), widths=(16, 32), features=(64, 128), stem_features=8, groups=4),
+    )
+    bytes_of = {}
+    for remat in (False, True):
+        model = build(dataclasses.replace(config, remat=remat), CLASSES, "float32", steps.AXIS)
+        state = jax.eval_shape(lambda v: create(v, adam, 1e-3, 0), variable_shapes(model))
+        images = jax.ShapeDtypeStruct((ROWS, 64, 64, 3), jnp.uint8)
+        label, mask = (jax.ShapeDtypeStruct((ROWS,), dtype) for dtype in (jnp.int32, bool))
+        batch = TrainBatch(Batch(images, label, mask), draw(0, 0, ROWS, 64, **AUGMENTATION))
+        lowered = steps.compile_train_step(model, adam, on.mesh).lower(state, batch)
+        # LLVM's optimisation does not change where XLA puts its arrays.
+        compiled = lowered.compile(compiler_options={"xla_backend_optimization_level": 0})
+        bytes_of[remat] = compiled.memory_analysis().temp_size_in_bytes
+    assert bytes_of[True] <= 0.75 * bytes_of[False]
 
 
 # ---- bfloat16 ----

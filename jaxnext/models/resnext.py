@@ -34,7 +34,7 @@ class Bottleneck(nn.Module):
     folded: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None = None) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
         """Map ``[N, H, W, C]`` to ``[N, H / stride, W / stride, features]``; ``mask`` ``[N]`` marks real rows."""
         dtype = self.param_dtype
 
@@ -67,6 +67,7 @@ class ResNeXt(nn.Module):
         axis_name: mesh axis over which the batch is split, or ``None``.
         param_dtype: of parameters and statistics.
         folded: for inference: the norms' scale and statistics are in the convolutions' kernels (``models.folding``).
+        remat: in training, keep only each bottleneck's input for the backward pass and compute the rest again there.
     """
 
     stage_sizes: tuple[int, ...] = (3, 4, 6, 3)
@@ -77,6 +78,7 @@ class ResNeXt(nn.Module):
     axis_name: str | None = None
     param_dtype: jnp.dtype = jnp.dtype("float32")
     folded: bool = False
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None = None) -> jax.Array:
@@ -85,14 +87,16 @@ class ResNeXt(nn.Module):
         norm = BatchNorm(axis_name=self.axis_name, param_dtype=self.param_dtype, folded=self.folded, name="stem_norm")
         x = max_pool(nn.relu(norm(x, train=train, mask=mask)))
         self.sow("intermediates", "stem", x)
+        # Argument 2, counted from self, is train, which is no array.
+        kind = nn.remat(Bottleneck, static_argnums=(2,)) if self.remat and train else Bottleneck
         stages = zip(self.stage_sizes, self.widths, self.features, strict=True)
         for stage, (size, width, features) in enumerate(stages, start=2):
             for block in range(1, size + 1):
                 stride = 2 if stage > 2 and block == 1 else 1
                 name = f"stage{stage}_block{block}"
-                bottleneck = Bottleneck(
+                bottleneck = kind(
                     width, features, self.groups, stride, self.axis_name, self.param_dtype, self.folded, name=name
                 )
-                x = bottleneck(x, train=train, mask=mask)
+                x = bottleneck(x, train, mask)
             self.sow("intermediates", f"stage{stage}", x)
         return x

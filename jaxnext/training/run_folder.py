@@ -15,7 +15,7 @@ from jaxnext.tree import flatten
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 
-FREE_ON_RESUME = ("epochs", "workers", "checkpoint_every", "model.max_parameters")
+FREE_ON_RESUME = ("epochs", "workers", "checkpoint_every", "model.max_parameters", "model.remat")
 """Settings that a resumed run may change: they do not alter what the finished epochs computed."""
 
 
