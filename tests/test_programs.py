@@ -91,6 +91,7 @@ def test_what_was_compiled_or_found_is_one_line(found: tuple[int, ...], line: st
     cache = CompilationCache("~/kept", lambda: next(counts)) if found else None
     made = programs()
     made._train = made._evaluate = Quick()
-    state = create({"params": {"a": np.zeros(1, np.float32)}, "batch_stats": {}}, optimizer.build(CONFIG.optimizer), 0.01, 0)
+    variables = {"params": {"a": np.zeros(1, np.float32)}, "batch_stats": {}}
+    state = create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0)
     assert made.compile(state, cache, lambda: next(ticks)) == f"{line} 17.2 s"
     assert list(counts) == []
