@@ -83,7 +83,8 @@ def failures(perturbation: Perturbation) -> list[str]:
         tests = [f"tests/{name}.py" for name in perturbation.tests]
         # Of the four settings the one with all modules.
         chosen = ["-m", "not slow", "-k", "fc_cbam or not (baseline or fc or cbam)"]
-        command = [sys.executable, "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", *chosen, *tests]
+        options = ["-q", "-rfE", "-p", "no:cacheprovider", "--timeout", "0"]  # a slow machine notices nothing
+        command = [sys.executable, "-m", "pytest", *options, *chosen, *tests]
         done = subprocess.run(
             command, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy)}, capture_output=True, text=True, check=False
         )

@@ -1,7 +1,8 @@
 """jaxnext against PyTorch and torchvision, live, on random weights, images and parameters.
 
 They come from JAXNEXT_TEST_SEED, 0 unless given; "fresh" draws one, and every failure prints it.
-JAXNEXT_EVERY_SETTING=1 runs the full-size comparisons, too: minutes for each setting.
+The full-size net is compared in the setting with all modules; JAXNEXT_EVERY_SETTING=1 compares the other three, too,
+which takes minutes for each.
 """
 
 import functools
@@ -71,6 +72,7 @@ def test_twenty_steps_of_the_tiny_net(setting: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("setting", FULL_SIZE)
 def test_twenty_steps_of_the_full_size(setting: str) -> None:
     compare_steps(setting, tiny=False)
@@ -142,6 +144,7 @@ def test_tiny_net_in_single(setting: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("setting", FULL_SIZE)
 def test_full_size_at_224_in_single(setting: str) -> None:
     compare_single(setting, False, 224, [(0, "224")], moved=0)

@@ -158,6 +158,7 @@ def test_twenty_steps_of_adam_in_double(setting: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("setting", FULL_SIZE)
 def test_full_size_activations_and_logits_in_double(setting: str) -> None:
     recorded = golden(setting)
