@@ -8,9 +8,11 @@ from jax import lax
 from quick_jit import quick_jit
 from tolerances import FLOAT64_OPERATION
 
-from jaxnext.ops.grouped_conv import Formulation, Padding, block_diagonal, grouped_conv
+from jaxnext.ops.grouped_conv import Formulation, Padding, Plan, choose, grouped_conv
+from jaxnext.ops.grouped_formulations import NAMES
 
-FORMULATIONS: tuple[Formulation | None, ...] = ("native", "packed", None)
+MIXED = Plan("lanes", "shifted32", "packed16")
+EVERYTHING: tuple[Formulation | Plan | None, ...] = (*NAMES, MIXED, None)
 ONE = ((1, 1), (1, 1))
 
 
@@ -24,104 +26,214 @@ def random(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape)
 
 
-@pytest.mark.parametrize("formulation", FORMULATIONS)
-def test_two_groups_of_two_channels_by_hand(formulation: Formulation | None) -> None:
+def both_gradients(
+    x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, groups: int, formulation: Formulation | Plan | None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Output and the gradients of both operands, for an arbitrary gradient of the output."""
+
+    def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return grouped_conv(x, kernel, stride=stride, padding=padding, groups=groups, formulation=formulation)
+
+    return with_pullback(*jax.vjp(convolve, x, kernel))
+
+
+def with_pullback(y, pullback):
+    return y, *pullback(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+
+
+def assert_equal(found, expected, what: object) -> None:
+    for part, result, right in zip(("output", "input", "kernel"), found, expected, strict=True):
+        assert result.dtype == np.float64
+        assert result.shape == right.shape, (what, part)
+        error = np.abs(result - right).max()
+        assert error <= FLOAT64_OPERATION * np.abs(right).max(), (what, part, error)
+
+
+@pytest.mark.parametrize("formulation", ["native", "packed32", "spare32", "shifted32", "lanes", MIXED, None])
+def test_two_groups_of_two_channels_by_hand(formulation: Formulation | Plan | None) -> None:
     x = jnp.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 1, 4)
     kernel = jnp.array([[1.0, 10.0, 100.0, 1000.0], [2.0, 20.0, 200.0, 2000.0]]).reshape(1, 1, 2, 4)
-    y = grouped_conv(x, kernel, stride=1, padding=((0, 0), (0, 0)), groups=2, formulation=formulation)
+
+    def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return grouped_conv(x, kernel, stride=1, padding=((0, 0), (0, 0)), groups=2, formulation=formulation)
+
+    y, pullback = jax.vjp(convolve, x, kernel)
     assert y.ravel().tolist() == [1 + 2 * 2, 10 + 2 * 20, 3 * 100 + 4 * 200, 3 * 1000 + 4 * 2000]
+    dx, dkernel = pullback(jnp.array([1.0, 2.0, 3.0, 4.0]).reshape(y.shape))
+    assert dx.ravel().tolist() == [1 + 2 * 10, 2 + 2 * 20, 3 * 100 + 4 * 1000, 3 * 200 + 4 * 2000]
+    assert dkernel[0, 0].tolist() == [[1, 2, 3 * 3, 3 * 4], [2, 4, 4 * 3, 4 * 4]]
 
 
-@pytest.mark.parametrize("formulation", FORMULATIONS)
-def test_padding_before_and_after_by_hand(formulation: Formulation | None) -> None:
+def test_padding_before_and_after_by_hand() -> None:
     x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 1, 2))
-    after = grouped_conv(x, kernel, stride=2, padding=((0, 1), (0, 1)), groups=2, formulation=formulation)
-    before = grouped_conv(x, kernel, stride=2, padding=((1, 0), (1, 0)), groups=2, formulation=formulation)
+    after = grouped_conv(x, kernel, stride=2, padding=((0, 1), (0, 1)), groups=2)
+    before = grouped_conv(x, kernel, stride=2, padding=((1, 0), (1, 0)), groups=2)
     assert after[0, :, :, 1].tolist() == [[9, 6], [6, 4]]
     assert before[0, :, :, 1].tolist() == [[4, 6], [6, 9]]
 
 
-# Groups of 1 to 40 channels: a block of 32 holds several, one, or less than one; 3 x 5 channels make it uneven.
+# Blocks of 16 to 128 channels hold several groups of 1 to 40 channels, one, or less than one, and not always evenly.
+# A padding of -1 crops; one that is larger than the window crops the gradient's.
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     groups=st.sampled_from([1, 3, 8, 16]),
-    per_group=st.sampled_from([1, 4, 5, 40]),
+    per_group=st.sampled_from([1, 3, 4, 20]),
     features=st.integers(1, 3),
-    size=st.tuples(st.integers(3, 7), st.integers(3, 7)),
-    kernel_size=st.sampled_from([1, 2, 3]),
+    window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    beyond=st.tuples(st.integers(2, 4), st.integers(2, 4)),
     stride=st.integers(1, 3),
-    padding=st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2),
+    padding=st.tuples(*[st.tuples(st.integers(-1, 3), st.integers(-1, 3))] * 2),
 )
 def test_every_formulation_and_its_gradients_equal_lax(
     groups: int,
     per_group: int,
     features: int,
-    size: tuple[int, int],
-    kernel_size: int,
+    window: tuple[int, int],
+    beyond: tuple[int, int],
     stride: int,
     padding: Padding,
 ) -> None:
-    x = random((2, *size, groups * per_group))
-    kernel = random((kernel_size, kernel_size, per_group, groups * features), 1)
+    x = random((2, window[0] + beyond[0], window[1] + beyond[1], groups * per_group))
+    kernel = random((*window, per_group, groups * features), 1)
 
     @quick_jit
-    def everything(x: jax.Array, kernel: jax.Array) -> list[tuple[jax.Array, ...]]:
-        y, pullback = jax.vjp(lambda x, kernel: reference(x, kernel, stride, padding, groups), x, kernel)
-        cotangent = jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)
-        results = [(y, *pullback(cotangent))]
-        for formulation in FORMULATIONS:
-
-            def convolve(x: jax.Array, kernel: jax.Array, formulation: Formulation | None = formulation) -> jax.Array:
-                return grouped_conv(x, kernel, stride=stride, padding=padding, groups=groups, formulation=formulation)
-
-            y, pullback = jax.vjp(convolve, x, kernel)
-            results.append((y, *pullback(cotangent)))
-        return results
+    def everything(x, kernel):
+        native = with_pullback(*jax.vjp(lambda *both: reference(*both, stride, padding, groups), x, kernel))
+        return [native, *(both_gradients(x, kernel, stride, padding, groups, name) for name in EVERYTHING)]
 
     with jax.enable_x64(True):
         expected, *found = jax.device_get(everything(x, kernel))
-    assert expected[0].dtype == np.float64
-    for formulation, results in zip(FORMULATIONS, found, strict=True):
-        for what, result, right in zip(("output", "input", "kernel"), results, expected, strict=True):
-            error = np.abs(result - right).max() / np.abs(right).max()
-            assert error <= FLOAT64_OPERATION, (formulation, what)
+    for formulation, results in zip(EVERYTHING, found, strict=True):
+        assert_equal(results, expected, formulation)
+
+
+# One shape for the quick run: uneven blocks, asymmetric padding, stride 2 that leaves a row over.
+def test_every_formulation_at_one_shape() -> None:
+    x, kernel, padding = random((2, 6, 5, 24)), random((3, 2, 4, 12), 1), ((2, 0), (-1, 1))
+
+    @quick_jit
+    def everything(x, kernel):
+        native = with_pullback(*jax.vjp(lambda *both: reference(*both, 2, padding, 6), x, kernel))
+        return [native, *(both_gradients(x, kernel, 2, padding, 6, name) for name in EVERYTHING)]
+
+    with jax.enable_x64(True):
+        expected, *found = jax.device_get(everything(x, kernel))
+    assert expected[0].shape == (2, 3, 2, 12)
+    for formulation, results in zip(EVERYTHING, found, strict=True):
+        assert_equal(results, expected, formulation)
+
+
+FAMILIES: tuple[Formulation | Plan | None, ...] = ("native", "packed16", "spare16", "shifted32", "lanes", MIXED, None)
+
+
+def test_second_derivatives_equal_lax() -> None:
+    x, kernel = random((1, 4, 4, 12)), random((3, 3, 2, 6), 1)
+
+    def twice(convolve):
+        def squares(x, kernel):
+            dx, dkernel = jax.grad(lambda *both: (convolve(*both) ** 3).sum(), (0, 1))(x, kernel)
+            return (dx**2).sum() + (dkernel**2).sum()
+
+        return jax.value_and_grad(squares, (0, 1))
+
+    @quick_jit
+    def everything(x, kernel):
+        padding = ((1, 0), (0, 1))
+        results = [twice(lambda *both: reference(*both, 2, padding, 6))(x, kernel)]
+        for name in FAMILIES:
+
+            def convolve(x, kernel, name=name):
+                return grouped_conv(x, kernel, stride=2, padding=padding, groups=6, formulation=name)
+
+            results.append(twice(convolve)(x, kernel))
+        return [(value, *gradients) for value, gradients in results]
+
+    with jax.enable_x64(True):
+        expected, *found = jax.device_get(everything(x, kernel))
+    for name, results in zip(FAMILIES, found, strict=True):
+        assert_equal(results, expected, name)
+
+
+@pytest.mark.parametrize("groups", [1, 32])
+def test_the_rule(groups: int) -> None:
+    native = Plan("native", "native", "native")
+    on_cpu = native if groups == 1 else Plan("spare32", "spare32", "packed32")
+    for dtype in (jnp.bfloat16, jnp.float32):
+        assert choose("cpu", groups, 4, (56, 56), dtype) == on_cpu
+        for platform in ("cuda", "rocm", "tpu"):
+            assert choose(platform, groups, 4, (56, 56), dtype) == native
 
 
 def test_the_formulation_follows_the_platform() -> None:
     @jax.jit
-    def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return grouped_conv(x, kernel, stride=1, padding=ONE, groups=32)
+    def gradients(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, ...]:
+        return both_gradients(x, kernel, 1, ONE, 32, None)
 
-    traced = convolve.trace(jnp.zeros((1, 4, 4, 128)), jnp.zeros((3, 3, 4, 128)))
+    traced = gradients.trace(jnp.zeros((1, 4, 4, 128)), jnp.zeros((3, 3, 4, 128)))
     cpu, cuda, tpu = (traced.lower(lowering_platforms=(name,)).as_text() for name in ("cpu", "cuda", "tpu"))
-    assert cpu.count("stablehlo.convolution") == cpu.count("feature_group_count = 1 ") == 4
-    assert cuda.count("stablehlo.convolution") == cuda.count("feature_group_count = 32 ") == 1
-    assert tpu.count("stablehlo.convolution") == tpu.count("feature_group_count = 32 ") == 1
+    # Four blocks of 32 channels for each of the three parts.
+    assert cpu.count("stablehlo.convolution") == cpu.count("feature_group_count = 1 ") == 12
+    assert cpu.count("batch_group_count = 1 ") == 12
+    for text in (cuda, tpu):
+        assert text.count("stablehlo.convolution") == 3
+        # XLA's own gradient of the kernel groups the batch, in which the input's channels lie.
+        assert text.count("feature_group_count = 32 ") == 2
+        assert text.count("batch_group_count = 32 ") == 1
 
 
-@pytest.mark.parametrize("formulation", ["native", "packed"])
-def test_vmap_under_jit_equals_a_loop(formulation: Formulation) -> None:
+def test_a_plan_computes_each_part_by_its_own_formulation() -> None:
+    plan = Plan("packed32", "native", "lanes")
+
     def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return grouped_conv(x, kernel, stride=2, padding=ONE, groups=4, formulation=formulation)
+        return grouped_conv(x, kernel, stride=1, padding=ONE, groups=32, formulation=plan)
 
-    x, kernels = random((3, 1, 5, 5, 48)).astype(np.float32), random((3, 3, 3, 12, 8)).astype(np.float32)
-    together = jax.jit(jax.vmap(convolve))(x, kernels)
-    one_by_one = jnp.stack([convolve(*pair) for pair in zip(x, kernels, strict=True)])
-    assert together.shape == (3, 1, 3, 3, 8)
-    np.testing.assert_allclose(together, one_by_one, rtol=0, atol=1e-5 * float(jnp.abs(one_by_one).max()))
+    def gradient(x: jax.Array, kernel: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return jax.vjp(convolve, x, kernel)[1](dy)
 
-
-@pytest.mark.parametrize("formulation", FORMULATIONS)
-def test_bfloat16_stays(formulation: Formulation | None) -> None:
-    x, kernel = jnp.ones((1, 3, 3, 64), jnp.bfloat16), jnp.ones((3, 3, 16, 4), jnp.bfloat16)
-    y = grouped_conv(x, kernel, stride=1, padding=ONE, groups=4, formulation=formulation)
-    assert y.dtype == jnp.bfloat16
-    assert y[0, :, :, 2].tolist() == [[64, 96, 64], [96, 144, 96], [64, 96, 64]]
+    x, kernel = jnp.zeros((1, 4, 4, 128)), jnp.zeros((3, 3, 4, 128))
+    forward = str(jax.make_jaxpr(convolve)(x, kernel))
+    assert forward.count("conv_general_dilated[") == forward.count("feature_group_count=1\n") == 4
+    both = str(jax.make_jaxpr(gradient)(x, kernel, x))
+    assert both.count("conv_general_dilated[") == 4 + 1
+    assert both.count("feature_group_count=32\n") == 1
 
 
-def test_block_diagonal_by_hand() -> None:
-    kernel = jnp.array([[1.0, 2.0, 3.0, 4.0]]).reshape(1, 1, 1, 4)
-    assert block_diagonal(kernel, 2)[0, 0].tolist() == [[1, 2, 0, 0], [0, 0, 3, 4]]
+@pytest.mark.parametrize("formulation", ["packed", "packed8", "Native", "", "lanes32"])
+def test_unknown_formulation(formulation: Formulation) -> None:
+    x, kernel = jnp.zeros((1, 4, 4, 4)), jnp.zeros((3, 3, 1, 4))
+    with pytest.raises(ValueError, match="expected a formulation among native, packed16,") as caught:
+        grouped_conv(x, kernel, stride=1, padding=ONE, groups=4, formulation=formulation)
+    assert str(caught.value).endswith(f", lanes, found {formulation!r}")
+
+
+@pytest.mark.parametrize("formulation", ["native", "spare16", pytest.param("shifted32", marks=pytest.mark.slow), None])
+def test_vmap_under_jit_equals_a_loop(formulation: Formulation | None) -> None:
+    def convolve(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, ...]:
+        return both_gradients(x, kernel, 2, ONE, 4, formulation)
+
+    x, kernels = random((3, 1, 5, 5, 48)), random((3, 3, 3, 12, 8), 1)
+    with jax.enable_x64(True):
+        together = jax.device_get(quick_jit(jax.vmap(convolve))(x, kernels))
+        alone = quick_jit(convolve)
+        one_by_one = jax.device_get([alone(*pair) for pair in zip(x, kernels, strict=True)])
+    assert together[0].shape == (3, 1, 3, 3, 8)
+    assert_equal(together, [np.stack(results) for results in zip(*one_by_one, strict=True)], formulation)
+
+
+def test_bfloat16_stays_and_is_near_float32() -> None:
+    x, kernel = (random(s, n).astype(jnp.bfloat16) for n, s in enumerate([(2, 5, 5, 64), (3, 3, 16, 8)]))
+
+    @quick_jit
+    def everything(x, kernel):
+        return [both_gradients(x, kernel, 2, ONE, 4, name) for name in FAMILIES]
+
+    expected = jax.device_get(everything(x.astype(np.float32), kernel.astype(np.float32)))[0]
+    for name, results in zip(FAMILIES, jax.device_get(everything(x, kernel)), strict=True):
+        for result, right in zip(results, expected, strict=True):
+            assert result.dtype == jnp.bfloat16, name
+            # bfloat16 rounds by at most 1/256.
+            assert np.abs(result.astype(np.float32) - right).max() <= 0.01 * np.abs(right).max(), name
 
 
 @pytest.mark.parametrize(

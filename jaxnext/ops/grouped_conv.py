@@ -1,26 +1,47 @@
-"""Grouped 3x3-style convolution that XLA's CPU backend can differentiate in reasonable time.
+"""Grouped convolution with a gradient of its own, computed in the way that suits the machine.
 
 XLA has no good backward pass for ``feature_group_count > 1`` on the CPU (jax#13800): 4.7 s for one gradient at
-56x56x128 with 32 groups, where PyTorch takes 11 ms. Two formulations compute the same sums:
-
-- ``native``: ``lax.conv_general_dilated`` with ``feature_group_count``; GPUs and TPUs.
-- ``packed``: neighbouring groups are packed into block-diagonal dense kernels of about 32 channels and each block is
-  one dense convolution; the CPU. The zeros cost arithmetic and save the backward pass that XLA lacks.
+56x56x128 with 32 groups, where PyTorch takes 11 ms. Here forward pass, gradient of the input and gradient of the
+kernel are each computed by one of the formulations in ``grouped_formulations``, chosen by ``choose``. What was
+measured is in README.md beside this file. Nothing else of this project is needed.
 """
 
-from typing import Literal
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
-Padding = tuple[tuple[int, int], tuple[int, int]]
-Formulation = Literal["native", "packed"]
+from jaxnext.ops.grouped_formulations import Formulation, Geometry, Padding, input_gradient, parts
 
-BLOCK_CHANNELS = 32
-"""Input channels of a packed block: fewest milliseconds among 16, 32, 64 and 128 on an AVX-512 CPU."""
+__all__ = ["Formulation", "Padding", "Plan", "choose", "grouped_conv"]
 
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+class Plan(NamedTuple):
+    """The names of the formulations that compute the three parts."""
+
+    forward: Formulation
+    input_gradient: Formulation
+    kernel_gradient: Formulation
+
+
+def choose(platform: str, groups: int, per_group: int, size: tuple[int, int], dtype: jax.typing.DTypeLike) -> Plan:
+    """The rule.
+
+    Args:
+        platform: ``cpu``, ``cuda``, ``rocm`` or ``tpu``.
+        groups: number of groups.
+        per_group: input channels of one.
+        size: height and width of the input.
+        dtype: of input and kernel.
+
+    Returns:
+        the formulations to use.
+    """
+    if groups == 1 or platform != "cpu":
+        return Plan("native", "native", "native")
+    return Plan("spare32", "spare32", "packed32")
 
 
 def grouped_conv(
@@ -30,9 +51,12 @@ def grouped_conv(
     stride: int,
     padding: Padding,
     groups: int,
-    formulation: Formulation | None = None,
+    formulation: Formulation | Plan | None = None,
 ) -> jax.Array:
     """Grouped two-dimensional cross-correlation, as ``torch.nn.functional.conv2d(..., groups=groups)``.
+
+    ``jax.vmap``, ``jax.grad`` and second derivatives work; forward-mode differentiation (``jax.jvp``) does not, as for
+    every function with a gradient of its own.
 
     Args:
         x: ``[N, H, W, C]``, any float dtype.
@@ -40,13 +64,14 @@ def grouped_conv(
         stride: of both spatial axes.
         padding: zeros before and after, for height and for width.
         groups: divides ``C`` and ``F``.
-        formulation: which of the two computes it; ``None`` chooses by the platform that runs it.
+        formulation: one for all three parts, or one for each; ``None`` chooses by the platform that runs it.
 
     Returns:
         ``[N, H', W', F]`` in the dtype of ``x``.
 
     Raises:
-        ValueError: if ``groups`` does not divide the channels, or the kernel does not match them.
+        ValueError: if ``groups`` does not divide the channels, the kernel does not match them, or there is no such
+            formulation.
     """
     channels, features = x.shape[-1], kernel.shape[-1]
     if groups < 1 or channels % groups or features % groups or kernel.shape[2] != channels // groups:
@@ -54,52 +79,62 @@ def grouped_conv(
             f"grouped_conv: expected groups that divide {channels} input and {features} output channels and a kernel "
             f"of [kh, kw, {channels} // groups, {features}], found groups {groups} and kernel {list(kernel.shape)}"
         )
-
-    def native(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return _conv(x, kernel, stride, padding, groups)
-
-    def packed(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return _packed(x, kernel, stride, padding, groups)
-
-    if groups == 1 or formulation == "native":
-        return native(x, kernel)
-    if formulation == "packed":
-        return packed(x, kernel)
-    return lax.platform_dependent(x, kernel, cpu=packed, default=native)
+    plan = Plan(formulation, formulation, formulation) if isinstance(formulation, str) else formulation
+    return _grouped_conv(x, kernel, Geometry(stride, padding, groups), plan)
 
 
-def _conv(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, groups: int = 1) -> jax.Array:
-    return lax.conv_general_dilated(
-        x, kernel, (stride, stride), padding, dimension_numbers=_DIMENSIONS, feature_group_count=groups
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _grouped_conv(x: jax.Array, kernel: jax.Array, geometry: Geometry, plan: Plan | None) -> jax.Array:
+    def forward(plan: Plan, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return parts(plan.forward).forward(x, kernel, geometry)
+
+    return _on_platform(forward, x, kernel, x, geometry, plan)
+
+
+def _forward(
+    x: jax.Array, kernel: jax.Array, geometry: Geometry, plan: Plan | None
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _grouped_conv(x, kernel, geometry, plan), (x, kernel)
+
+
+def _backward(
+    geometry: Geometry, plan: Plan | None, residuals: tuple[jax.Array, jax.Array], dy: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = residuals
+    size, window = (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1])
+
+    def to_input(plan: Plan, dy: jax.Array, kernel: jax.Array) -> jax.Array:
+        return input_gradient(parts(plan.input_gradient).forward, dy, kernel, size, geometry)
+
+    def to_kernel(plan: Plan, x: jax.Array, dy: jax.Array) -> jax.Array:
+        return parts(plan.kernel_gradient).kernel_gradient(x, dy, window, geometry)
+
+    return (
+        _on_platform(to_input, dy, kernel, x, geometry, plan),
+        _on_platform(to_kernel, x, dy, x, geometry, plan),
     )
 
 
-def _packed(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, groups: int) -> jax.Array:
-    per_group = x.shape[-1] // groups
-    groups_per_block = max(
-        (g for g in range(1, groups + 1) if groups % g == 0 and g * per_group <= BLOCK_CHANNELS), default=1
-    )
-    blocks = groups // groups_per_block
-    kernels = jnp.split(kernel, blocks, axis=-1)
-    inputs = jnp.split(x, blocks, axis=-1)
-    outputs = [
-        _conv(block, block_diagonal(part, groups_per_block), stride, padding)
-        for block, part in zip(inputs, kernels, strict=True)
-    ]
-    return jnp.concatenate(outputs, axis=-1)
+_grouped_conv.defvjp(_forward, _backward)
 
 
-def block_diagonal(kernel: jax.Array, groups: int) -> jax.Array:
-    """The dense kernel that computes a grouped one: zero wherever input and output group differ.
-
-    Args:
-        kernel: ``[kh, kw, C // groups, F]``.
-        groups: number of groups in it.
-
-    Returns:
-        ``[kh, kw, C, F]`` of the same dtype.
-    """
-    kh, kw, per_group, features = kernel.shape
-    split = kernel.reshape(kh, kw, 1, per_group, groups, features // groups)
-    same = jnp.eye(groups, dtype=kernel.dtype)[None, None, :, None, :, None]
-    return (split * same).reshape(kh, kw, groups * per_group, features)
+def _on_platform(
+    part: Callable[[Plan, jax.Array, jax.Array], jax.Array],
+    first: jax.Array,
+    second: jax.Array,
+    x: jax.Array,
+    geometry: Geometry,
+    plan: Plan | None,
+) -> jax.Array:
+    """``part`` of the two arrays by the given plan, or by the rule's for the platform that will run it."""
+    if plan is not None:
+        return part(plan, first, second)
+    height, width = x.shape[1:3]
+    plans = {
+        platform: choose(platform, geometry.groups, x.shape[-1] // geometry.groups, (height, width), x.dtype)
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    if len(set(plans.values())) == 1:
+        return part(plans["cpu"], first, second)
+    branches = {platform: functools.partial(part, chosen) for platform, chosen in plans.items()}
+    return lax.platform_dependent(first, second, default=branches["cuda"], **branches)

@@ -1,0 +1,37 @@
+"""1x1 convolution as a matrix product whose gradients need no transposing copy.
+
+On the CPU XLA runs a 1x1 convolution 1.4 to 2 times faster as a product. JAX differentiates the product by contracting
+the output's gradient with the input, in this order, and XLA then writes a transposed copy of the former for the
+gradient of every kernel, together a sixth of a training step. The other order needs none.
+"""
+
+import jax
+from jax import lax
+
+
+@jax.custom_vjp
+def pointwise_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """``torch.nn.functional.conv2d`` with a 1x1 kernel, on the last axis.
+
+    Args:
+        x: ``[N, H, W, C]``, any float dtype.
+        kernel: ``[C, F]``, same dtype.
+
+    Returns:
+        ``[N, H, W, F]``, same dtype.
+    """
+    return lax.dot_general(x, kernel, (((3,), (0,)), ((), ())))
+
+
+def _forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return pointwise_conv(x, kernel), (x, kernel)
+
+
+def _backward(residuals: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, kernel = residuals
+    dx = lax.dot_general(dy, kernel, (((3,), (1,)), ((), ())))
+    rows = (x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1]))
+    return dx, lax.dot_general(*rows, (((0,), (0,)), ((), ())))
+
+
+pointwise_conv.defvjp(_forward, _backward)
