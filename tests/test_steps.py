@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -162,13 +163,53 @@ def test_dropout_and_augmentation_change_with_the_step():
     assert float(first["loss"]) != float(later["loss"])
 
 
-def test_train_step_is_named_and_gathers_nothing():
+COLLECTIVE = re.compile(r"= (\(.*?\)|\S+) (all-\w+|reduce-scatter|ragged-\w+|collective-\w+)(?:-start)?\(")
+BYTES = {"f32": 4, "s32": 4}
+
+
+def collectives(text: str) -> list[tuple[str, int]]:
+    """Each collective operation of an optimised program: its name, and the bytes of its results."""
+    found = []
+    for shapes, name in COLLECTIVE.findall(text):
+        arrays = re.findall(r"(\w+)\[([\d,]*)\]", shapes)
+        found.append(
+            (name, sum(BYTES[kind] * math.prod(int(n) for n in size.split(",") if n) for kind, size in arrays))
+        )
+    return found
+
+
+def test_train_step_is_named_gathers_nothing_and_reduces_parameters_and_batch_norm_sums():
     on = net(2)
     text = on.train_step.lower(start(on), train_batch(on, 0)).compile().as_text()
     assert re.search(r"HloModule jit_train_step\b", text)
-    assert "all-reduce" in text
-    assert "all-gather" not in text
-    assert "all-to-all" not in text
+    found = collectives(text)
+    assert {name for name, _ in found} == {"all-reduce"}
+    assert len(found) == len(re.findall(r" all-reduce(?:-start)?\(", text))
+    params = {path_name(path): leaf for path, leaf in flatten(on.state.params).items()}
+    # Every gradient. A batch norm's backward pass needs those of its scale and bias: they are summed once for both.
+    expected = sum(leaf.nbytes for leaf in params.values())
+    # In the forward pass of each batch norm, for each channel, the sum of the values and that of their squares.
+    scales = {name: leaf for name, leaf in params.items() if name.endswith("/scale")}
+    assert len(scales) == 1 + 2 * 4 + 2
+    expected += sum(2 * leaf.nbytes for leaf in scales.values())
+    # The number of values, once for each spatial size: after the stem's convolution, in both stages, in the head.
+    expected += 4 * 4
+    # The end of a residual block adds norm3 and shortcut_norm: their biases have one gradient, summed once.
+    expected -= sum(leaf.nbytes for name, leaf in params.items() if name.endswith("shortcut_norm/bias"))
+    # The metrics: loss, correct, correct_top5, class_count, class_correct, and count, also the divisor of the loss.
+    expected += 4 * (4 + 2 * CLASSES)
+    assert sum(size for _, size in found) == expected
+
+
+def test_collectives_of_a_program():
+    text = """
+  %all-reduce.4 = (f32[8]{0}, f32[], /*index=2*/s32[3,2]{1,0}) all-reduce(%a, %b, %c), channel_id=1, to_apply=%region
+  %g = f32[8]{0} get-tuple-element(%all-reduce.4), index=0, metadata={op_name="all-gather("}
+  %start = f32[2,3]{1,0} all-reduce-start(%g), channel_id=2
+  %done = f32[2,3]{1,0} all-reduce-done(%start)
+  ROOT %gather = f32[16]{0} all-gather(%g), channel_id=3
+"""
+    assert collectives(text) == [("all-reduce", 32 + 4 + 24), ("all-reduce", 24), ("all-gather", 64)]
 
 
 def test_eval_step_counts_only_real_rows_and_changes_nothing():

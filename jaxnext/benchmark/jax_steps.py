@@ -102,13 +102,8 @@ def compile_training(
     def step(now: state.TrainState, images: jax.Array, labels: jax.Array, mask: jax.Array) -> Any:
         return steps.descend(now, images, labels, mask, model=model, optimizer=optimizer)
 
-    @jax.default_matmul_precision("highest")
-    def whole(*arguments: Any) -> Any:
-        share = PartitionSpec(steps.AXIS)
-        in_specs = (PartitionSpec(), share, share, share)
-        return jax.shard_map(step, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(), check_vma=False)(*arguments)
-
-    return jax.jit(whole, donate_argnums=0)
+    share = PartitionSpec(steps.AXIS)
+    return steps.over(mesh, step, (PartitionSpec(), share, share, share), PartitionSpec(), donate_argnums=0)
 
 
 def initialise(config: Config, classes: int) -> Variables:
