@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from jaxnext.cli_arguments import parse_evaluate, parse_export_weights, parse_port_weights, parse_predict, parse_train
-from jaxnext.cli_process import cache_folder, cores, resume_command, stop_on_interrupt, versions
+from jaxnext.cli_process import cache_folder, cores, keep_freed_memory, resume_command, stop_on_interrupt, versions
 from jaxnext.config import Config
 from jaxnext.config_file import load_config
 from jaxnext.errors import JaxnextError
@@ -24,6 +24,7 @@ _INTERRUPTED = 130
 def train(argv: Sequence[str], configs_dir: Path) -> int:
     """Runs ``scripts/train.py``; returns the exit status, 130 where Ctrl-C ended the run."""
     arguments = parse_train(argv, configs_dir)
+    keep_freed_memory()
     _set_precision(arguments.config)
     import jax
 
@@ -68,6 +69,7 @@ def port_weights(argv: Sequence[str], configs_dir: Path) -> int:
 def predict(argv: Sequence[str]) -> int:
     """Runs ``scripts/predict.py``; returns the exit status, 1 where an image could not be read."""
     arguments = parse_predict(argv)
+    keep_freed_memory()
     _set_precision_of(arguments.checkpoint)
     from jaxnext.cli_compilation import compilation_cache
     from jaxnext.training.predict import predict_to_csv
@@ -93,6 +95,7 @@ def predict(argv: Sequence[str]) -> int:
 def evaluate(argv: Sequence[str]) -> int:
     """Runs ``scripts/evaluate.py``; returns the exit status."""
     arguments = parse_evaluate(argv)
+    keep_freed_memory()
     _set_precision_of(arguments.checkpoint)
     from jaxnext.cli_compilation import compilation_cache
     from jaxnext.training import evaluate as evaluation

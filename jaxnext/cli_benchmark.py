@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxnext.cli_process import cores
+from jaxnext.cli_process import cores, keep_freed_memory
 from jaxnext.config import Config
 from jaxnext.config_file import load_config
 from jaxnext.errors import JaxnextError, UsageError
@@ -109,6 +109,8 @@ def _run(options: argparse.Namespace, configs_dir: Path) -> None:
         from jaxnext.benchmark.report import check_destination
 
         check_destination(options.json)
+    # As the other commands do; PyTorch has it, too, as they share the process.
+    keep_freed_memory()
     # JAX would keep three quarters of a GPU to itself. It reads this when it first touches the device.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,3 +1,6 @@
+import ctypes
+import importlib.metadata
+import importlib.util
 import os
 import platform
 import shlex
@@ -6,11 +9,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from jaxnext.cli_process import cache_folder, cores, resume_command, stop_on_interrupt, versions
+from jaxnext.cli_process import cache_folder, cores, keep_freed_memory, resume_command, stop_on_interrupt, versions
 
 
 def test_the_first_interrupt_asks_and_the_second_raises(capfd: pytest.CaptureFixture[str]) -> None:
@@ -36,6 +40,72 @@ def test_sigterm_asks_however_often_it_comes() -> None:
 
 def test_cores() -> None:
     assert 1 <= cores() <= (os.cpu_count() or 1)
+
+
+@pytest.fixture
+def mallopt(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What glibc's mallopt is told, in a Linux process in which JAX knows the CPU alone."""
+    told: list[tuple[int, int]] = []
+    library = SimpleNamespace(mallopt=lambda option, value: told.append((option, value)))
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: [])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    return told
+
+
+# M_ARENA_MAX is -8, M_MMAP_MAX -4, M_TRIM_THRESHOLD -1.
+KEEP = [(-8, 1), (-4, 0), (-1, -1)]
+
+
+def test_keep_freed_memory_on_a_cpu(mallopt: list[tuple[int, int]]) -> None:
+    keep_freed_memory()
+    assert mallopt == KEEP
+
+
+@pytest.mark.parametrize(("platforms", "told"), [(None, []), ("cuda,cpu", []), ("cpu", KEEP)])
+@pytest.mark.parametrize("accelerator", ["jax_plugins", "libtpu"])
+def test_keep_freed_memory_beside_an_accelerator(
+    accelerator: str,
+    platforms: str | None,
+    told: list[tuple[int, int]],
+    mallopt: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: [group] * (group == accelerator))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name == accelerator else None)
+    if platforms is not None:
+        monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    keep_freed_memory()
+    assert mallopt == told
+
+
+def test_keep_freed_memory_elsewhere(mallopt: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    keep_freed_memory()
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
+    keep_freed_memory()
+    assert mallopt == []
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_glibc_takes_the_options() -> None:
+    code = (
+        "import ctypes\n"
+        "from jaxnext import cli_process\n"
+        "real, answers = ctypes.CDLL(None).mallopt, []\n"
+        "class Library:\n"
+        "    mallopt = staticmethod(lambda *told: answers.append(real(*told)))\n"
+        "ctypes.CDLL = lambda name: Library\n"
+        "cli_process.keep_freed_memory()\n"
+        "print(answers)\n"
+    )
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    root = Path(__file__).parent.parent
+    found = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True)
+    assert found.stdout == "[1, 1, 1]\n", found.stderr
 
 
 def test_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
