@@ -284,7 +284,7 @@ def operations(jaxpr: Any, place: str = "") -> Iterator[tuple[str, str, Any]]:
 def dtypes_of_products(step: Any, *arguments: Any) -> dict[str, set[str]]:
     """Dtypes of what convolutions and matrix products multiply: in the head's last layer, and in all others."""
     found: dict[str, set[str]] = {"last": set(), "others": set()}
-    for name, place, equation in operations(jax.make_jaxpr(step)(*arguments)):
+    for name, place, equation in operations(step.trace(*arguments).jaxpr):
         if name in ("conv_general_dilated", "dot_general"):
             kinds = {v.aval.dtype.name for v in equation.invars}
             found["last" if place.endswith("head/output") else "others"] |= kinds
@@ -320,7 +320,7 @@ def test_bfloat16_keeps_state_gradients_and_sums_in_float32():
     assert gradients.keys() == flatten(on.state.params).keys()
     kinds = {name: value.dtype.name for name, value in sums.items()}
     assert kinds == {name: "float32" if name == "loss" else "int32" for name in kinds}
-    summed = [e for name, _, e in operations(jax.make_jaxpr(step)(before, batch)) if name.startswith("psum")]
+    summed = [e for name, _, e in operations(step.trace(before, batch).jaxpr) if name.startswith("psum")]
     # Sums of batch norms (their statistics, and in the gradient), of gradients and of metrics.
     assert {v.aval.dtype.name for equation in summed for v in equation.invars} == {"float32", "int32"}
 
