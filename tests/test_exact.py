@@ -1,8 +1,8 @@
 """jaxnext against PyTorch and torchvision, live, on random weights, images and parameters.
 
 They come from JAXNEXT_TEST_SEED, 0 unless given; "fresh" draws one, and every failure prints it.
-The full-size net is compared in the setting with all modules; JAXNEXT_EVERY_SETTING=1 compares the other three, too,
-which takes minutes for each.
+The full-size net is compared on seed 0, in the setting with all modules; JAXNEXT_EVERY_SETTING=1 compares the other
+three, too, which takes minutes for each.
 """
 
 import functools
@@ -47,9 +47,9 @@ def _say_the_seed() -> None:
 # ---- 20 steps in double ----
 
 
-def compare_steps(setting: str, tiny: bool) -> None:
-    weights = named_values.weights(torch_runs.shapes_of(setting, tiny), SEED)
-    batches = [(named_values.images(str(i), seed=SEED), named_values.labels(str(i), SEED)) for i in range(ADAM_STEPS)]
+def compare_steps(setting: str, tiny: bool, seed: int) -> None:
+    weights = named_values.weights(torch_runs.shapes_of(setting, tiny), seed)
+    batches = [(named_values.images(str(i), seed=seed), named_values.labels(str(i), seed)) for i in range(ADAM_STEPS)]
     expected = torch_runs.descent(setting, tiny, weights, batches)
     found = jaxnext_runs.descent(setting, tiny, weights, batches)
     np.testing.assert_allclose(found.learning_rates, expected.learning_rates, rtol=1e-15)
@@ -68,14 +68,14 @@ def compare_steps(setting: str, tiny: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_twenty_steps_of_the_tiny_net(setting: str) -> None:
-    compare_steps(setting, tiny=True)
+    compare_steps(setting, tiny=True, seed=SEED)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("setting", FULL_SIZE)
 def test_twenty_steps_of_the_full_size(setting: str) -> None:
-    compare_steps(setting, tiny=False)
+    compare_steps(setting, tiny=False, seed=0)
 
 
 # ---- single precision ----
