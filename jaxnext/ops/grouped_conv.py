@@ -41,7 +41,7 @@ def choose(platform: str, groups: int, per_group: int, size: tuple[int, int], dt
     """
     if groups == 1 or platform != "cpu":
         return Plan("native", "native", "native")
-    return Plan("spare32", "spare32", "packed32")
+    return Plan("packed32", "packed32", "packed32")
 
 
 def grouped_conv(
