@@ -32,7 +32,10 @@ def train(argv: Sequence[str], configs_dir: Path) -> int:
     from jaxnext.training.fit import fit
     from jaxnext.training.surroundings import Surroundings
 
-    with stop_on_interrupt() as stop, compilation_cache(arguments.compilation_cache, _warn) as cache:
+    with (
+        stop_on_interrupt() as stop,
+        compilation_cache(arguments.compilation_cache, arguments.config.precision, _warn) as cache,
+    ):
         surroundings = Surroundings(
             devices=jax.local_devices(),
             clock=time.perf_counter,
@@ -70,12 +73,12 @@ def predict(argv: Sequence[str]) -> int:
     """Runs ``scripts/predict.py``; returns the exit status, 1 where an image could not be read."""
     arguments = parse_predict(argv)
     keep_freed_memory()
-    _set_precision_of(arguments.checkpoint)
+    precision = _set_precision_of(arguments.checkpoint)
     from jaxnext.cli_compilation import compilation_cache
     from jaxnext.training.predict import predict_to_csv
     from jaxnext.training.trained import TrainedClassifier
 
-    with compilation_cache(arguments.compilation_cache, _warn, each=_warn):
+    with compilation_cache(arguments.compilation_cache, precision, _warn, each=_warn):
         return predict_to_csv(
             TrainedClassifier(arguments.checkpoint, arguments.which),
             arguments.data,
@@ -96,12 +99,12 @@ def evaluate(argv: Sequence[str]) -> int:
     """Runs ``scripts/evaluate.py``; returns the exit status."""
     arguments = parse_evaluate(argv)
     keep_freed_memory()
-    _set_precision_of(arguments.checkpoint)
+    precision = _set_precision_of(arguments.checkpoint)
     from jaxnext.cli_compilation import compilation_cache
     from jaxnext.training import evaluate as evaluation
     from jaxnext.training.trained import TrainedClassifier
 
-    with compilation_cache(arguments.compilation_cache, _warn, each=_warn):
+    with compilation_cache(arguments.compilation_cache, precision, _warn, each=_warn):
         classifier = TrainedClassifier(arguments.checkpoint, arguments.which)
         sums = evaluation.evaluate(
             classifier,
@@ -186,10 +189,11 @@ def _set_precision(config: Config) -> None:
         jax.config.update("jax_enable_x64", True)
 
 
-def _set_precision_of(checkpoint: Path) -> None:
+def _set_precision_of(checkpoint: Path) -> str:
     file = checkpoint / "config.yaml"
-    if file.is_file():
-        _set_precision(load_config(file))
+    config = load_config(file) if file.is_file() else Config()  # that there is none is said where it is read
+    _set_precision(config)
+    return config.precision
 
 
 def _is_closed(stream: TextIO) -> bool:

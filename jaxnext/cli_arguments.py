@@ -25,7 +25,7 @@ class TrainArguments:
     config: Config
     output: Path
     resume: bool
-    compilation_cache: bool
+    compilation_cache: bool | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class EvaluateArguments:
     data: Path | None
     batch_size: int
     workers: int | None
-    compilation_cache: bool
+    compilation_cache: bool | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class PredictArguments:
     batch_size: int
     workers: int | None
     keep_extension: bool
-    compilation_cache: bool
+    compilation_cache: bool | None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 
 from jaxnext.cli_process import cache_folder
+from jaxnext.ops import onednn
 from jaxnext.training.surroundings import CompilationCache
 
 MOST_BYTES = 2 * 2**30
@@ -31,7 +32,7 @@ _FAILURE = re.compile(r"Error (reading|writing) persistent compilation cache ent
 
 @contextlib.contextmanager
 def compilation_cache(
-    wanted: bool, warn: Callable[[str], None], each: Callable[[str], None] | None = None
+    wanted: bool | None, precision: str, warn: Callable[[str], None], each: Callable[[str], None] | None = None
 ) -> Iterator[CompilationCache | None]:
     """Within it, JAX keeps what it compiles and finds what earlier commands have compiled.
 
@@ -40,7 +41,9 @@ def compilation_cache(
     program is compiled.
 
     Args:
-        wanted: false switches the cache off.
+        wanted: false switches the cache off; ``None``: on, unless convolutions will be computed by oneDNN, whose calls
+            cannot be kept, and which compile in a third of the time. A folder given to JAX is always used.
+        precision: that the programs will compute in.
         warn: shows a line about what went wrong.
         each: shows a line for each program that takes a second or more to compile or to find; ``None``: none is shown.
 
@@ -48,6 +51,9 @@ def compilation_cache(
         the cache, or ``None`` where there is none.
     """
     settings: Any = jax.config
+    if wanted is None:
+        calls_onednn = jax.default_backend() == "cpu" and precision == "float32" and onednn.works()
+        wanted = bool(settings.jax_compilation_cache_dir) or not calls_onednn
     if not wanted:
         settings.update("jax_enable_compilation_cache", False)
     enabled, given = settings.jax_enable_compilation_cache, settings.jax_compilation_cache_dir

@@ -52,8 +52,11 @@ class Parser(ArgumentParser):
 
     def compilation_cache(self) -> None:
         """Adds what every command has that compiles for long."""
-        text = "true: compiled programs are kept for the next start, in ~/.cache/jaxnext/compiled (or XDG_CACHE_HOME)"
-        self.option("compilation_cache", bool, text, True)
+        text = (
+            "true: compiled programs are kept for the next start, in ~/.cache/jaxnext/compiled (or XDG_CACHE_HOME); "
+            "null: the same, except for float32 on an x86 CPU, where the faster convolutions cannot be kept"
+        )
+        self.option("compilation_cache", bool | None, text)
 
     def settings(self, config: Config, only: tuple[str, ...] = ("",)) -> None:
         """Adds the settings whose dotted key begins with one of ``only``, with the values of ``config`` as defaults."""

@@ -14,6 +14,14 @@ def _compile_once(tmp_path_factory):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
+@pytest.fixture
+def onednn_calls():
+    """Without the compilation cache, so that convolutions in float32 are computed by oneDNN where it works."""
+    jax.config.update("jax_enable_compilation_cache", False)
+    yield
+    jax.config.update("jax_enable_compilation_cache", True)
+
+
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
     """A folder with train/, val/ and test/, 12 classes named 0 to 11; 8, 2 and 2 images of each."""

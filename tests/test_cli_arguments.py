@@ -40,13 +40,13 @@ def test_train_reads_the_file_first_wherever_the_overrides_stand(configs: Path) 
         model=ModelConfig(head="fc", attention_options={"a": 1, "b": 2}),
         optimizer=OptimizerConfig(learning_rate=1e-5),
     )
-    expected_arguments = TrainArguments(expected, Path("runs/tiny"), resume=False, compilation_cache=True)
+    expected_arguments = TrainArguments(expected, Path("runs/tiny"), resume=False, compilation_cache=None)
     assert parse_train(argv, configs) == expected_arguments
 
 
 def test_the_compilation_cache_is_no_setting_of_the_run(configs: Path) -> None:
     read = parse_train(["--config", "tiny", "--compilation_cache", "false"], configs)
-    assert not read.compilation_cache
+    assert read.compilation_cache is False
     assert read.config == parse_train(["--config", "tiny"], configs).config
 
 
@@ -133,7 +133,7 @@ def test_predict_defaults() -> None:
         batch_size=16,
         workers=None,
         keep_extension=False,
-        compilation_cache=True,
+        compilation_cache=None,
     )
 
 
@@ -174,7 +174,7 @@ def test_mistakes_of_predict(argv: str, sentence: str) -> None:
 
 
 def test_evaluate() -> None:
-    assert parse_evaluate(["--checkpoint", "run"]) == EvaluateArguments(Path("run"), "best", None, 16, None, True)
+    assert parse_evaluate(["--checkpoint", "run"]) == EvaluateArguments(Path("run"), "best", None, 16, None, None)
     argv = "--checkpoint run --which last --data a --batch_size 3 --workers 1 --compilation_cache false"
     assert parse_evaluate(argv.split()) == EvaluateArguments(Path("run"), "last", Path("a"), 3, 1, False)
 

@@ -12,6 +12,7 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from jaxnext import cli_compilation
 from jaxnext.cli_compilation import compilation_cache, shrink
+from jaxnext.ops import onednn
 
 SETTINGS = (
     "jax_enable_compilation_cache",
@@ -53,7 +54,7 @@ def triple(warn: Callable[[str], None] = no_warning, given: Path | None = None, 
     jax.config.update("jax_compilation_cache_dir", given and str(given))
     reset_cache()
     x = jnp.float32(0.5)
-    with compilation_cache(True, warn, **options) as cache:
+    with compilation_cache(True, "float32", warn, **options) as cache:
         assert cache is not None
         before = cache.found()
         result = jax.jit(triple).lower(x).compile()(x)
@@ -72,7 +73,7 @@ def test_the_second_start_finds_what_the_first_compiled(keep_all: Path) -> None:
 
 def test_settings_and_place(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(cache_home.parent))
-    with compilation_cache(True, no_warning) as cache:
+    with compilation_cache(True, "float32", no_warning) as cache:
         assert cache is not None
         assert cache.place == f"~/{cache_home.name}/jaxnext/compiled"
         settings = [getattr(jax.config, name) for name in SETTINGS]
@@ -80,7 +81,7 @@ def test_settings_and_place(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_switched_off(keep_all: Path) -> None:
-    with compilation_cache(False, no_warning) as cache:
+    with compilation_cache(False, "float32", no_warning) as cache:
         assert cache is None
         jax.jit(lambda x: x + 3)(1.0)
     assert not keep_all.exists()
@@ -91,15 +92,35 @@ def test_a_folder_given_to_jax_is_used_as_it_is_set_up(wanted: bool, cache_home:
     given = cache_home / "given"
     jax.config.update("jax_compilation_cache_dir", str(given))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 7.0)
-    with compilation_cache(wanted, no_warning) as cache:
+    with compilation_cache(wanted, "float32", no_warning) as cache:
         assert (cache.place if cache else None) == (str(given) if wanted else None)
         assert [getattr(jax.config, name) for name in SETTINGS] == [wanted, str(given), 7.0]
     assert not (cache_home / "jaxnext").exists()
 
 
+@pytest.mark.parametrize(
+    ("precision", "works", "given", "on"),
+    [
+        ("float32", True, False, False),
+        ("float32", True, True, True),
+        ("float32", False, False, True),
+        ("bfloat16", True, False, True),
+        ("float64", True, False, True),
+    ],
+)
+def test_by_default_it_is_off_where_onednn_is_called(
+    precision: str, works: bool, given: bool, on: bool, cache_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onednn, "works", lambda: works)
+    if given:
+        jax.config.update("jax_compilation_cache_dir", str(cache_home / "given"))
+    with compilation_cache(None, precision, no_warning) as cache:
+        assert (cache is not None, jax.config.jax_enable_compilation_cache) == (on, on)
+
+
 def test_a_cache_that_jax_was_told_not_to_use(cache_home: Path) -> None:
     jax.config.update("jax_enable_compilation_cache", False)
-    with compilation_cache(True, no_warning) as cache:
+    with compilation_cache(True, "float32", no_warning) as cache:
         assert cache is None
     assert not (cache_home / "jaxnext").exists()
 
@@ -107,7 +128,7 @@ def test_a_cache_that_jax_was_told_not_to_use(cache_home: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_said_and_the_command_goes_on(cache_home: Path) -> None:
     (cache_home / "jaxnext").write_text("a file in the way")
     lines: list[str] = []
-    with compilation_cache(True, lines.append) as cache:
+    with compilation_cache(True, "float32", lines.append) as cache:
         assert cache is None
         assert float(jax.jit(lambda x: x + 4)(1.0)) == 5
     assert lines == [
@@ -121,7 +142,7 @@ def test_a_folder_without_permission_is_said(cache_home: Path) -> None:
     (cache_home / "jaxnext" / "compiled").mkdir(parents=True)
     (cache_home / "jaxnext" / "compiled").chmod(0o500)
     lines: list[str] = []
-    with compilation_cache(True, lines.append) as cache:
+    with compilation_cache(True, "float32", lines.append) as cache:
         assert cache is None
     assert "(Permission denied)" in lines[0]
 
@@ -133,7 +154,7 @@ def test_an_unknown_home_is_said(cache_home: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", unknown)
     lines: list[str] = []
-    with compilation_cache(True, lines.append) as cache:
+    with compilation_cache(True, "float32", lines.append) as cache:
         assert cache is None
     assert lines[0].startswith("the cache folder: compiled programs cannot be kept there for the next start (Could not")
 
@@ -174,7 +195,7 @@ def test_a_damaged_program_in_a_given_folder_is_left_to_its_owner(keep_all: Path
 
 def test_a_failing_write_is_said_once(keep_all: Path) -> None:
     lines: list[str] = []
-    with compilation_cache(True, lines.append):
+    with compilation_cache(True, "float32", lines.append):
         for number in range(3):
             jax.jit(lambda x, number=number: x * number + 5)(1.0)
             if number == 0:
@@ -190,7 +211,7 @@ def test_a_failing_write_is_said_once(keep_all: Path) -> None:
 
 
 def test_other_warnings_are_shown_as_ever(cache_home: Path) -> None:
-    with pytest.warns(UserWarning, match="of another kind"), compilation_cache(True, no_warning):
+    with pytest.warns(UserWarning, match="of another kind"), compilation_cache(True, "float32", no_warning):
         warnings.warn("of another kind", stacklevel=1)
 
 
@@ -225,6 +246,6 @@ def test_a_start_shrinks_the_folder(cache_home: Path, monkeypatch: pytest.Monkey
     folder.mkdir(parents=True)
     (folder / "jit_old-cache").write_bytes(bytes(11))
     monkeypatch.setattr(cli_compilation, "MOST_BYTES", 10)
-    with compilation_cache(True, no_warning):
+    with compilation_cache(True, "float32", no_warning):
         pass
     assert list(folder.iterdir()) == []

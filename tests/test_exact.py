@@ -38,6 +38,9 @@ SEED = secrets.randbits(32) if _GIVEN == "fresh" else int(_GIVEN)
 ADAM_STEPS = 20
 
 
+pytestmark = pytest.mark.usefixtures("onednn_calls")
+
+
 @pytest.fixture(autouse=True)
 def _say_the_seed() -> None:
     print(f"JAXNEXT_TEST_SEED={SEED}")

@@ -41,6 +41,7 @@ from jaxnext.augment import augment, normalize, rotation_coefficients
 from jaxnext.data.decode import decode, resize
 from jaxnext.types import Augmentation
 
+pytestmark = pytest.mark.usefixtures("onednn_calls")
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 

@@ -1,18 +1,22 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jax import lax
 from quick_jit import quick_jit
 from tolerances import FLOAT64_OPERATION
 
+from jaxnext.ops import onednn
 from jaxnext.ops.grouped_conv import Formulation, Padding, Plan, choose, grouped_conv
 from jaxnext.ops.grouped_formulations import NAMES
 
 MIXED = Plan("lanes", "shifted32", "packed16")
-EVERYTHING: tuple[Formulation | Plan | None, ...] = (*NAMES, MIXED, None)
+# oneDNN has no float64.
+EVERYTHING: tuple[Formulation | Plan | None, ...] = (*(name for name in NAMES if name != "onednn"), MIXED, None)
 ONE = ((1, 1), (1, 1))
 
 
@@ -155,26 +159,103 @@ def test_second_derivatives_equal_lax() -> None:
         assert_equal(results, expected, name)
 
 
+needs_onednn = pytest.mark.skipif(not onednn.works(), reason="this jaxlib is not known to have oneDNN")
+
+
+# As the property above, in float32; the gradients of a dilated or cropped input, too.
+@needs_onednn
+@pytest.mark.slow
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    groups=st.sampled_from([1, 3, 8, 16]),
+    per_group=st.sampled_from([1, 3, 4, 20]),
+    features=st.integers(1, 3),
+    window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    beyond=st.tuples(st.integers(2, 4), st.integers(2, 4)),
+    stride=st.integers(1, 3),
+    padding=st.tuples(*[st.tuples(st.integers(-1, 3), st.integers(-1, 3))] * 2),
+)
+def test_onednn_and_its_gradients_equal_lax_in_float32(
+    onednn_calls: None,
+    groups: int,
+    per_group: int,
+    features: int,
+    window: tuple[int, int],
+    beyond: tuple[int, int],
+    stride: int,
+    padding: Padding,
+) -> None:
+    x = random((2, window[0] + beyond[0], window[1] + beyond[1], groups * per_group))
+    kernel = random((*window, per_group, groups * features), 1)
+
+    def twice(convolve, x, kernel):
+        results = with_pullback(*jax.vjp(convolve, x, kernel))
+        return *results, *jax.grad(
+            lambda *both: (jax.grad(lambda x: (convolve(x, both[1]) ** 3).sum())(both[0]) ** 2).sum(), (0, 1)
+        )(x, kernel)
+
+    with jax.enable_x64(True):
+        expected = quick_jit(functools.partial(twice, lambda *both: reference(*both, stride, padding, groups)))(
+            x, kernel
+        )
+
+    def convolve(x, kernel):
+        return grouped_conv(x, kernel, stride=stride, padding=padding, groups=groups, formulation="onednn")
+
+    single = x.astype(np.float32), kernel.astype(np.float32)
+    found, expected = jax.device_get((quick_jit(functools.partial(twice, convolve))(*single), expected))
+    for result, right in zip(found, expected, strict=True):
+        assert result.dtype == np.float32
+        assert result.shape == right.shape
+        assert np.abs(result - right).max() <= 1e-5 * np.abs(right).max()
+
+
+@needs_onednn
+def test_onednn_maps_over_images_and_kernels(onednn_calls: None) -> None:
+    x, kernels = random((3, 1, 5, 5, 48)).astype(np.float32), random((3, 3, 3, 12, 8), 1).astype(np.float32)
+
+    def convolve(name: Formulation, x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, ...]:
+        return both_gradients(x, kernel, 2, ONE, 4, name)
+
+    found, expected = (
+        quick_jit(jax.vmap(functools.partial(convolve, name)))(x, kernels) for name in ("onednn", "packed16")
+    )
+    for result, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(result, right, atol=1e-5 * np.abs(right).max())
+
+
+@pytest.mark.parametrize("obstacle", [None, "some reason"])
 @pytest.mark.parametrize("groups", [1, 32])
-def test_the_rule(groups: int) -> None:
+def test_the_rule(groups: int, obstacle: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn, "obstacle", lambda dtype: obstacle if dtype == jnp.float32 else "not float32")
     native = Plan("native", "native", "native")
-    on_cpu = native if groups == 1 else Plan("packed32", "packed32", "packed32")
-    for dtype in (jnp.bfloat16, jnp.float32):
+    without = native if groups == 1 else Plan("spare32", "spare32", "packed32")
+    best = without if obstacle else Plan("onednn", "onednn", "onednn")
+    for dtype, on_cpu in ((jnp.bfloat16, without), (jnp.float64, without), (jnp.float32, best)):
         assert choose("cpu", groups, 4, (56, 56), dtype) == on_cpu
         for platform in ("cuda", "rocm", "tpu"):
             assert choose(platform, groups, 4, (56, 56), dtype) == native
 
 
-def test_the_formulation_follows_the_platform() -> None:
+def test_onednn_where_it_cannot_be_used(onednn_calls: None) -> None:
+    x, kernel = jnp.zeros((1, 4, 4, 4), jnp.bfloat16), jnp.zeros((3, 3, 1, 4), jnp.bfloat16)
+    with pytest.raises(ValueError, match="the formulation 'onednn' cannot be used: it is used for float32, not for bf"):
+        grouped_conv(x, kernel, stride=1, padding=ONE, groups=4, formulation="onednn")
+
+
+@pytest.mark.parametrize("calls_onednn", [False, pytest.param(True, marks=needs_onednn)])
+def test_the_formulation_follows_the_platform(calls_onednn: bool, onednn_calls: None) -> None:
+    jax.config.update("jax_enable_compilation_cache", not calls_onednn)
+
     @jax.jit
     def gradients(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, ...]:
         return both_gradients(x, kernel, 1, ONE, 32, None)
 
     traced = gradients.trace(jnp.zeros((1, 4, 4, 128)), jnp.zeros((3, 3, 4, 128)))
     cpu, cuda, tpu = (traced.lower(lowering_platforms=(name,)).as_text() for name in ("cpu", "cuda", "tpu"))
+    assert cpu.count("@__onednn$convolution") == (3 if calls_onednn else 0)
     # Four blocks of 32 channels for each of the three parts.
-    assert cpu.count("stablehlo.convolution") == cpu.count("feature_group_count = 1 ") == 12
-    assert cpu.count("batch_group_count = 1 ") == 12
+    assert cpu.count("stablehlo.convolution") == cpu.count("feature_group_count = 1 ") == (0 if calls_onednn else 12)
     for text in (cuda, tpu):
         assert text.count("stablehlo.convolution") == 3
         # XLA's own gradient of the kernel groups the batch, in which the input's channels lie.
@@ -204,7 +285,7 @@ def test_unknown_formulation(formulation: Formulation) -> None:
     x, kernel = jnp.zeros((1, 4, 4, 4)), jnp.zeros((3, 3, 1, 4))
     with pytest.raises(ValueError, match="expected a formulation among native, packed16,") as caught:
         grouped_conv(x, kernel, stride=1, padding=ONE, groups=4, formulation=formulation)
-    assert str(caught.value).endswith(f", lanes, found {formulation!r}")
+    assert str(caught.value).endswith(f", onednn, found {formulation!r}")
 
 
 @pytest.mark.parametrize("formulation", ["native", "spare16", pytest.param("shifted32", marks=pytest.mark.slow), None])

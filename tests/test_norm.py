@@ -139,6 +139,13 @@ def test_variance_in_float32_near_the_running_mean(mean: float, running_mean: fl
     assert relative_error(stats["var"], exact) <= FLOAT32_VARIANCE
 
 
+def test_variance_of_few_vectors_in_float32_far_from_the_running_mean() -> None:
+    # Thirty deviations away: in one pass over the values the error is about 1e-4.
+    x = (30 + np.random.default_rng(0).normal(size=(8, 64))).astype(np.float32)
+    _, stats = train(fresh(64), jnp.asarray(x), momentum=1.0)
+    np.testing.assert_allclose(stats["var"], x.astype(np.float64).var(0, ddof=1), rtol=1e-5)
+
+
 # ---- padding ----
 
 

@@ -77,11 +77,15 @@ def batch_norm(
     eps: float,
     axis_name: str | None,
 ) -> tuple[jax.Array, Statistics]:
-    """Normalise ``x`` with its own statistics in one pass over it, with a gradient written by hand.
+    """Normalise ``x`` with its own statistics, with a gradient written by hand.
 
-    Sums of ``x - shift`` and of its square give mean and variance in one read. ``shift`` (the running mean) keeps the
-    subtraction of two large numbers away where the mean is large against the deviation. The gradient is that of Ioffe
-    and Szegedy, "Batch Normalization", 2015, section 3; the statistics returned have none.
+    Of images, sums of ``x - shift`` and of its square give mean and variance in one read. ``shift`` (the running mean)
+    keeps the subtraction of two large numbers away where the mean is large against the deviation. Of vectors ``[N, C]``
+    a second read costs nothing, and few rows may lie far from the running mean: there the squares are those of the
+    distances from the mean, as in PyTorch. In one read the float32 gradients of a net with the fc head were two to
+    three times as far off as PyTorch's, on batches of eight.
+
+    The gradient is that of Ioffe and Szegedy, "Batch Normalization", 2015, section 3; the statistics have none.
 
     Args:
         x: ``[N, ..., C]``.
@@ -99,18 +103,28 @@ def batch_norm(
 
 
 def _forward(x, scale, bias, mask, shift, eps, axis_name):
-    axes = tuple(range(x.ndim - 1))
-    rows = mask.reshape(-1, *[1] * (x.ndim - 1))
-    centred = jnp.where(rows, x.astype(shift.dtype) - shift, 0)
-    values = jnp.sum(mask, dtype=shift.dtype) * (x.size // (x.shape[0] * x.shape[-1]))
-    sums = _psum((jnp.sum(centred, axes), jnp.sum(centred * centred, axes), values), axis_name)
-    count = jnp.maximum(sums[2], 1)
-    offset = sums[0] / count
-    var = jnp.maximum(sums[1] / count - offset * offset, 0)
+    offset, var, values = _moments(x.astype(shift.dtype) - shift, mask, axis_name)
     mean = offset + shift
     inverse = lax.rsqrt(var + eps)
     y = _normalise(x, mean, inverse, scale, bias)
-    return (y, (mean, var, sums[2])), (x, scale, mask, mean, inverse, count)
+    return (y, (mean, var, values)), (x, scale, mask, mean, inverse, jnp.maximum(values, 1))
+
+
+def _moments(x: jax.Array, mask: jax.Array, axis_name: str | None) -> Statistics:
+    """Mean and biased variance of the rows that count, and the number of values per channel."""
+    axes = tuple(range(x.ndim - 1))
+    rows = mask.reshape(-1, *[1] * (x.ndim - 1))
+    x = jnp.where(rows, x, 0)
+    values = jnp.sum(mask, dtype=x.dtype) * (x.size // (x.shape[0] * x.shape[-1]))
+    if x.ndim == 2:
+        total, values = _psum((jnp.sum(x, axes), values), axis_name)
+        mean = total / jnp.maximum(values, 1)
+        distances = jnp.where(rows, x - mean, 0)
+        (squares,) = _psum((jnp.sum(distances * distances, axes),), axis_name)
+        return mean, squares / jnp.maximum(values, 1), values
+    total, squares, values = _psum((jnp.sum(x, axes), jnp.sum(x * x, axes), values), axis_name)
+    mean = total / jnp.maximum(values, 1)
+    return mean, jnp.maximum(squares / jnp.maximum(values, 1) - mean * mean, 0), values
 
 
 def _backward(eps, axis_name, residuals, gradients):

@@ -3,7 +3,7 @@
 XLA has no good backward pass for ``feature_group_count > 1`` on the CPU (jax#13800): 4.7 s for one gradient at
 56x56x128 with 32 groups, where PyTorch takes 11 ms. Here forward pass, gradient of the input and gradient of the
 kernel are each computed by one of the formulations in ``grouped_formulations``, chosen by ``choose``. What was
-measured is in README.md beside this file. Nothing else of this project is needed.
+measured is in README.md beside this file. Nothing of this project outside of this folder is needed.
 """
 
 import functools
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 from jax import lax
 
+from jaxnext.ops import onednn
 from jaxnext.ops.grouped_formulations import Formulation, Geometry, Padding, input_gradient, parts
 
 __all__ = ["Formulation", "Padding", "Plan", "choose", "grouped_conv"]
@@ -27,7 +28,7 @@ class Plan(NamedTuple):
 
 
 def choose(platform: str, groups: int, per_group: int, size: tuple[int, int], dtype: jax.typing.DTypeLike) -> Plan:
-    """The rule.
+    """The rule, for what runs in this process: on the CPU it asks whether oneDNN can be used here.
 
     Args:
         platform: ``cpu``, ``cuda``, ``rocm`` or ``tpu``.
@@ -39,9 +40,11 @@ def choose(platform: str, groups: int, per_group: int, size: tuple[int, int], dt
     Returns:
         the formulations to use.
     """
+    if platform == "cpu" and onednn.obstacle(dtype) is None:
+        return Plan("onednn", "onednn", "onednn")
     if groups == 1 or platform != "cpu":
         return Plan("native", "native", "native")
-    return Plan("packed32", "packed32", "packed32")
+    return Plan("spare32", "spare32", "packed32")
 
 
 def grouped_conv(

@@ -10,6 +10,7 @@ function of the output's gradient with the kernel turned round. All are plain JA
 - ``shiftedN``: an implicit matrix product: for each kernel position one batched product of a shifted slice with
   blocks of about N channels, summed in float32.
 - ``lanes``: the group index innermost, so that a vector register holds one channel of many groups; multiply-adds.
+- ``onednn``: a call of the library that PyTorch uses on x86 CPUs, for float32 and where ``onednn`` allows it.
 """
 
 import itertools
@@ -19,6 +20,8 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from jaxnext.ops import onednn
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 Formulation = Literal[
@@ -30,10 +33,12 @@ Formulation = Literal[
     "spare16",
     "spare32",
     "spare64",
+    "shifted16",
     "shifted32",
     "shifted64",
     "shifted128",
     "lanes",
+    "onednn",
 ]
 NAMES: tuple[Formulation, ...] = get_args(Formulation)
 
@@ -83,6 +88,8 @@ def parts(name: Formulation) -> Parts:
         return Parts(_native, _native_kernel_gradient)
     if family == "lanes":
         return Parts(_lanes, _lanes_kernel_gradient)
+    if family == "onednn":
+        return Parts(_onednn, _onednn_kernel_gradient)
     channels = int(name.removeprefix(family))
     forward, kernel_gradient = {
         "packed": (_packed, _packed_kernel_gradient),
@@ -161,20 +168,23 @@ def _blocks(groups: int, per_group: int, channels: int) -> tuple[int, int]:
 
 
 def _packed(x: jax.Array, kernel: jax.Array, geometry: Geometry, channels: int) -> jax.Array:
-    blocks, in_block = _blocks(geometry.groups, kernel.shape[2], channels)
-    pairs = zip(jnp.split(x, blocks, axis=-1), jnp.split(kernel, blocks, axis=-1), strict=True)
-    return jnp.concatenate([_conv(part, block_diagonal(k, in_block), geometry) for part, k in pairs], axis=-1)
+    return jnp.concatenate(_dense_outputs(x, kernel, geometry, channels), axis=-1)
 
 
 def _spare(x: jax.Array, kernel: jax.Array, geometry: Geometry, channels: int) -> jax.Array:
     (top, bottom), sides = geometry.padding
-    rows = geometry.output_size(x, kernel)[0]
     taller = geometry._replace(padding=((top, bottom + geometry.stride), sides))
-    # Each block is cut by itself, not their concatenation: the cut then costs no copy of its own.
+    rows = geometry.output_size(x, kernel)[0]
+    # Each block is cut by itself, not their concatenation: XLA cuts while it concatenates.
+    outputs = [output[:, :rows] for output in _dense_outputs(x, kernel, taller, channels)]
+    return jnp.concatenate(outputs, axis=-1)
+
+
+def _dense_outputs(x: jax.Array, kernel: jax.Array, geometry: Geometry, channels: int) -> list[jax.Array]:
+    """The output channels of each block."""
     blocks, in_block = _blocks(geometry.groups, kernel.shape[2], channels)
     pairs = zip(jnp.split(x, blocks, axis=-1), jnp.split(kernel, blocks, axis=-1), strict=True)
-    outputs = [_conv(part, block_diagonal(k, in_block), taller)[:, :rows] for part, k in pairs]
-    return jnp.concatenate(outputs, axis=-1)
+    return [_conv(part, block_diagonal(k, in_block), geometry) for part, k in pairs]
 
 
 def _packed_kernel_gradient(
@@ -183,11 +193,7 @@ def _packed_kernel_gradient(
     # The kernel's gradient is a convolution as well: channels take the place of the batch, the batch that of the
     # input channels, and the output's gradient is the kernel.
     blocks, in_block = _blocks(geometry.groups, x.shape[-1] // geometry.groups, channels)
-    padding = []
-    for axis in (0, 1):
-        low, size = geometry.padding[axis][0], x.shape[1 + axis]
-        reach = (dy.shape[1 + axis] - 1) * geometry.stride + 1
-        padding.append((low, window[axis] - 1 + reach - size - low))
+    padding = _kernel_gradient_padding(x, dy, window, geometry)
     stride = (geometry.stride, geometry.stride)
     pairs = zip(jnp.split(x, blocks, axis=-1), jnp.split(dy, blocks, axis=-1), strict=True)
     dense = [
@@ -197,6 +203,16 @@ def _packed_kernel_gradient(
         for part, gradient in pairs
     ]
     return jnp.concatenate([_diagonal_blocks(each, in_block) for each in dense], axis=-1)
+
+
+def _kernel_gradient_padding(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> Padding:
+    """Of the convolution of the input with the output's gradient, spread by the stride, that gives ``window``."""
+    padding = []
+    for axis in (0, 1):
+        low, size = geometry.padding[axis][0], x.shape[1 + axis]
+        reach = (dy.shape[1 + axis] - 1) * geometry.stride + 1
+        padding.append((low, window[axis] - 1 + reach - size - low))
+    return padding[0], padding[1]
 
 
 def block_diagonal(kernel: jax.Array, groups: int) -> jax.Array:
@@ -260,14 +276,26 @@ def _shifted(x: jax.Array, kernel: jax.Array, geometry: Geometry, channels: int)
 def _shifted_kernel_gradient(
     x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry, channels: int
 ) -> jax.Array:
-    blocks, in_block = _blocks(geometry.groups, x.shape[-1] // geometry.groups, channels)
-    gradient = dy.reshape(*dy.shape[:3], blocks, -1)
-    positions = []
-    for part in _windows(_padded(x, geometry), window, (dy.shape[1], dy.shape[2]), geometry.stride):
-        split = part.reshape(*part.shape[:3], blocks, -1)
-        positions.append(_product("nhwbi,nhwbo->bio", split, gradient))
-    dense = jnp.stack(positions).reshape(*window, blocks, *positions[0].shape[1:]).astype(x.dtype)
-    return jnp.concatenate([_diagonal_blocks(dense[:, :, block], in_block) for block in range(blocks)], axis=-1)
+    # One batched product: the input's copies shifted along its width meet the output's gradient's shifted along the
+    # height, the zeros above and below them keeping rows apart, so that every pair is one position of the kernel.
+    kh, kw = window
+    stride, ((top, _), (left, _)), groups = geometry.stride, geometry.padding, geometry.groups
+    blocks, in_block = _blocks(groups, x.shape[-1] // groups, channels)
+    rows, columns = (dy.shape[1] - 1) * stride + kh, (dy.shape[2] - 1) * stride + 1
+    zero = jnp.zeros((), x.dtype)
+    edges = ((0, 0, 0), (top, rows - x.shape[1] - top, 0), (left, columns + kw - 1 - x.shape[2] - left, 0))
+    x = lax.pad(_split_blocks(x, blocks), zero, [(0, 0, 0), *edges, (0, 0, 0)])
+    shifted_x = jnp.stack([x[:, :, :, j : j + columns : stride] for j in range(kw)], 4)
+    dy = _split_blocks(dy, blocks)
+    rest = [(0, 0, 0)] * 2
+    shifted_dy = jnp.stack([lax.pad(dy, zero, [*rest, (i, kh - 1 - i, stride - 1), *rest]) for i in range(kh)], 4)
+    dense = _product("bnhwjc,bnhwif->bijcf", shifted_x, shifted_dy).astype(x.dtype)
+    return jnp.concatenate([_diagonal_blocks(block, in_block) for block in dense], axis=-1)
+
+
+def _split_blocks(x: jax.Array, blocks: int) -> jax.Array:
+    """``[N, H, W, C]`` to ``[blocks, N, H, W, C // blocks]``."""
+    return jnp.moveaxis(x.reshape(*x.shape[:3], blocks, -1), 3, 0)
 
 
 def _product(subscripts: str, first: jax.Array, second: jax.Array) -> jax.Array:
@@ -324,3 +352,53 @@ def _lanes_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int],
     )
     sums = [(part.astype(accumulator)[:, :, :, :, None] * gradient).sum((0, 1, 2)) for part in windows]
     return _from_lanes(jnp.stack(sums).reshape(*window, *sums[0].shape)).astype(x.dtype)
+
+
+# ---- oneDNN ----
+
+
+def _onednn(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    _check_onednn(x)
+
+    def call(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        x, padding = _cropped(x, geometry.padding, geometry.dilation)
+        return onednn.convolve(x, kernel, geometry.stride, padding, 1, geometry.groups)
+
+    return _with_gradient_of(call, lambda x, kernel: _packed(x, kernel, geometry, 32))(x, kernel)
+
+
+def _onednn_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> jax.Array:
+    _check_onednn(x)
+
+    def call(x: jax.Array, dy: jax.Array) -> jax.Array:
+        # As in ``_packed_kernel_gradient``, but with the groups left to the library: the channels of a group are the
+        # batch, and the batch the input channels of every group.
+        groups = geometry.groups
+        x, padding = _cropped(x, _kernel_gradient_padding(x, dy, window, geometry), 1)
+        x = jnp.moveaxis(x.reshape(*x.shape[:3], groups, -1), (4, 0), (0, 4))
+        x = x.reshape(*x.shape[:3], -1)
+        dense = onednn.convolve(x, jnp.moveaxis(dy, 0, 2), 1, padding, geometry.stride, groups)
+        return jnp.moveaxis(dense, 0, 2)
+
+    return _with_gradient_of(call, lambda x, dy: _packed_kernel_gradient(x, dy, window, geometry, 32))(x, dy)
+
+
+def _check_onednn(x: jax.Array) -> None:
+    if (reason := onednn.obstacle(x.dtype)) is not None:
+        raise ValueError(f"grouped_conv: the formulation 'onednn' cannot be used: {reason}")
+
+
+def _cropped(x: jax.Array, padding: Padding, dilation: int) -> tuple[jax.Array, Padding]:
+    """``x`` spread by ``dilation`` and cropped where the padding is negative, and the padding that is left."""
+    if dilation > 1 or min(map(min, padding)) < 0:
+        edges = [(min(low, 0), min(high, 0), dilation - 1) for low, high in padding]
+        x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+    height, width = ((max(low, 0), max(high, 0)) for low, high in padding)
+    return x, (height, width)
+
+
+def _with_gradient_of(fast: Callable[..., jax.Array], slow: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """``fast`` with the derivatives of ``slow``, which computes the same."""
+    function = jax.custom_vjp(fast)
+    function.defvjp(lambda *both: (fast(*both), both), lambda both, dy: jax.vjp(slow, *both)[1](dy))
+    return function

@@ -1,0 +1,114 @@
+"""Convolution by oneDNN, the library that PyTorch convolves with on x86 processors.
+
+jaxlib holds it as well, and XLA's CPU backend runs it where a program calls it by the name below, though its compiler
+puts no such calls into programs. The name is internal to XLA, so that it is used only with versions of jaxlib in which
+it was tried, and after a trial in this process.
+"""
+
+import contextlib
+import functools
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+Padding = tuple[tuple[int, int], tuple[int, int]]
+
+_TARGET = "__onednn$convolution"
+_TRIED = ("0.10.", "0.11.")
+"""Versions of jaxlib: 0.10.0, 0.10.1, 0.10.2 and 0.11.2 were tried."""
+
+
+def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int, groups: int) -> jax.Array:
+    """Grouped two-dimensional cross-correlation on the CPU, without derivatives.
+
+    Args:
+        x: float32 ``[N, H, W, C]``.
+        kernel: float32 ``[kh, kw, C // groups, F]``; output channels of one group are contiguous.
+        stride: of both spatial axes.
+        padding: zeros before and after, for height and for width; not negative.
+        dilation: distance of the kernel's values, 1 where they are neighbours.
+        groups: divides ``C`` and ``F``.
+
+    Returns:
+        float32 ``[N, H', W', F]``.
+    """
+    image = {"dims": 4, "data": {"batch_dim": 0, "feature_dim": 3, "spatial_dims": [1, 2]}}
+    filters = {"input_feature_dim": 2, "output_feature_dim": 3, "spatial_dims": [0, 1]}
+    low, high = zip(*padding, strict=True)
+    window = {"pad_left": low, "pad_right": high, "strides": [stride] * 2, "window_dilations": [dilation] * 2}
+    config = {
+        "dims": 4,
+        "input": image,
+        "kernel": {"dims": 4, "filter": filters},
+        "output": image,
+        "window": window,
+        "feature_groups": groups,
+    }
+    height, width = (
+        (x.shape[1 + axis] + sum(padding[axis]) - (kernel.shape[axis] - 1) * dilation - 1) // stride + 1
+        for axis in (0, 1)
+    )
+    call = jax.ffi.ffi_call(
+        _TARGET,
+        jax.ShapeDtypeStruct((x.shape[0], height, width, kernel.shape[-1]), x.dtype),
+        vmap_method="sequential",
+        custom_call_api_version=1,
+        legacy_backend_config=json.dumps({"onednn_conv_config": config}),
+    )
+    return call(x, kernel)
+
+
+def obstacle(dtype: jax.typing.DTypeLike) -> str | None:
+    """What keeps programs that compute in ``dtype`` on the CPU from calling ``convolve``, or ``None``.
+
+    One obstacle is JAX's persistent compilation cache: XLA cannot write a program that makes this call to a file, and
+    does not notice.
+    """
+    if dtype != np.float32:
+        return f"it is used for float32, not for {np.dtype(dtype)}"
+    if not works():
+        return "this jaxlib is not known to have it"
+    settings: Any = jax.config
+    if settings.jax_enable_compilation_cache and settings.jax_compilation_cache_dir:
+        return "the compilation cache is in use, which cannot keep programs that call it"
+    return None
+
+
+@functools.cache
+def works() -> bool:
+    """Whether ``convolve`` computes what it should: on Linux, x86-64, with a version that was tried, after a trial."""
+    system, version = (platform.system(), platform.machine()), importlib.metadata.version("jaxlib")
+    if system != ("Linux", "x86_64") or not version.startswith(_TRIED):
+        return False
+    x = np.arange(2 * 5 * 4 * 4, dtype=np.float32).reshape(2, 5, 4, 4)
+    kernel = np.arange(3 * 2 * 2 * 6, dtype=np.float32).reshape(3, 2, 2, 6) % 7
+    padding = ((2, 0), (0, 1))
+    cpu = jax.local_devices(backend="cpu")[0]
+    try:
+        with jax.ensure_compile_time_eval(), jax.default_device(cpu), _without_cache():
+            found = np.asarray(jax.jit(lambda x, kernel: convolve(x, kernel, 2, padding, 1, 2))(x, kernel))
+    except (RuntimeError, NotImplementedError, ValueError):
+        return False  # jaxlib was built without it
+    padded = np.pad(x, ((0, 0), *padding, (0, 0)))
+    expected = np.zeros((2, 3, 2, 6), np.float32)
+    for i, j, group in np.ndindex(3, 2, 2):
+        part = padded[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 2, 2 * group : 2 * group + 2]
+        outputs = slice(3 * group, 3 * group + 3)
+        expected[:, i, j, outputs] = np.tensordot(part, kernel[..., outputs], 3)
+    return bool(np.array_equal(found, expected))
+
+
+@contextlib.contextmanager
+def _without_cache() -> Iterator[None]:
+    settings: Any = jax.config
+    before = settings.jax_enable_compilation_cache
+    settings.update("jax_enable_compilation_cache", False)
+    try:
+        yield
+    finally:
+        settings.update("jax_enable_compilation_cache", before)

@@ -1,0 +1,86 @@
+import platform
+from importlib import metadata
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxnext.ops import onednn
+
+on_x86_linux = pytest.mark.skipif(
+    (platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="oneDNN is used on Linux and x86-64"
+)
+AROUND = ((1, 1), (1, 1))
+
+
+@pytest.fixture(autouse=True)
+def _fresh(onednn_calls):
+    onednn.works.cache_clear()
+    yield
+    onednn.works.cache_clear()
+
+
+@on_x86_linux
+def test_works_with_the_jaxlib_tested() -> None:
+    assert onednn.works()
+    assert onednn.obstacle(jnp.float32) is None
+
+
+@on_x86_linux
+def test_works_is_asked_inside_of_a_trace() -> None:
+    asked = []
+
+    @jax.jit
+    def traced(x: jax.Array) -> jax.Array:
+        asked.append(onednn.works())
+        return x
+
+    traced(jnp.zeros(2))
+    assert asked == [True]
+
+
+@on_x86_linux
+def test_by_hand() -> None:
+    x = jnp.arange(1.0, 9.0).reshape(1, 2, 2, 2)  # channels 1 3 / 5 7 and 2 4 / 6 8, each its own group
+    kernel = jnp.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0]]).reshape(2, 2, 1, 2)
+    one = jax.jit(lambda x, kernel: onednn.convolve(x, kernel, 1, ((0, 0), (0, 0)), 1, 2))(x, kernel)
+    assert one.tolist() == [[[[1 + 6 + 15 + 28, 20 + 80 + 180 + 320]]]]
+    # Only the last value of the kernel meets the first of the image; the next window lies two further.
+    spread = jax.jit(lambda x, kernel: onednn.convolve(x, kernel, 2, ((2, 1), (2, 1)), 2, 2))(x, kernel)
+    assert spread[0, :, :, 0].tolist() == [[4.0 * 1, 3.0 * 1], [2.0 * 1, 1.0 * 1]]
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.bfloat16])
+def test_other_dtypes(dtype: jax.typing.DTypeLike) -> None:
+    assert onednn.obstacle(dtype) == f"it is used for float32, not for {np.dtype(dtype)}"
+
+
+@on_x86_linux
+def test_not_where_programs_are_kept() -> None:
+    jax.config.update("jax_enable_compilation_cache", True)
+    expected = "the compilation cache is in use, which cannot keep programs that call it"
+    assert onednn.obstacle(jnp.float32) == expected
+    assert onednn.works()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [(platform, "system", "Darwin"), (platform, "machine", "aarch64"), (metadata, "version", "0.12.0")],
+)
+def test_not_tried_elsewhere(owner: object, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, name, lambda *_: value)
+    monkeypatch.setattr(onednn, "convolve", None)
+    assert not onednn.works()
+    assert onednn.obstacle(jnp.float32) == "this jaxlib is not known to have it"
+
+
+@on_x86_linux
+@pytest.mark.parametrize("wrong", ["missing", "other"])
+def test_a_trial_that_fails(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    convolve = onednn.convolve
+    if wrong == "missing":
+        monkeypatch.setattr(onednn, "_TARGET", "__no_such_call")
+    else:
+        monkeypatch.setattr(onednn, "convolve", lambda x, kernel, *rest: 1.5 * convolve(x, kernel, *rest))
+    assert not onednn.works()
