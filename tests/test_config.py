@@ -16,7 +16,14 @@ def test_defaults_are_those_of_the_original() -> None:
         "precision": "float32",
         "workers": None,
         "checkpoint_every": 0,
-        "data": {"source": "folder", "path": None, "image_size": 512, "val_fraction": 0.2},
+        "data": {
+                "source": "folder",
+                "path": None,
+                "train_split": "train",
+                "val_split": None,
+                "image_size": 512,
+                "val_fraction": 0.2,
+            },
         "augment": {
             "rotation": 45.0,
             "brightness": 0.2,

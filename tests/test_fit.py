@@ -3,7 +3,7 @@ import small_run
 from small_run import surroundings, train
 
 from jaxnext.config import ModelConfig
-from jaxnext.data.sources import load_splits
+from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training.fit import class_names
 
@@ -74,5 +74,5 @@ def test_missing_weights_give_the_command(images, tmp_path):
 
 def test_outputs_beyond_the_data_are_named_unused(images):
     model = ModelConfig(**(vars(small_run.config(images).model) | {"classes": 14}))
-    splits = load_splits("folder", str(images), 0.2, 0)
+    splits = load_splits(small_run.config(images).data, 0)
     assert class_names(small_run.config(images, model=model), splits)[-3:] == ("9", "unused_12", "unused_13")
