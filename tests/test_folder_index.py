@@ -197,8 +197,8 @@ def test_a_damaged_index_is_listed_anew(listed: Listing, spoil: Callable[[Path],
     names, scanned, lines = listed()
     assert (names, scanned) == (ALL, ["a", "b", "b/deep", "b/deep/er", "c"])
     assert len(lines) == 1
-    assert lines[0].startswith(f"{file}: the index of {listed.root} cannot be used (")
-    assert lines[0].endswith("); listed anew")
+    assert lines[0].startswith(f"{file}: listing of {listed.root}: the file cannot be used (")
+    assert lines[0].endswith(") and is made anew")
     assert "\n" not in lines[0]
     assert listed() == (ALL, [], [])
 
@@ -210,10 +210,10 @@ def test_the_index_of_another_folder_is_not_used(listed: Listing, tmp_path: Path
     FolderIndex(listed.store, tmp_path / "other").save()
     other = FolderIndex(listed.store, tmp_path / "other")
     assert other.lines == []
-    shutil.copy(file, other._file)
+    shutil.copy(file, other._file.path)
     assert FolderIndex(listed.store, tmp_path / "other").lines == [
-        f"{other._file}: the index of {tmp_path / 'other'} cannot be used (it is of another folder or another "
-        "version); listed anew"
+        f"{other._file.path}: listing of {tmp_path / 'other'}: the file cannot be used (it is about something else, "
+        "or of another version) and is made anew"
     ]
 
 
@@ -247,7 +247,7 @@ def test_the_file_holds_sizes_and_times(listed: Listing) -> None:
     with np.load(file) as arrays:
         assert arrays["files"].shape == (5, 2)
         assert arrays["files"][0].tolist() == [len("a/1.png"), OLD]
-        assert arrays["images"].tobytes() == b"1.png\x002.JPG\x001.png\x003.png\x00\xffbytes.png\x00"
+        assert arrays["names_images"].tobytes() == b"1.png\x002.JPG\x001.png\x003.png\x00\xffbytes.png\x00"
         assert arrays["status"].shape == (5, 4)
 
 

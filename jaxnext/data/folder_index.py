@@ -4,20 +4,17 @@ A folder whose times are those of the file is not listed again. Its modification
 added, removed or renamed, its change time cannot be set back by whoever unpacks or copies files.
 """
 
-import contextlib
-import hashlib
 import itertools
 import os
-import tempfile
-import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-_FORMAT = 1
+from jaxnext.data.index_file import IndexFile
+
 _TICK_NS = 2_000_000_000
 """The coarsest clock of a file system in use, FAT's. A change within the tick of the listing would go unnoticed."""
 
@@ -51,24 +48,22 @@ class FolderIndex:
         """Reads the index of ``root``.
 
         Args:
-            store: the folder of index files, each named after its root.
+            store: the folder of index files.
             root: the folder of class folders.
         """
         self.lines: list[str] = []
         """for the user: why the index was of no use, or could not be kept"""
-        self._root = str(root.absolute())
-        self._file = store / f"{hashlib.sha256(os.fsencode(self._root)).hexdigest()[:32]}.npz"
-        self._known: dict[str, _Known] = {}
+        self._file = IndexFile(store, str(root.absolute()), f"listing of {root}")
         self._found: dict[str, _Known] = {}
         self._new = False
-        self._error: OSError | None = None
-        self._now = self._time()
-        if self._file.exists():
+        self._now = self._file.time()
+        self._known: dict[str, _Known] = {}
+        kept = self._file.read(self.lines)
+        if kept is not None:
             try:
-                self._known = _read(self._file, self._root)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-                reason = " ".join(str(error).split()) or type(error).__name__
-                self.lines.append(f"{self._file}: the index of {root} cannot be used ({reason}); listed anew")
+                self._known = _folders(*kept)
+            except (ValueError, KeyError) as error:
+                self.lines.append(self._file.unusable(error))
 
     def find(self, under: str, status: os.stat_result) -> Folder | None:
         """What the folder ``under`` held, or None where that is unknown or may have changed since."""
@@ -89,110 +84,54 @@ class FolderIndex:
             folder: what it holds.
             files: size in bytes and modification time in nanoseconds of each image.
         """
-        if self._now is not None and max(status.st_mtime_ns, status.st_ctime_ns) > self._now - _TICK_NS:
+        if isinstance(self._now, int) and max(status.st_mtime_ns, status.st_ctime_ns) > self._now - _TICK_NS:
             return
-        times = np.array(files, np.int64).reshape(-1, 2)
-        self._found[under] = _Known(_times(status), folder, times)
+        self._found[under] = _Known(_times(status), folder, np.array(files, np.int64).reshape(-1, 2))
         self._new = True
 
     def save(self) -> None:
         """Writes the index where it has changed. Where that is not possible, ``lines`` says so."""
         if not (self._new or len(self._found) < len(self._known)):
             return
-        if self._error is not None:
-            self._cannot_write(self._error)
+        if isinstance(self._now, OSError):
+            self.lines.append(self._file.unwritable(self._now))
             return
-        beside = ""
-        try:
-            with tempfile.NamedTemporaryFile(dir=self._file.parent, suffix=".part", delete=False) as file:
-                beside = file.name
-                _write(file, self._root, self._found)
-            Path(beside).replace(self._file)
-        except OSError as error:
-            self._cannot_write(error)
-            if beside:
-                with contextlib.suppress(OSError):
-                    Path(beside).unlink()
-
-    def _time(self) -> int | None:
-        """The time at which listing begins, in nanoseconds, by the file system's clock; None: nothing can be written.
-
-        Taken from a file made for it, as the process's clock is read by nobody in the package.
-        """
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._file.parent) as file:
-                return os.fstat(file.fileno()).st_mtime_ns
-        except OSError as error:
-            self._error = error
-            return None
-
-    def _cannot_write(self, error: OSError) -> None:
-        self.lines.append(
-            f"warning: {self._file}: the index of {self._root} cannot be written ({error.strerror or error}), so that "
-            "the next start lists its files again"
-        )
+        known = list(self._found.values())
+        kinds = {name: [entry.folder[i] for entry in known] for i, name in enumerate(Folder._fields)}
+        arrays = {
+            "status": np.array([entry.status for entry in known], np.uint64).reshape(-1, 4),
+            "files": np.concatenate([np.zeros((0, 2), np.int64), *(entry.files for entry in known)]),
+        } | {f"{name}_count": np.array(list(map(len, lists)), np.int64) for name, lists in kinds.items()}
+        names = {name: itertools.chain.from_iterable(lists) for name, lists in kinds.items()}
+        self._file.write(arrays, {"under": self._found, **names}, self.lines)
 
 
-def _times(status: os.stat_result) -> tuple[int, ...]:
-    numbers = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
-    # Inodes of some file systems take all 64 bits, times before 1970 are negative.
-    return tuple(number % 2**64 for number in numbers)
-
-
-def _write(file: IO[bytes], root: str, folders: dict[str, _Known]) -> None:
-    """Writes an index file: the names of each kind as one text, each ended by a zero, and their number in each folder.
-
-    Loading a million of them then takes a fraction of a second.
-    """
-    known = list(folders.values())
-    kinds = [[entry.folder[kind] for entry in known] for kind in range(len(Folder._fields))]
-    arrays: dict[str, Any] = {
-        "format": np.array(_FORMAT),
-        "root": _packed([root]),
-        "under": _packed(folders),
-        "status": np.array([entry.status for entry in known], np.uint64).reshape(-1, 4),
-        "files": np.concatenate([np.zeros((0, 2), np.int64), *(entry.files for entry in known)]),
-    }
-    for name, lists in zip(Folder._fields, kinds, strict=True):
-        arrays[name] = _packed(itertools.chain.from_iterable(lists))
-        arrays[f"{name}_count"] = np.array(list(map(len, lists)), np.int64)
-    np.savez(file, **arrays)
-
-
-def _read(file: Path, root: str) -> dict[str, _Known]:
+def _folders(arrays: dict[str, NDArray[Any]], names: dict[str, list[str]]) -> dict[str, _Known]:
     """The folders of an index file.
 
     Raises:
-        ValueError: not an index of this format, or that of another root.
-        OSError, KeyError, EOFError, zipfile.BadZipFile: damaged.
+        ValueError, KeyError: its parts do not fit together, or some are missing.
     """
-    with np.load(file, allow_pickle=False) as arrays:
-        if int(arrays["format"]) != _FORMAT or _unpacked(arrays["root"]) != [root]:
-            raise ValueError("it is of another folder or another version")
-        under, status, files = _unpacked(arrays["under"]), arrays["status"], arrays["files"]
-        columns = [_split(_unpacked(arrays[name]), arrays[f"{name}_count"]) for name in Folder._fields]
+    under, status, files = names["under"], arrays["status"], arrays["files"]
+    columns = [_split(names[name], arrays[f"{name}_count"]) for name in Folder._fields]
     counts = [len(images) for images in columns[Folder._fields.index("images")]]
     if status.shape != (len(under), 4) or files.shape != (sum(counts), 2) or any(len(c) != len(under) for c in columns):
         raise ValueError("its parts do not fit together")
-    ends = np.cumsum(counts, dtype=np.int64)[:-1]
-    parts = np.split(files, ends) if under else []
+    parts = np.split(files, np.cumsum(counts, dtype=np.int64)[:-1]) if under else []
     return {
         name: _Known(tuple(times), Folder(*lists), part)
         for name, times, lists, part in zip(under, status.tolist(), zip(*columns, strict=True), parts, strict=True)
     }
 
 
-def _packed(names: Iterable[str]) -> NDArray[np.uint8]:
-    return np.frombuffer(os.fsencode("".join(f"{name}\0" for name in names)), np.uint8)
-
-
-def _unpacked(text: NDArray[np.uint8]) -> list[str]:
-    return os.fsdecode(text.tobytes()).split("\0")[:-1]
-
-
 def _split(names: list[str], counts: NDArray[np.int64]) -> list[list[str]]:
     ends = np.cumsum(counts).tolist()
-    if ends and ends[-1] != len(names):
+    if (ends[-1] if ends else 0) != len(names):
         raise ValueError("its parts do not fit together")
     return [names[end - count : end] for end, count in zip(ends, counts.tolist(), strict=True)]
+
+
+def _times(status: os.stat_result) -> tuple[int, ...]:
+    numbers = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+    # Inodes of some file systems take all 64 bits, times before 1970 are negative.
+    return tuple(number % 2**64 for number in numbers)

@@ -11,6 +11,7 @@ from jaxnext.data.folder_index import FolderIndex
 from jaxnext.data.listing import describe_left_out, list_folder
 from jaxnext.data.sources import FolderSource, Source, Subset, class_folder_source, digits_source, some
 from jaxnext.data.split import stratified_split
+from jaxnext.data.tfds_source import check_apart, open_tfds, tfds_source, validation_split
 from jaxnext.errors import JaxnextError, UsageError
 
 
@@ -42,7 +43,9 @@ def load_splits(data: DataConfig, seed: int, index: Path | None = None, tfds_fol
     """
     if data.source == "folder":
         return _folder_splits(data, seed, index)
-    return _hold_out(digits_source(), "digits", data.val_fraction, seed)
+    if data.source == "digits":
+        return _hold_out(digits_source(), "digits", data.val_fraction, seed, "")
+    return _tfds_splits(data, seed, index, tfds_folder)
 
 
 def _folder_splits(data: DataConfig, seed: int, store: Path | None) -> Splits:
@@ -57,7 +60,7 @@ def _folder_splits(data: DataConfig, seed: int, store: Path | None) -> Splits:
         raise JaxnextError(f"data.path {root}: expected train/ with a folder for each class in it, found {found}")
     train, warnings = _indexed(root / "train", None, store)
     if "val" not in folders:
-        splits = _hold_out(train, str(root / "train"), data.val_fraction, seed)
+        splits = _hold_out(train, str(root / "train"), data.val_fraction, seed, "; add val/")
         return splits._replace(warnings=tuple(warnings))
     validation, more = _indexed(root / "val", train.classes, store)
     lines = _describe(train, str(root / "train"), validation, str(root / "val"))
@@ -75,6 +78,22 @@ def _indexed(path: Path, classes: Sequence[str] | None, store: Path | None) -> t
     return source, index.lines
 
 
+def _tfds_splits(data: DataConfig, seed: int, store: Path | None, default: Path | None) -> Splits:
+    builder = open_tfds(data.source, data.path, default)
+    train, warnings = tfds_source(builder, data.train_split, "data.train_split", store)
+    name = f"{builder.data_dir} {data.train_split}"
+    missing = sorted(set(range(len(train.classes))) - set(train.labels.tolist()))
+    lines = [f"{name}: no images of {len(missing)} of the classes: {some(train.classes, missing)}"] if missing else []
+    split = data.val_split or validation_split(builder)
+    if split is None:
+        splits = _hold_out(train, name, data.val_fraction, seed, "; name a split with --data.val_split")
+        return splits._replace(description=(*splits.description, *lines), warnings=tuple(warnings))
+    validation, more = tfds_source(builder, split, "data.val_split", store)
+    check_apart(train, validation, data.train_split, split)
+    lines = _describe(train, name, validation, split) + lines
+    return Splits(train, validation, train.classes, tuple(lines), (*warnings, *more))
+
+
 def _describe(train: Source, train_name: str, validation: Source, name: str) -> list[str]:
     lines = [
         f"{train_name}: {len(train):,} images of {len(train.classes):,} classes for training; "
@@ -86,10 +105,10 @@ def _describe(train: Source, train_name: str, validation: Source, name: str) -> 
     return lines
 
 
-def _hold_out(source: Source, name: str, fraction: float, seed: int) -> Splits:
+def _hold_out(source: Source, name: str, fraction: float, seed: int, remedy: str) -> Splits:
     train, validation = stratified_split(source.labels, fraction, seed)
     if not len(validation):
-        raise JaxnextError(f"{name}: no class has two images, so that none can be held out for validation; add val/")
+        raise JaxnextError(f"{name}: no class has two images, so that none can be held out for validation{remedy}")
     lines = [
         f"{name}: {len(source):,} images of {len(source.classes):,} classes, {len(train):,} for training and "
         f"{len(validation):,} ({100 * fraction:g} % of each class, seed {seed}) for validation"
