@@ -1,8 +1,11 @@
+import json
+
 import pytest
 import small_run
+from packed_images import pack_folder
 from small_run import surroundings, train
 
-from jaxnext.config import ModelConfig
+from jaxnext.config import DataConfig, ModelConfig
 from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training.fit import class_names
@@ -76,3 +79,15 @@ def test_outputs_beyond_the_data_are_named_unused(images):
     model = ModelConfig(**(vars(small_run.config(images).model) | {"classes": 14}))
     splits = load_splits(small_run.config(images).data, 0)
     assert class_names(small_run.config(images, model=model), splits)[-3:] == ("9", "unused_12", "unused_13")
+
+
+def test_a_packed_folder_trains_as_the_folder_does(images, tmp_path):
+    place = pack_folder(images, tmp_path, image_size=16).folder
+    data = DataConfig(source="tfds", path=str(place), image_size=16)
+    train(tmp_path / "folder", images, epochs=1, workers=0)
+    train(tmp_path / "tfds", images, epochs=1, data=data, workers=1)
+    one, two = (json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in ("folder", "tfds"))
+    for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
+        assert one[key] == two[key]
+    train(tmp_path / "tfds", images, epochs=2, data=data, resume=True)
+    assert len((tmp_path / "tfds" / "metrics.jsonl").read_text().splitlines()) == 2

@@ -51,6 +51,17 @@ def test_splits(tmp_path: Path) -> None:
     assert list(sources) == ["train"]
 
 
+def test_a_test_folder_without_class_folders(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", {"train": 1})
+    (root / "test").mkdir()
+    for name in ("b.png", "a.png"):
+        (root / "test" / name).touch()
+    sources, lines = find_splits(root)
+    assert sources["test"].names == ("a.png", "b.png")
+    assert sources["test"].labels.tolist() == [-1, -1]
+    assert lines == []
+
+
 def test_splits_that_cannot_be_packed(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "x", {"val": 1})
     with pytest.raises(JaxnextError, match=r"x: expected train/ beside val/, found none"):

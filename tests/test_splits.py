@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tfds_sets import F, example, two_shards, write_set
 
 from jaxnext.config import DataConfig
 from jaxnext.data.splits import load_splits
@@ -106,3 +107,66 @@ def test_a_change_is_seen_through_the_index(tmp_path: Path, monkeypatch: pytest.
     warned = load_splits(data, 0, tmp_path / "file")
     assert len(warned.warnings) == 2
     assert warned.warnings[0].startswith(f"warning: {tmp_path}/file/")
+
+
+def test_splits_of_a_tfds_data_set(tmp_path: Path) -> None:
+    folder = write_set(tmp_path, {"train": two_shards(8), "validation": two_shards(2, 8), "test": two_shards(4, 10)})
+    splits = load_splits(DataConfig(source="tfds", path=str(folder)), 0)
+    assert splits.classes == ("cat", "dog")
+    assert splits.train.names == tuple(f"{i}.jpg" for i in range(8))
+    assert splits.validation.names == ("8.jpg", "9.jpg")
+    assert splits.description == (f"{folder} train: 8 images of 2 classes for training; validation: 2 for validation",)
+    named = load_splits(
+        DataConfig(source="tfds:pets", train_split="train[:50%]", val_split="train[75%:]"), 0, tfds_folder=tmp_path
+    )
+    assert named.train.names == ("0.jpg", "1.jpg", "2.jpg", "3.jpg")
+    assert named.validation.names == ("6.jpg", "7.jpg")
+    with pytest.raises(UsageError, match=r"data\.val_split: expected other images than those of data\.train_split"):
+        load_splits(DataConfig(source="tfds", path=str(folder), val_split="train[:1]"), 0)
+    with pytest.raises(UsageError, match=r"data\.val_split: expected one of the splits test, train, validation of"):
+        load_splits(DataConfig(source="tfds", path=str(folder), val_split="valid"), 0)
+
+
+def test_test_is_never_taken_for_validation(tmp_path: Path) -> None:
+    folder = write_set(tmp_path, {"train": two_shards(20), "test": two_shards(4, 20)})
+    splits = load_splits(DataConfig(source="tfds", path=str(folder)), 3)
+    assert sorted([*splits.train.names, *splits.validation.names]) == sorted(f"{i}.jpg" for i in range(20))
+    assert np.bincount(splits.validation.labels).tolist() == [2, 2]
+    assert [splits.validation.read(i).decode() for i in range(4)] == [
+        f"image {name.removesuffix('.jpg')}" for name in splits.validation.names
+    ]
+    assert splits.description == (
+        f"{folder} train: 20 images of 2 classes, 16 for training and 4 (20 % of each class, seed 3) for validation",
+    )
+
+
+def test_unusual_tfds_splits_are_said(tmp_path: Path) -> None:
+    shards = [[example(i, label) for i, label in enumerate((0, 0, 0, 2, 1))]]
+    folder = write_set(
+        tmp_path,
+        {"train": shards, "val": two_shards(1, 9)},
+        {"image": F.Image(), "label": F.ClassLabel(names=["a", "b", "c"]), "file_name": F.Text()},
+    )
+    splits = load_splits(DataConfig(source="tfds", path=str(folder), train_split="train[:4]"), 0)
+    assert splits.description == (
+        f"{folder} train[:4]: 4 images of 3 classes for training; val: 1 for validation",
+        "val: no images of 2 of the classes: a, c",
+        f"{folder} train[:4]: no images of 1 of the classes: b",
+    )
+    with pytest.raises(JaxnextError) as caught:
+        load_splits(
+            DataConfig(source="tfds", path=str(write_set(tmp_path, {"train": two_shards(2)}, name="single"))), 0
+        )
+    assert str(caught.value) == (
+        f"{tmp_path}/single/1.0.0 train: no class has two images, so that none can be held out for validation; name a "
+        "split with --data.val_split"
+    )
+
+
+def test_tfds_labels_are_kept(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "sets", {"train": two_shards(8), "val": two_shards(2, 8)})
+    data = DataConfig(source="tfds", path=str(folder))
+    for _ in range(2):
+        splits = load_splits(data, 0, tmp_path / "index")
+        assert (len(splits.train), len(splits.validation), splits.warnings) == (8, 2, ())
+    assert len(list((tmp_path / "index").iterdir())) == 2

@@ -10,11 +10,11 @@ import PIL
 import simplejpeg
 
 from jaxnext.data.listing import describe_left_out, list_folder
-from jaxnext.data.sources import FolderSource, class_folder_source
+from jaxnext.data.sources import FolderSource, class_folder_source, files_source
 from jaxnext.errors import JaxnextError, UsageError
 
-SPLITS = {"train": "train", "val": "validation", "test": "test"}
-"""Folder of a split, and TFDS's name for it."""
+_FOLDERS = ("train", "val", "test")
+"""TFDS calls the second one validation."""
 
 
 class Shard(NamedTuple):
@@ -49,6 +49,8 @@ def dataset_name(folder: Path, name: str | None) -> str:
 def find_splits(folder: Path) -> tuple[dict[str, FolderSource], list[str]]:
     """The images of each split by TFDS's name for it, and lines about what is left out.
 
+    Images of ``test/`` that are in no class folders have the label -1, TFDS's for none.
+
     Raises:
         JaxnextError: as ``class_folder_source``; a name that is not UTF-8, or that TFDS would alter.
     """
@@ -63,10 +65,13 @@ def find_splits(folder: Path) -> tuple[dict[str, FolderSource], list[str]]:
     else:
         train = class_folder_source(folder / "train")
         sources = {"train": train}
-        for name in ("val", "test"):
-            if name in folders:
-                sources[SPLITS[name]] = class_folder_source(folder / name, train.classes)
-        others = [*(f"{name}/" for name in folders if name not in SPLITS), *files, *hidden]
+        if "val" in folders:
+            sources["validation"] = class_folder_source(folder / "val", train.classes)
+        if "test" in folders:
+            labelled = bool(list_folder(folder / "test")[0])
+            test = folder / "test"
+            sources["test"] = class_folder_source(test, train.classes) if labelled else files_source([test])
+        others = [*(f"{name}/" for name in folders if name not in _FOLDERS), *files, *hidden]
     lines = [f"{folder}: left out {', '.join(others)}"] if others else []
     for source in sources.values():
         if line := describe_left_out(source.left_out):

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,30 @@ _AT_A_TIME = 128
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Parser:
+    """Parses the features of an example that are needed, and no others, and leaves the image encoded."""
+
+    features: Any
+    """TFDS's: those that are needed"""
+    image: str
+    """name of the feature"""
+    label: str
+    file_name: str | None
+
+    def __call__(self, record: bytes) -> Mapping[str, Any]:
+        """The features of a serialized example."""
+        import tensorflow_datasets as tfds
+
+        return self.features.deserialize_example_np(record, decoders={self.image: tfds.decode.SkipDecoding()})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class TfdsSource:
     """The images of one split of a prepared TFDS data set."""
 
     records: Any
-    """TFDS's data source: parsed features by number, images still encoded"""
-    feature: str
-    """name of the image feature"""
+    """TFDS's data source: serialized examples by number"""
+    parser: Parser
     files: tuple[str, ...]
     """the shards"""
     places: NDArray[np.int64]
@@ -50,7 +67,7 @@ class TfdsSource:
     def read(self, index: int) -> bytes:
         """Bytes of one image file; ``OSError`` where the record cannot be read."""
         try:
-            return self.records[index][self.feature]
+            return self.parser(self.records[index])[self.parser.image]
         except Exception as error:  # the reader of array_record raises RuntimeError, its parser others
             raise OSError(_reason(error)) from error
 
@@ -107,7 +124,7 @@ def tfds_source(builder: Any, split: str, key: str, store: Path | None = None) -
     """
     import tensorflow_datasets as tfds
 
-    image, label, file_name = _features(builder)
+    parser = _parser(builder)
     instructions = _instructions(builder, split, key)
     files: tuple[str, ...] = tuple(dict.fromkeys(os.fspath(instruction.filename) for instruction in instructions))
     for file in files:
@@ -118,10 +135,10 @@ def tfds_source(builder: Any, split: str, key: str, store: Path | None = None) -
     places = np.concatenate([np.stack([np.full(len(span), file), span], 1) for file, span in spans])
     if len(np.unique(places, axis=0)) < len(places):
         raise UsageError(f"{key}: expected each image once, found some twice in {split!r}")
-    records = builder.as_data_source(split=split, decoders={image: tfds.decode.SkipDecoding()})
-    classes = tuple(builder.info.features[label].names)
-    labels, names, lines = _labels_and_names(records, label, file_name, files, places, store)
-    if not file_name:
+    records = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+    classes = tuple(builder.info.features[parser.label].names)
+    labels, names, lines = _labels_and_names(records, parser, files, places, store)
+    if not parser.file_name:
         names = _numbered(builder, files, places)
     unlabelled = np.count_nonzero((labels < 0) | (labels >= len(classes)))
     if unlabelled:
@@ -129,7 +146,7 @@ def tfds_source(builder: Any, split: str, key: str, store: Path | None = None) -
             f"{builder.data_dir}: expected labels from 0 to {len(classes) - 1} in the split {split}, found another in "
             f"{unlabelled:,} of {len(labels):,} images"
         )
-    return TfdsSource(records, image, files, places, tuple(names), labels, classes), lines
+    return TfdsSource(records, parser, files, places, tuple(names), labels, classes), lines
 
 
 def check_apart(train: TfdsSource, validation: TfdsSource, train_split: str, val_split: str) -> None:
@@ -146,8 +163,8 @@ def check_apart(train: TfdsSource, validation: TfdsSource, train_split: str, val
         )
 
 
-def _features(builder: Any) -> tuple[str, str, str | None]:
-    """Names of the features that hold image, label and file name; the latter may be missing.
+def _parser(builder: Any) -> Parser:
+    """Of the features that hold image, label and, where there is one, file name.
 
     Of several images or labels, those count that the data set itself names for supervised learning.
     """
@@ -163,12 +180,14 @@ def _features(builder: Any) -> tuple[str, str, str | None]:
         if first in images and second in labels:
             images, labels = [first], [second]
     if len(images) != 1 or len(labels) != 1:
-        found = ", ".join(f"{name} ({type(f).__name__})" for name, f in kinds.items()) or type(features).__name__
+        found = ", ".join(f"{name} ({type(kinds[name]).__name__})" for name in sorted(kinds)) or type(features).__name__
         raise JaxnextError(
             f"{builder.data_dir}: expected one Image of 8 bits and one ClassLabel in an example, found {found}"
         )
     texts = [n for n in FILE_NAMES if n in kinds and isinstance(kinds[n], tfds.features.Text)]
-    return images[0], labels[0], texts[0] if texts else None
+    image, label, file_name = images[0], labels[0], texts[0] if texts else None
+    needed = {name: kinds[name] for name in (image, label, file_name) if name is not None}
+    return Parser(tfds.features.FeaturesDict(needed), image, label, file_name)
 
 
 def _instructions(builder: Any, split: str, key: str) -> Sequence[Any]:
@@ -186,16 +205,17 @@ def _instructions(builder: Any, split: str, key: str) -> Sequence[Any]:
 
 
 def _labels_and_names(
-    records: Any,
-    label: str,
-    file_name: str | None,
-    files: tuple[str, ...],
-    places: NDArray[np.int64],
-    store: Path | None,
+    records: Any, parser: Parser, files: tuple[str, ...], places: NDArray[np.int64], store: Path | None
 ) -> tuple[NDArray[np.int32], list[str], list[str]]:
     """Labels, names (empty where there is no such feature) and lines for the user; read once, then kept."""
     lines: list[str] = []
-    parts = [*files, *map(_version, files), hashlib.sha256(places.tobytes()).hexdigest(), label, str(file_name)]
+    parts = [
+        *files,
+        *map(_version, files),
+        hashlib.sha256(places.tobytes()).hexdigest(),
+        parser.label,
+        str(parser.file_name),
+    ]
     kept = IndexFile(store, "\n".join(parts), f"labels of {Path(files[0]).parent}") if store else None
     if kept is not None and (found := kept.read(lines)) is not None:
         # The key names the shards, their times and these features: what it finds was written from the same.
@@ -204,13 +224,13 @@ def _labels_and_names(
     for start in range(0, len(places), _AT_A_TIME):
         wanted = range(start, min(start + _AT_A_TIME, len(places)))
         try:
-            examples = records.__getitems__(list(wanted))
+            examples = list(map(parser, records.__getitems__(list(wanted))))
         except Exception as error:  # as in TfdsSource.read
             shards = sorted({files[i] for i in places[wanted.start : wanted.stop, 0]})
             raise JaxnextError(f"{', '.join(shards)}: the shard cannot be read ({_reason(error)})") from error
-        labels[wanted.start : wanted.stop] = [example[label] for example in examples]
-        if file_name:
-            names += [example[file_name].decode("utf-8", "surrogateescape") for example in examples]
+        labels[wanted.start : wanted.stop] = [example[parser.label] for example in examples]
+        if parser.file_name:
+            names += [example[parser.file_name].decode("utf-8", "surrogateescape") for example in examples]
     if kept is not None:
         kept.write({"labels": labels}, {"names": names}, lines)
     return labels, names, lines
