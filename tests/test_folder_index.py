@@ -139,11 +139,13 @@ def test_a_folder_that_changed_in_the_tick_of_its_listing_is_read_again(
 
 
 def test_folders_with_links_are_read_again(listed: Listing, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").touch()
     (listed.root / "b/link.png").symlink_to(tmp_path / "elsewhere")
     assert listed()[1] == ["a", "b", "b/deep", "b/deep/er", "c"]
     names, scanned, _ = listed()
     assert ("b/link.png" in names, scanned) == (True, ["b"])
     # Nothing in b changes, yet the link now leads to a folder.
+    (tmp_path / "elsewhere").unlink()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/in.png").touch()
     names, scanned, _ = listed()
