@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from jaxnext.cli_arguments import parse_evaluate, parse_export_weights, parse_port_weights, parse_predict, parse_train
-from jaxnext.cli_process import cache_folder, cores, keep_freed_memory, resume_command, stop_on_interrupt, versions
+from jaxnext.cli_process import (
+    cache_folder,
+    cores,
+    index_folder,
+    keep_freed_memory,
+    resume_command,
+    stop_on_interrupt,
+    tfds_folder,
+    versions,
+)
 from jaxnext.config import Config
 from jaxnext.config_file import load_config
 from jaxnext.errors import JaxnextError
@@ -45,6 +54,8 @@ def train(argv: Sequence[str], configs_dir: Path) -> int:
             versions=versions(configs_dir.parent),
             resume_command=resume_command(sys.argv[0], argv),
             compilation_cache=cache,
+            index=index_folder(),
+            tfds_folder=tfds_folder(),
         )
         fit(arguments.config, arguments.output, arguments.resume, surroundings)
         return _INTERRUPTED if stop() else 0
@@ -114,6 +125,8 @@ def evaluate(argv: Sequence[str]) -> int:
             cores=cores(),
             warn=_warn,
             progress=_progress,
+            index=index_folder(),
+            tfds_folder=tfds_folder(),
         )
     print(evaluation.report(sums, classifier.classes))
     return 0

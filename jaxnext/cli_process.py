@@ -69,8 +69,18 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: ``jaxnext`` in ``$XDG_CACHE_HOME``, by default ``~/.cache``."""
+    """Where downloads and the like are kept: ``jaxnext`` in ``$XDG_CACHE_HOME``, by default ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxnext"
+
+
+def index_folder() -> Path:
+    """Where listings of image folders are kept."""
+    return cache_folder() / "index"
+
+
+def tfds_folder() -> Path:
+    """Where TensorFlow Datasets keeps its data sets: ``$TFDS_DATA_DIR``, by default ``~/tensorflow_datasets``."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
 
 
 def versions(checkout: Path) -> dict[str, Any]:

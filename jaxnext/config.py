@@ -6,6 +6,7 @@ range raises ``ValueError`` with the dotted name of the key, what was expected a
 
 import dataclasses
 import math
+import re
 from typing import Literal
 
 Precision = Literal["float32", "bfloat16", "float64"]
@@ -25,16 +26,24 @@ def _finite(value: float) -> bool:
 class DataConfig:
     """Where the images are and how they are read."""
 
-    source: Literal["folder", "digits"] = "folder"
-    """folder: class folders of images under data.path; digits: scikit-learn's 1,797 bundled handwritten digits"""
+    source: str = "folder"
+    """folder: class folders of images under data.path; digits: scikit-learn's 1,797 bundled handwritten digits;
+    tfds: the prepared TFDS data set in the folder data.path; tfds:NAME, also NAME/CONFIG:VERSION: one by its name"""
     path: str | None = None
-    """folder that holds train/, optionally val/, and test/, each with one folder per class"""
+    """folder that holds train/, optionally val/, and test/, each with one folder per class; for tfds that of the
+    data set, for tfds:NAME the one with all data sets (null: ~/tensorflow_datasets)"""
+    train_split: str = "train"
+    """tfds: split to train on, also a part of one such as train[:80%]"""
+    val_split: str | None = None
+    """tfds: split for validation; null: validation or val, else a share of the training images (val_fraction)"""
     image_size: int = 512
     """images are resized to this many pixels on each side"""
     val_fraction: float = 0.2
-    """share of each class held out for validation where there is no val/ folder"""
+    """share of each class held out for validation where there is no val/ folder or validation split"""
 
     def __post_init__(self) -> None:
+        known = self.source in ("folder", "digits", "tfds") or re.fullmatch(r"tfds:.+", self.source)
+        _check(bool(known), "data.source", "one of folder, digits, tfds, tfds:NAME", self.source)
         _check(self.image_size >= 1, "data.image_size", "at least 1 pixel", self.image_size)
         _check(0 < self.val_fraction < 1, "data.val_fraction", "a share between 0 and 1", self.val_fraction)
 

@@ -14,7 +14,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jaxnext.cli_process import cache_folder, cores, keep_freed_memory, resume_command, stop_on_interrupt, versions
+from jaxnext.cli_process import (
+    cache_folder,
+    cores,
+    index_folder,
+    keep_freed_memory,
+    resume_command,
+    stop_on_interrupt,
+    tfds_folder,
+    versions,
+)
 
 
 def test_the_first_interrupt_asks_and_the_second_raises(capfd: pytest.CaptureFixture[str]) -> None:
@@ -160,3 +169,13 @@ def test_the_commit_of_a_checkout(tmp_path: Path) -> None:
     assert versions(tmp_path / "inside")["commit"] is None
     (tmp_path / "file").write_text("two")
     assert versions(tmp_path)["commit"] == f"{head}-dirty"
+
+
+def test_folders_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert index_folder() == tmp_path / "jaxnext" / "index"
+    assert tfds_folder() == Path("/home/somebody/tensorflow_datasets")
+    monkeypatch.setenv("TFDS_DATA_DIR", "/data/sets")
+    assert tfds_folder() == Path("/data/sets")

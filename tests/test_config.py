@@ -16,7 +16,14 @@ def test_defaults_are_those_of_the_original() -> None:
         "precision": "float32",
         "workers": None,
         "checkpoint_every": 0,
-        "data": {"source": "folder", "path": None, "image_size": 512, "val_fraction": 0.2},
+        "data": {
+            "source": "folder",
+            "path": None,
+            "train_split": "train",
+            "val_split": None,
+            "image_size": 512,
+            "val_fraction": 0.2,
+        },
         "augment": {
             "rotation": 45.0,
             "brightness": 0.2,
@@ -54,6 +61,8 @@ DECAY = "a number from 0 to below 1"
 STAGES = "4 whole numbers of at least 1, one for each stage"
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
+    (DataConfig, {"source": "fodler"}, "data.source: expected one of folder, digits, tfds, tfds:NAME, found 'fodler'"),
+    (DataConfig, {"source": "tfds:"}, "data.source: expected one of folder, digits, tfds, tfds:NAME, found 'tfds:'"),
     (DataConfig, {"image_size": 0}, "data.image_size: expected at least 1 pixel, found 0"),
     (DataConfig, {"val_fraction": 0.0}, f"data.val_fraction: expected {SHARE}, found 0.0"),
     (DataConfig, {"val_fraction": 1.0}, f"data.val_fraction: expected {SHARE}, found 1.0"),

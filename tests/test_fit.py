@@ -1,11 +1,15 @@
+import dataclasses
+import json
+
 import pytest
 import small_run
+from packed_images import pack_folder
 from small_run import surroundings, train
 
-from jaxnext.config import ModelConfig
-from jaxnext.data.sources import load_splits
+from jaxnext.config import DataConfig, ModelConfig
+from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.training.fit import class_names
+from jaxnext.training.fit import class_names, fit
 
 # Mistakes that are found before anything is compiled or written
 
@@ -74,5 +78,18 @@ def test_missing_weights_give_the_command(images, tmp_path):
 
 def test_outputs_beyond_the_data_are_named_unused(images):
     model = ModelConfig(**(vars(small_run.config(images).model) | {"classes": 14}))
-    splits = load_splits("folder", str(images), 0.2, 0)
+    splits = load_splits(small_run.config(images).data, 0)
     assert class_names(small_run.config(images, model=model), splits)[-3:] == ("9", "unused_12", "unused_13")
+
+
+def test_a_packed_folder_trains_as_the_folder_does(images, tmp_path):
+    place = pack_folder(images, tmp_path, image_size=16).folder
+    data = DataConfig(source="tfds", path=str(place), image_size=16)
+    packed = dataclasses.replace(small_run.config(images, epochs=1, workers=1), data=data)
+    train(tmp_path / "folder", images, epochs=1, workers=0)
+    fit(packed, tmp_path / "tfds", False, surroundings())
+    one, two = (json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in ("folder", "tfds"))
+    for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
+        assert one[key] == two[key]
+    fit(dataclasses.replace(packed, epochs=2), tmp_path / "tfds", True, surroundings())
+    assert len((tmp_path / "tfds" / "metrics.jsonl").read_text().splitlines()) == 2

@@ -14,9 +14,8 @@ from jaxnext.data.sources import (
     class_folder_source,
     digits_source,
     files_source,
-    load_splits,
 )
-from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.errors import JaxnextError
 
 
 def write(root: Path, *names: str) -> Path:
@@ -151,68 +150,6 @@ def test_subset(tmp_path: Path) -> None:
     assert source.read(0) == b"b/1.png"
     assert len(source) == 2
     assert not source.in_memory
-
-
-def test_splits_with_val_folder(tmp_path: Path) -> None:
-    write(tmp_path, "train/10/a.png", "train/2/a.png", "train/2/b.png", "train/2/b.txt", "val/2/c.png", "test/2/d.png")
-    splits = load_splits("folder", str(tmp_path), 0.2, 0)
-    assert splits.classes == ("10", "2")
-    assert splits.train.names == ("10/a.png", "2/a.png", "2/b.png")
-    assert splits.validation.names == ("2/c.png",)
-    assert splits.validation.labels.tolist() == [1]
-    assert splits.description == (
-        f"{tmp_path}/train: 3 images of 2 classes for training; {tmp_path}/val: 1 for validation",
-        f"{tmp_path}/val: no images of 1 of the classes: 10",
-        f"{tmp_path}/train: left out 1 entry that is hidden or no image (.txt 1)",
-    )
-    write(tmp_path, "val/3/e.png")
-    with pytest.raises(JaxnextError, match="val/3: expected one of the 2 classes 10, 2, found '3'"):
-        load_splits("folder", str(tmp_path), 0.2, 0)
-
-
-def test_splits_without_val_folder(tmp_path: Path) -> None:
-    write(tmp_path, *(f"train/a/{i}.png" for i in range(10)), "train/b/1.png", "train/b/2.png", "train/c/1.png")
-    splits = load_splits("folder", str(tmp_path), 0.2, 3)
-    assert np.bincount(splits.train.labels).tolist() == [8, 1, 1]
-    assert np.bincount(splits.validation.labels).tolist() == [2, 1]
-    assert sorted([*splits.train.names, *splits.validation.names]) == sorted(
-        path.relative_to(tmp_path / "train").as_posix() for path in (tmp_path / "train").rglob("*.png")
-    )
-    assert splits.description == (
-        f"{tmp_path}/train: 13 images of 3 classes, 10 for training and 3 (20 % of each class, seed 3) for validation",
-        f"{tmp_path}/train: a single image, which stays in training, in classes: c",
-    )
-
-
-def test_splits_of_digits() -> None:
-    splits = load_splits("digits", None, 0.2, 0)
-    assert len(splits.train) + len(splits.validation) == 1797
-    assert not set(splits.train.names) & set(splits.validation.names)
-    assert splits.description == (
-        f"digits: 1,797 images of 10 classes, {len(splits.train):,} for training and {len(splits.validation)} "
-        "(20 % of each class, seed 0) for validation",
-    )
-
-
-def test_splits_errors(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"data\.path: expected the folder that holds train/, found null"):
-        load_splits("folder", None, 0.2, 0)
-    with pytest.raises(
-        JaxnextError, match=r"^data\.path .*nowhere: no such folder; give the one that holds train/ with --data\.path"
-    ):
-        load_splits("folder", str(tmp_path / "nowhere"), 0.2, 0)
-    with pytest.raises(
-        JaxnextError, match=r"expected train/ with a folder for each class in it, found an empty folder"
-    ):
-        load_splits("folder", str(tmp_path), 0.2, 0)
-    write(tmp_path, "cat/1.png", "dog/1.png", "list.csv")
-    with pytest.raises(JaxnextError, match=r"class in it, found cat/, dog/, list\.csv"):
-        load_splits("folder", str(tmp_path), 0.2, 0)
-    with pytest.raises(UsageError, match=r"data\.source: expected folder or digits, found 'tfds'"):
-        load_splits("tfds", None, 0.2, 0)
-    write(tmp_path, "train/cat/1.png", "train/dog/1.png")
-    with pytest.raises(JaxnextError, match="no class has two images"):
-        load_splits("folder", str(tmp_path), 0.2, 0)
 
 
 def test_imports_are_light() -> None:

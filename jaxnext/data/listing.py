@@ -3,11 +3,12 @@
 import collections
 import functools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from PIL import Image, ImageFile
 
+from jaxnext.data.folder_index import Folder, FolderIndex
 from jaxnext.errors import JaxnextError
 
 
@@ -27,34 +28,35 @@ def _decodes(kind: str) -> bool:
 
 def is_image(name: str) -> bool:
     """Whether a file counts as an image by its name: not hidden, and with the extension of an image format."""
-    path = PurePosixPath(name)
-    return not path.name.startswith(".") and path.suffix.lower() in image_extensions()
+    # String operations: asked of a million names, pathlib takes seconds longer.
+    name = name[name.rfind("/") + 1 :]
+    dot = name.rfind(".")
+    return dot > 0 and name[0] != "." and name[dot:].lower() in image_extensions()
 
 
-def list_images(root: Path, under: str = "") -> tuple[list[str], list[str]]:
-    """Images below a folder, sorted, and what was left out, as paths relative to ``root``."""
+def list_images(root: Path, under: str = "", index: FolderIndex | None = None) -> tuple[list[str], list[str]]:
+    """Images below a folder, sorted, and what was left out, as paths relative to ``root``.
+
+    Args:
+        root: the folder that names are relative to.
+        under: the folder below it that is listed; empty: all of it.
+        index: what earlier starts know of the folders below ``root``; folders that have changed since are listed again.
+
+    Raises:
+        JaxnextError: a folder that cannot be read, or a link that leads back to a folder that contains it.
+    """
     images: list[str] = []
     left_out: list[str] = []
-    for name, is_left_out in _walk(root, under, frozenset()):
-        (left_out if is_left_out else images).append(name)
+    for below, folder in _walk(root, under, frozenset(), index):
+        images += [below + name for name in folder.images] if below else folder.images
+        left_out += [below + name for name in folder.left_out]
     return sorted(images), sorted(left_out)
 
 
 def list_folder(folder: Path) -> tuple[list[str], list[str], list[str]]:
     """Names in a folder: folders, files, and hidden ones of both kinds (folders among these with a slash), sorted."""
-    try:
-        with os.scandir(folder) as scan:
-            found = sorted((entry.name, entry.is_dir()) for entry in scan)
-    except FileNotFoundError:
-        raise JaxnextError(f"{folder}: no such folder") from None
-    except OSError as error:
-        raise JaxnextError(f"{folder}: expected a folder that can be read, found: {error.strerror}") from error
-
-    def pick(hidden: bool, folders: bool) -> Iterable[str]:
-        return (name for name, is_dir in found if name.startswith(".") == hidden and is_dir == folders)
-
-    hidden = [*(f"{name}/" for name in pick(True, True)), *pick(True, False)]
-    return list(pick(False, True)), list(pick(False, False)), hidden
+    folders, files, hidden, _ = _scan(folder, times=False)
+    return folders, files, hidden
 
 
 def describe_left_out(left_out: Sequence[str]) -> str | None:
@@ -79,15 +81,64 @@ def _kind(name: str) -> str:
     return path.suffix.lower() or "without extension"
 
 
-def _walk(root: Path, under: str, ancestors: frozenset[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
-    folder = root / under
-    status = folder.stat()
+def _walk(
+    root: Path, under: str, ancestors: frozenset[tuple[int, int]], index: FolderIndex | None
+) -> Iterator[tuple[str, Folder]]:
+    """The folders from ``under`` on: the beginning of the names in each, and what it holds."""
+    path = root / under
+    # Before it is listed: what changes meanwhile is then newer.
+    status = path.stat()
     identity = (status.st_dev, status.st_ino)
     if identity in ancestors:
-        raise JaxnextError(f"{folder}: the link leads back to a folder that contains it")
-    folders, files, hidden = list_folder(folder)
+        raise JaxnextError(f"{path}: the link leads back to a folder that contains it")
+    folder = index.find(under, status) if index else None
+    if folder is None:
+        folders, files, hidden, times = _scan(path, times=index is not None)
+        images = [name for name in files if is_image(name)]
+        others = [name for name in files if not is_image(name)] if len(images) < len(files) else []
+        folder = Folder(folders, images, hidden + others)
+        if index and times is not None:
+            index.add(under, status, folder, [times[name] for name in images])
     below = f"{under}/" if under else ""
-    yield from ((below + name, True) for name in hidden)
-    yield from ((below + name, not is_image(name)) for name in files)
-    for name in folders:
-        yield from _walk(root, below + name, ancestors | {identity})
+    yield below, folder
+    for name in folder.folders:
+        yield from _walk(root, below + name, ancestors | {identity}, index)
+
+
+def _scan(folder: Path, times: bool) -> tuple[list[str], list[str], list[str], dict[str, tuple[int, int]] | None]:
+    """Names as ``list_folder`` has them, and size and modification time of each file.
+
+    The latter are None unless asked for, and where they would not tell whether the folder is still the same: where it
+    holds links, which may come to lead elsewhere, and where a file vanished while it was listed.
+    """
+    folders: list[str] = []
+    files: list[str] = []
+    hidden: list[str] = []
+    found: dict[str, tuple[int, int]] | None = {} if times else None
+    try:
+        with os.scandir(folder) as scan:
+            for entry in scan:
+                name, is_dir = entry.name, entry.is_dir()
+                if name[0] == ".":
+                    hidden.append(f"{name}/" if is_dir else name)
+                else:
+                    (folders if is_dir else files).append(name)
+                if found is not None:
+                    found = _with_times(found, entry)
+    except FileNotFoundError:
+        raise JaxnextError(f"{folder}: no such folder") from None
+    except OSError as error:
+        raise JaxnextError(f"{folder}: expected a folder that can be read, found: {error.strerror}") from error
+    hidden.sort(key=lambda name: (not name.endswith("/"), name.removesuffix("/")))
+    return sorted(folders), sorted(files), hidden, found
+
+
+def _with_times(found: dict[str, tuple[int, int]], entry: os.DirEntry[str]) -> dict[str, tuple[int, int]] | None:
+    if entry.is_symlink():
+        return None
+    try:
+        status = entry.stat()
+    except FileNotFoundError:
+        return None
+    found[entry.name] = (status.st_size, status.st_mtime_ns)
+    return found

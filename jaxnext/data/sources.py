@@ -11,15 +11,15 @@ import io
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jaxnext.data.listing import describe_left_out, is_image, list_folder, list_images
-from jaxnext.data.split import stratified_split
-from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.data.folder_index import FolderIndex
+from jaxnext.data.listing import is_image, list_folder, list_images
+from jaxnext.errors import JaxnextError
 
 
 class Source(Protocol):
@@ -137,15 +137,11 @@ class Subset:
         return self.source.read(int(self.indices[index]))
 
 
-class Splits(NamedTuple):
-    """The data of a training run."""
-
-    train: Source
-    validation: Source
-    classes: tuple[str, ...]
-    """class names in label order, those of the training images"""
-    description: tuple[str, ...]
-    """lines for the user: counts, and everything that was left out or is unusual"""
+def some(names: Sequence[str], chosen: Sequence[int] | None = None) -> str:
+    """The first names of a list, and how many more there are, for messages."""
+    picked = [names[i] for i in chosen] if chosen is not None else list(names)
+    more = f" and {len(picked) - 5} more" if len(picked) > 5 else ""
+    return ", ".join(picked[:5]) + more
 
 
 def fingerprint(source: Source) -> str:
@@ -156,12 +152,15 @@ def fingerprint(source: Source) -> str:
     return digest.hexdigest()
 
 
-def class_folder_source(path: Path, classes: Sequence[str] | None = None) -> FolderSource:
+def class_folder_source(
+    path: Path, classes: Sequence[str] | None = None, index: FolderIndex | None = None
+) -> FolderSource:
     """Images in a folder with one folder per class, searched to any depth, sorted by class and path.
 
     Args:
         path: the folder of class folders.
         classes: the label order to use; None: the names of the class folders, sorted as strings.
+        index: what earlier starts know of the class folders; saving it is for the caller.
 
     Raises:
         JaxnextError: the folder is missing or holds no class folders or images outside of them; a class folder has no
@@ -183,9 +182,9 @@ def class_folder_source(path: Path, classes: Sequence[str] | None = None) -> Fol
     for folder in folders:
         if folder not in numbers:
             raise JaxnextError(
-                f"{path / folder}: expected one of the {len(order)} classes {_some(order)}, found {folder!r}"
+                f"{path / folder}: expected one of the {len(order)} classes {some(order)}, found {folder!r}"
             )
-        found, others = list_images(path, folder)
+        found, others = list_images(path, folder, index)
         if not found and classes is None:
             raise JaxnextError(f"{path / folder}: the class folder holds no images; add some or remove the folder")
         names += found
@@ -238,75 +237,6 @@ def digits_source() -> MemorySource:
     levels = np.rint(images.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
     names = tuple(f"digit_{number:04d}.png" for number in range(len(levels)))
     return MemorySource(tuple(map(_png, levels)), names, target.astype(np.int32), tuple("0123456789"))
-
-
-def load_splits(source: str, path: str | None, val_fraction: float, seed: int) -> Splits:
-    """Training and validation images as the config's ``data`` section names them.
-
-    Args:
-        source: ``folder`` or ``digits``.
-        path: for ``folder`` the folder that holds ``train/`` and, optionally, ``val/``.
-        val_fraction: share of each class held out where there is no ``val/``.
-        seed: decides which images are held out.
-
-    Raises:
-        UsageError: ``path`` is needed and None, or ``source`` is unknown.
-        JaxnextError: the folders are not as expected, or hold too few images to split.
-    """
-    if source == "digits":
-        return _hold_out(digits_source(), "digits", val_fraction, seed)
-    if source != "folder":
-        raise UsageError(f"data.source: expected folder or digits, found {source!r}")
-    if path is None:
-        raise UsageError("data.path: expected the folder that holds train/, found null; give --data.path FOLDER")
-    root = Path(path)
-    if not root.exists():
-        raise JaxnextError(f"data.path {root}: no such folder; give the one that holds train/ with --data.path FOLDER")
-    folders, files, _ = list_folder(root)
-    if "train" not in folders:
-        found = _some([*(f"{name}/" for name in folders), *files]) or "an empty folder"
-        raise JaxnextError(f"data.path {root}: expected train/ with a folder for each class in it, found {found}")
-    train = class_folder_source(root / "train")
-    if "val" not in folders:
-        return _hold_out(train, str(root / "train"), val_fraction, seed)
-    validation = class_folder_source(root / "val", train.classes)
-    lines = [
-        f"{root / 'train'}: {len(train):,} images of {len(train.classes):,} classes for training; "
-        f"{root / 'val'}: {len(validation):,} for validation"
-    ]
-    unseen = sorted(set(range(len(train.classes))) - set(validation.labels.tolist()))
-    if unseen:
-        lines.append(f"{root / 'val'}: no images of {len(unseen)} of the classes: {_some(train.classes, unseen)}")
-    lines += _left_out(str(root / "train"), train) + _left_out(str(root / "val"), validation)
-    return Splits(train, validation, train.classes, tuple(lines))
-
-
-def _hold_out(source: FolderSource | MemorySource, name: str, fraction: float, seed: int) -> Splits:
-    train, validation = stratified_split(source.labels, fraction, seed)
-    if not len(validation):
-        raise JaxnextError(f"{name}: no class has two images, so that none can be held out for validation; add val/")
-    lines = [
-        f"{name}: {len(source):,} images of {len(source.classes):,} classes, {len(train):,} for training and "
-        f"{len(validation):,} ({100 * fraction:g} % of each class, seed {seed}) for validation"
-    ]
-    single = np.flatnonzero(np.bincount(source.labels, minlength=len(source.classes)) == 1).tolist()
-    if single:
-        lines.append(f"{name}: a single image, which stays in training, in classes: {_some(source.classes, single)}")
-    if isinstance(source, FolderSource):
-        lines += _left_out(name, source)
-    return Splits(Subset(source, train), Subset(source, validation), source.classes, tuple(lines))
-
-
-def _left_out(name: str, source: FolderSource) -> list[str]:
-    line = describe_left_out(source.left_out)
-    return [f"{name}: {line}"] if line else []
-
-
-def _some(names: Sequence[str], chosen: Sequence[int] | None = None) -> str:
-    """The first names of a list, and how many more there are."""
-    picked = [names[i] for i in chosen] if chosen is not None else list(names)
-    more = f" and {len(picked) - 5} more" if len(picked) > 5 else ""
-    return ", ".join(picked[:5]) + more
 
 
 def _digits() -> tuple[NDArray[np.floating], NDArray[np.integer]]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
-from jaxnext.data.sources import Source, class_folder_source, fingerprint, load_splits
+from jaxnext.data.sources import Source, class_folder_source, fingerprint
+from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError
 from jaxnext.metrics import TOP, Accumulator
 from jaxnext.training.memory import out_of_memory
@@ -22,6 +23,8 @@ def evaluate(
     cores: int,
     warn: Callable[[str], None],
     progress: Callable[[Any, int], Any],
+    index: Path | None = None,
+    tfds_folder: Path | None = None,
 ) -> Accumulator:
     """Metric sums over labelled images; each counts exactly once.
 
@@ -34,12 +37,14 @@ def evaluate(
         cores: processor cores, from which the number of workers is chosen, and threads where there are none.
         warn: shows a line about what was left out.
         progress: wraps an iterator of batches, given the number of batches, in a progress bar.
+        index: folder that keeps the listings of image folders from one start to the next; ``None``: they are not kept.
+        tfds_folder: where data sets of TFDS are unless the run's config says.
 
     Raises:
         JaxnextError: a class folder that the classifier does not know, or an image that cannot be read.
     """
-    source, left_out = labelled(classifier, data)
-    for line in left_out:
+    source, lines = labelled(classifier, data, index, tfds_folder)
+    for line in lines:
         warn(line)
     workers = default_workers(cores, source) if workers is None else workers
     sums = Accumulator()
@@ -52,25 +57,31 @@ def evaluate(
     return sums
 
 
-def labelled(classifier: TrainedClassifier, data: Path | None) -> tuple[Source, list[str]]:
-    """The images to evaluate on, with labels in the classifier's order, and lines about what was left out."""
+def labelled(
+    classifier: TrainedClassifier, data: Path | None, index: Path | None = None, tfds_folder: Path | None = None
+) -> tuple[Source, list[str]]:
+    """The images to evaluate on, with labels in the classifier's order, and lines about what was left out.
+
+    Arguments as for ``evaluate``.
+    """
     if data is not None:
         source = class_folder_source(data, classifier.classes)
         line = describe_left_out(source.left_out)
         return source, [f"{data}: {line}"] if line else []
     config = classifier.meta.config
-    splits = load_splits(config.data.source, config.data.path, config.data.val_fraction, config.seed)
+    splits = load_splits(config.data, config.seed, index, tfds_folder)
+    name = config.data.path or config.data.source
     if splits.classes != classifier.classes[: len(splits.classes)]:
         raise JaxnextError(
-            f"{config.data.path}: expected the classes of the run, {list(classifier.classes)}, "
+            f"{name}: expected the classes of the run, {list(classifier.classes)}, "
             f"found {list(splits.classes)}; give --data"
         )
     if classifier.meta.validation not in (None, fingerprint(splits.validation)):
         raise JaxnextError(
-            f"{config.data.path}: the validation images are no longer those of the run, so that some may have been "
+            f"{name}: the validation images are no longer those of the run, so that some may have been "
             "trained on; give --data"
         )
-    return splits.validation, []
+    return splits.validation, list(splits.warnings)
 
 
 def report(sums: Accumulator, classes: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from jaxnext.config import Config
-from jaxnext.data.sources import Splits, load_splits
+from jaxnext.data.splits import Splits, load_splits
 from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import build
 from jaxnext.models.summary import check_size, summary, variable_shapes
@@ -31,9 +31,9 @@ def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) 
         JaxnextError: anything a user can put right, in one sentence.
     """
     run_folder.check(output, config, resume)
-    splits = load_splits(config.data.source, config.data.path, config.data.val_fraction, config.seed)
+    splits = load_splits(config.data, config.seed, surroundings.index, surroundings.tfds_folder)
     classes = class_names(config, splits)
-    for line in splits.description:
+    for line in (*splits.description, *splits.warnings):
         surroundings.say(line)
     model = build(config.model, len(classes), config.precision, steps.AXIS)
     shapes = variable_shapes(model)

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from jaxnext.config import Config
 from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.schedule import BatchPlan, Schedule
-from jaxnext.data.sources import Splits, fingerprint
+from jaxnext.data.sources import fingerprint
+from jaxnext.data.splits import Splits
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.models.classifier import Classifier

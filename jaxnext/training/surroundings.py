@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from jaxnext.training.steps import Device
@@ -39,3 +40,7 @@ class Surroundings:
     """the command that goes on with this run"""
     compilation_cache: CompilationCache | None = None
     """``None`` where every program is compiled anew"""
+    index: Path | None = None
+    """folder that keeps the listings of image folders from one start to the next; ``None``: they are not kept"""
+    tfds_folder: Path | None = None
+    """where data sets of TFDS are unless the config says"""

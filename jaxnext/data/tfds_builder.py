@@ -1,0 +1,131 @@
+"""Finding a prepared data set of TensorFlow Datasets, in its own folder or by its name, without TensorFlow.
+
+``tensorflow_datasets`` takes a second to import, so that only the functions do.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from jaxnext.data.sources import some
+from jaxnext.errors import JaxnextError, UsageError
+
+INFO = "dataset_info.json"
+"""the file that makes a folder a prepared data set"""
+_LEVELS = 3
+"""Of folders between TFDS's own and that of a data set: name, config, version."""
+
+
+def open_folder(folder: str) -> Any:
+    """The builder of the one prepared data set in a folder, or up to three levels below it.
+
+    Raises:
+        JaxnextError: the folder is missing or holds none, or several; its metadata cannot be read.
+    """
+    if not os.path.isdir(folder):  # noqa: PTH112
+        raise JaxnextError(
+            f"data.path {folder}: no such folder; give that of a prepared TFDS data set with --data.path FOLDER"
+        )
+    found = sorted(_prepared(folder, _LEVELS))
+    if len(found) != 1:
+        what = f"{len(found)}: {some(found)}" if found else "none"
+        raise JaxnextError(
+            f"data.path {folder}: expected the folder of one prepared TFDS data set, with a {INFO}, found {what}"
+        )
+    return _builder(found[0])
+
+
+def open_name(name: str, data_dir: str) -> Any:
+    """The builder of a prepared data set by its name, as TFDS spells it: ``NAME``, ``NAME/CONFIG``, ``NAME:VERSION``.
+
+    Args:
+        name: that name, without ``tfds:``.
+        data_dir: the folder that holds a folder for each data set.
+
+    Raises:
+        UsageError: no data set can have such a name.
+        JaxnextError: TFDS does not know the data set, it is not prepared in ``data_dir``, or cannot be read.
+    """
+    from tensorflow_datasets.core import read_only_builder, registered
+
+    match = re.fullmatch(r"(\w+)(/[\w.+-]+)?(:[\d.*]+)?", name)
+    if match is None:
+        raise UsageError(f"data.source: expected tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:VERSION, found 'tfds:{name}'")
+    try:
+        return read_only_builder.builder_from_files(name, data_dir=data_dir)
+    except (registered.DatasetNotFoundError, ImportError):
+        pass
+    except Exception as error:
+        raise JaxnextError(f"tfds:{name}: the data set in {data_dir} cannot be read ({_reason(error)})") from error
+    plain = match[1]
+    here = sorted(_prepared(os.path.join(data_dir, plain), _LEVELS - 1))  # noqa: PTH118
+    if here:
+        raise JaxnextError(
+            f"tfds:{name}: not among the data sets prepared in {data_dir}, which are {some(list(map(_spelled, here)))}"
+        )
+    known = _known(data_dir)
+    if plain not in known:
+        near = difflib.get_close_matches(plain, known, n=3)
+        help_ = f"did you mean {', '.join(near)}?" if near else "no name is like it"
+        raise JaxnextError(f"tfds:{name}: TFDS has no data set of this name, and {data_dir} holds none; {help_}")
+    raise JaxnextError(
+        f"tfds:{name}: not prepared in {data_dir}; TFDS needs TensorFlow to prepare it: where that is installed, run "
+        f"tfds build {name} --file_format=array_record --data_dir={data_dir}"
+    )
+
+
+def _prepared(folder: str, levels: int) -> Iterator[str]:
+    """Folders of prepared data sets: ``folder`` itself, or some down to so many levels below."""
+    try:
+        with os.scandir(folder) as scan:
+            entries = [(entry.name, entry.path, entry.is_dir()) for entry in scan]
+    except OSError:
+        return
+    if any(name == INFO for name, _, _ in entries):
+        yield folder
+    elif levels:
+        for name, path, is_dir in entries:
+            # Those that TFDS is at work on begin with incomplete.
+            if is_dir and not name.startswith((".", "incomplete.")):
+                yield from _prepared(path, levels - 1)
+
+
+def _builder(folder: str) -> Any:
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder_from_directory(folder)
+    except Exception as error:
+        raise JaxnextError(f"{folder}: the data set's metadata cannot be read ({_reason(error)})") from error
+
+
+def _spelled(folder: str) -> str:
+    """The name of a data set by its folder, as TFDS spells it: NAME/CONFIG:VERSION."""
+    parts = folder.replace(os.sep, "/").split("/")
+    start = max(len(parts) - _LEVELS, 0)
+    config = parts[start:-1] if _has_config(folder) else parts[-2:-1]
+    return f"{'/'.join(config)}:{parts[-1]}"
+
+
+def _has_config(folder: str) -> bool:
+    builder = _builder(folder)
+    return builder.builder_config is not None
+
+
+def _known(data_dir: str) -> list[str]:
+    """Names that TFDS knows, and those of the folders in ``data_dir``."""
+    import tensorflow_datasets as tfds
+
+    names = set(tfds.list_builders(with_community_datasets=False))
+    try:
+        with os.scandir(data_dir) as scan:
+            own = {entry.name for entry in scan if entry.is_dir() and any(_prepared(entry.path, _LEVELS - 1))}
+    except OSError:
+        own = set()
+    return sorted(names | own)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
