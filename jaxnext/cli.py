@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from jaxnext.cli_arguments import parse_evaluate, parse_export_weights, parse_port_weights, parse_predict, parse_train
-from jaxnext.cli_process import cache_folder, cores, keep_freed_memory, resume_command, stop_on_interrupt, versions
+from jaxnext.cli_process import (
+    available_memory,
+    boot_id,
+    cache_folder,
+    cores,
+    keep_freed_memory,
+    resume_command,
+    stop_on_interrupt,
+    versions,
+)
 from jaxnext.config import Config
 from jaxnext.config_file import load_config
 from jaxnext.errors import JaxnextError
@@ -38,10 +47,14 @@ def train(argv: Sequence[str], configs_dir: Path) -> int:
             clock=time.perf_counter,
             stop=stop,
             say=_say,
+            warn=_warn,
             cores=cores(),
             versions=versions(configs_dir.parent),
             resume_command=resume_command(sys.argv[0], argv),
             compilation_cache=cache,
+            decoded=cache_folder() / "decoded",
+            boot=boot_id(),
+            memory=available_memory(),
         )
         fit(arguments.config, arguments.output, arguments.resume, surroundings)
         return _INTERRUPTED if stop() else 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from jaxnext.training.steps import Device
@@ -29,6 +30,8 @@ class Surroundings:
     """whether the run has been asked to save and end"""
     say: Callable[[str], None]
     """shows a line to the user"""
+    warn: Callable[[str], None] | None = None
+    """the same, for what went wrong; ``None``: as ``say``"""
     cores: int = 1
     """processor cores, from which the number of workers is chosen, and threads where there are none"""
     show_progress: bool | None = None
@@ -39,3 +42,9 @@ class Surroundings:
     """the command that goes on with this run"""
     compilation_cache: CompilationCache | None = None
     """``None`` where every program is compiled anew"""
+    decoded: Path | None = None
+    """folder of decoded caches where the config names none"""
+    boot: str = ""
+    """identifies the time since the machine was started; empty: unknown"""
+    memory: int | None = None
+    """bytes of memory that are left; ``None``: unknown"""
