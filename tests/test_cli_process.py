@@ -14,7 +14,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jaxnext.cli_process import cache_folder, cores, keep_freed_memory, resume_command, stop_on_interrupt, versions
+from jaxnext.cli_process import (
+    available_memory,
+    boot_id,
+    cache_folder,
+    cores,
+    keep_freed_memory,
+    resume_command,
+    stop_on_interrupt,
+    versions,
+)
 
 
 def test_the_first_interrupt_asks_and_the_second_raises(capfd: pytest.CaptureFixture[str]) -> None:
@@ -160,3 +169,22 @@ def test_the_commit_of_a_checkout(tmp_path: Path) -> None:
     assert versions(tmp_path / "inside")["commit"] is None
     (tmp_path / "file").write_text("two")
     assert versions(tmp_path)["commit"] == f"{head}-dirty"
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="reads /proc")
+def test_boot_and_memory_on_linux() -> None:
+    assert len(boot_id()) == 36
+    assert boot_id() == boot_id()
+    memory = available_memory()
+    assert memory is not None
+    total = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
+    assert 2**20 < memory < total
+
+
+def test_boot_and_memory_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert boot_id() == ""
+    assert available_memory() is None

@@ -183,8 +183,10 @@ def _forget_what_may_be_lost(folder: Path) -> list[str]:
         os.fsync(file.fileno())
     if not lost:
         return []
-    images = "1 image is" if lost == 1 else f"{lost:,} images are"
-    return [f"decoded cache {folder}: {images} decoded anew, for the machine was restarted before the disk had them"]
+    return [
+        f"decoded cache {folder}: {lost:,} of its images may not have reached the disk before the machine was "
+        "restarted and are decoded anew"
+    ]
 
 
 def _note(folder: Path, what: dict[str, Any], boot: str) -> None:
