@@ -116,6 +116,12 @@ def cached(cache: Cache, workers: int, threads: int = 2) -> list[HostBatch]:
         return list(batches)
 
 
+def test_each_source_is_read_from_its_own_store() -> None:
+    cache, _ = open_cache("memory", Path(), [TRAIN, VALIDATION], 5)
+    for _ in range(2):
+        assert_same(cached(cache, 0), collect())
+
+
 @pytest.mark.slow
 def test_neither_cache_nor_workers_nor_threads_change_a_batch(tmp_path: Path) -> None:
     plain = collect(threads=1)

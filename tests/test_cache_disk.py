@@ -211,8 +211,13 @@ def test_a_disk_that_fills_up_is_one_sentence_and_leaves_what_is_right(
         "that right and go on with --resume auto, give another --data.cache_path, or set --data.cache none"
     )
     assert held(store) == [0]
+    # An entry that is being replaced is none from the first byte on.
+    os.utime(tmp_path / "images" / "0.png", ns=(1, 1))
+    with pytest.raises(JaxnextError, match="No space left on device"):
+        fill(store, 0)
+    assert store.filled == 0
     monkeypatch.undo()
-    fill(store, 1)
+    fill(store, 0, 1)
     assert held(store) == [0, 1]
 
 

@@ -102,3 +102,12 @@ def test_a_scan_goes_on_without_them(tmp_path: Path) -> None:
     images.begin(resumed=False)
     images.write()
     assert images.file.read_text() == "path,error\na,x\n"
+
+
+def test_what_a_scan_found_is_added_to_the_list_of_a_resumed_run(tmp_path: Path) -> None:
+    (tmp_path / "corrupt.csv").write_text("path,error\na,x\n")
+    images = CorruptImages(True, tmp_path, lambda line: None)
+    images.verified([BadImage("b", "y")], 10)
+    images.begin(resumed=True)
+    images.write()
+    assert images.file.read_text() == "path,error\na,x\nb,y\n"

@@ -1,3 +1,6 @@
+import dataclasses
+from pathlib import Path
+
 import pytest
 import small_run
 from small_run import surroundings, train
@@ -5,7 +8,7 @@ from small_run import surroundings, train
 from jaxnext.config import ModelConfig
 from jaxnext.data.sources import load_splits
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.training.fit import class_names
+from jaxnext.training.fit import class_names, open_decoded_cache
 
 # Mistakes that are found before anything is compiled or written
 
@@ -76,3 +79,17 @@ def test_outputs_beyond_the_data_are_named_unused(images):
     model = ModelConfig(**(vars(small_run.config(images).model) | {"classes": 14}))
     splits = load_splits("folder", str(images), 0.2, 0)
     assert class_names(small_run.config(images, model=model), splits)[-3:] == ("9", "unused_12", "unused_13")
+
+
+def test_a_cache_on_disk_is_in_the_users_cache_folder_unless_the_config_names_one(images, tmp_path):
+    splits = load_splits("folder", str(images), 0.2, 0)
+    folders = []
+    for path, decoded in ((None, tmp_path / "user"), (str(tmp_path / "own"), tmp_path / "user"), (None, None)):
+        data = dataclasses.replace(small_run.config(images).data, cache="disk", cache_path=path)
+        config, around = small_run.config(images, data=data), surroundings(decoded=decoded)
+        if decoded is None:
+            with pytest.raises(UsageError, match=r"^data\.cache_path: expected a folder for data\.cache disk"):
+                open_decoded_cache(config, splits, around)
+        else:
+            folders += [line.split()[2] for line in open_decoded_cache(config, splits, around)[1]]
+    assert [Path(folder.rstrip(":")).parent.name for folder in folders] == ["user", "user", "own", "own"]
