@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 from jaxnext.cli_arguments import parse_evaluate, parse_export_weights, parse_port_weights, parse_predict, parse_train
 from jaxnext.cli_process import (
+    available_memory,
+    boot_id,
     cache_folder,
     cores,
     index_folder,
@@ -50,12 +52,16 @@ def train(argv: Sequence[str], configs_dir: Path) -> int:
             clock=time.perf_counter,
             stop=stop,
             say=_say,
+            warn=_warn,
             cores=cores(),
             versions=versions(configs_dir.parent),
             resume_command=resume_command(sys.argv[0], argv),
             compilation_cache=cache,
             index=index_folder(),
             tfds_folder=tfds_folder(),
+            decoded=cache_folder() / "decoded",
+            boot=boot_id(),
+            memory=available_memory(),
         )
         fit(arguments.config, arguments.output, arguments.resume, surroundings)
         return _INTERRUPTED if stop() else 0

@@ -83,6 +83,26 @@ def tfds_folder() -> Path:
     return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
 
 
+def boot_id() -> str:
+    """Identifies the time since the machine was started; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that this process can take at most, by the machine and its control group; None if unknown."""
+    most = []
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        most.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]))
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            most.append(int((Path("/sys/fs/cgroup") / limit).read_text()))
+    return min(most, default=None)
+
+
 def versions(checkout: Path) -> dict[str, Any]:
     """Versions of Python and of the packages that decide a result, and the commit; None for what is unknown.
 

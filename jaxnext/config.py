@@ -40,6 +40,14 @@ class DataConfig:
     """images are resized to this many pixels on each side"""
     val_fraction: float = 0.2
     """share of each class held out for validation where there is no val/ folder or validation split"""
+    cache: Literal["none", "memory", "disk"] = "none"
+    """decoded images are kept after the first epoch: in the memory of the process, or on disk for later runs too"""
+    cache_path: str | None = None
+    """folder of the caches on disk; null: jaxnext/decoded in the user's cache folder"""
+    verify: bool = False
+    """true: decode every image before the first epoch and report all that cannot be read"""
+    on_corrupt: Literal["stop", "skip"] = "stop"
+    """an image that cannot be read: stop at it, or train without it and list it in corrupt.csv"""
 
     def __post_init__(self) -> None:
         known = self.source in ("folder", "digits", "tfds") or re.fullmatch(r"tfds:.+", self.source)
@@ -216,4 +224,6 @@ class Config:
         _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         _check(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
         _check(self.workers is None or self.workers >= 0, "workers", "null or at least 0", self.workers)
+        fits = self.data.cache != "memory" or not self.workers
+        _check(fits, "workers", "null or 0 with data.cache memory, which worker processes cannot share", self.workers)
         _check(self.checkpoint_every >= 0, "checkpoint_every", "at least 0", self.checkpoint_every)

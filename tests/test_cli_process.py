@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from jaxnext.cli_process import (
+    available_memory,
+    boot_id,
     cache_folder,
     cores,
     index_folder,
@@ -179,3 +181,22 @@ def test_folders_of_the_user(monkeypatch, tmp_path):
     assert tfds_folder() == Path("/home/somebody/tensorflow_datasets")
     monkeypatch.setenv("TFDS_DATA_DIR", "/data/sets")
     assert tfds_folder() == Path("/data/sets")
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="reads /proc")
+def test_boot_and_memory_on_linux() -> None:
+    assert len(boot_id()) == 36
+    assert boot_id() == boot_id()
+    memory = available_memory()
+    assert memory is not None
+    total = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
+    assert 2**20 < memory < total
+
+
+def test_boot_and_memory_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert boot_id() == ""
+    assert available_memory() is None

@@ -23,6 +23,10 @@ def test_defaults_are_those_of_the_original() -> None:
             "val_split": None,
             "image_size": 512,
             "val_fraction": 0.2,
+            "cache": "none",
+            "cache_path": None,
+            "verify": False,
+            "on_corrupt": "stop",
         },
         "augment": {
             "rotation": 45.0,
@@ -121,6 +125,11 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (Config, {"epochs": 0}, "epochs: expected at least 1, found 0"),
     (Config, {"batch_size": 0}, "batch_size: expected at least 1, found 0"),
     (Config, {"workers": -1}, "workers: expected null or at least 0, found -1"),
+    (
+        Config,
+        {"workers": 2, "data": DataConfig(cache="memory")},
+        "workers: expected null or 0 with data.cache memory, which worker processes cannot share, found 2",
+    ),
     (Config, {"checkpoint_every": -1}, "checkpoint_every: expected at least 0, found -1"),
 ]
 
@@ -149,6 +158,7 @@ def test_no_stage_is_refused() -> None:
         (OptimizerConfig, {"weight_decay": 0.0, "beta1": 0.0, "beta2": 0.0}),
         (PlateauConfig, {"patience": 0, "threshold": 0.0, "min_learning_rate": 1.0}),
         (Config, {"seed": 2**32 - 1, "epochs": 1, "batch_size": 1, "workers": 0}),
+        (Config, {"data": DataConfig(cache="memory"), "workers": 0}),
     ],
 )
 def test_limits_are_allowed(section: Any, values: dict[str, Any]) -> None:

@@ -1,9 +1,12 @@
 import io
+import struct
 import warnings
+import zlib
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -46,11 +49,32 @@ def deep(mode: str, kind: str) -> bytes:
     return encode(Image.fromarray(levels.astype({"I;16": np.uint16, "F": np.float32}[mode])), kind)
 
 
+def subsampled(kind: str) -> bytes:
+    """A JPEG with colours at a resolution that Pillow cannot write."""
+    return simplejpeg.encode_jpeg(np.array(photograph()), 85, "RGB", kind)
+
+
+def deep_rgb() -> bytes:
+    """A PNG with 16 bits a colour, which Pillow cannot write: every chunk by hand."""
+    levels = np.random.default_rng(0).integers(0, 2**16, (20, 30, 3)).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in levels)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", 30, 20, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
 JPEGS: dict[str, Callable[[], bytes]] = {
     "grey": lambda: encode(photograph(mode="L"), "JPEG"),
     "4:4:4": lambda: encode(photograph(), "JPEG", subsampling=0),
     "4:2:2": lambda: encode(photograph(), "JPEG", subsampling=1),
     "4:2:0": lambda: encode(photograph(), "JPEG", subsampling=2),
+    "4:4:0": lambda: subsampled("440"),
+    "4:1:1": lambda: subsampled("411"),
     "progressive": lambda: encode(photograph(), "JPEG", progressive=True),
     "progressive grey": lambda: encode(photograph(mode="L"), "JPEG", progressive=True),
     "restart markers": lambda: encode(photograph(), "JPEG", restart_marker_blocks=2),
@@ -62,10 +86,13 @@ JPEGS: dict[str, Callable[[], bytes]] = {
 }
 OTHERS: dict[str, Callable[[], bytes]] = {
     "CMYK JPEG": lambda: encode(photograph(mode="CMYK"), "JPEG"),
+    "progressive CMYK JPEG": lambda: encode(photograph(mode="CMYK"), "JPEG", progressive=True),
     "RGB JPEG": lambda: encode(photograph(), "JPEG", keep_rgb=True),
     "MPO": lambda: encode(photograph(), "MPO", save_all=True, append_images=[photograph(seed=1)]),
     "PNG": lambda: encode(photograph(), "PNG"),
     "RGBA PNG": lambda: encode(photograph(mode="RGBA"), "PNG"),
+    "palette PNG": lambda: encode(photograph().quantize(16), "PNG"),
+    "16-bit RGB PNG": deep_rgb,
     "palette PNG with transparency": transparent_palette,
     "LA PNG": lambda: encode(photograph(mode="LA"), "PNG"),
     "1-bit PNG": lambda: encode(photograph(mode="1"), "PNG"),
@@ -105,7 +132,7 @@ def test_exif_orientation_is_ignored() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    kind=st.sampled_from(["grey", "4:2:0", "progressive", "restart markers", "CMYK JPEG", "PNG", "GIF"]),
+    kind=st.sampled_from(["grey", "4:2:0", "4:4:0", "progressive", "restart markers", "CMYK JPEG", "PNG", "GIF"]),
     cut=st.floats(0, 1),
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=3),
 )

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 import small_run
@@ -9,7 +10,7 @@ from small_run import surroundings, train
 from jaxnext.config import DataConfig, ModelConfig
 from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.training.fit import class_names, fit
+from jaxnext.training.fit import class_names, fit, open_decoded_cache
 
 # Mistakes that are found before anything is compiled or written
 
@@ -93,3 +94,17 @@ def test_a_packed_folder_trains_as_the_folder_does(images, tmp_path):
         assert one[key] == two[key]
     fit(dataclasses.replace(packed, epochs=2), tmp_path / "tfds", True, surroundings())
     assert len((tmp_path / "tfds" / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_cache_on_disk_is_in_the_users_cache_folder_unless_the_config_names_one(images, tmp_path):
+    splits = load_splits(small_run.config(images).data, 0)
+    folders = []
+    for path, decoded in ((None, tmp_path / "user"), (str(tmp_path / "own"), tmp_path / "user"), (None, None)):
+        data = dataclasses.replace(small_run.config(images).data, cache="disk", cache_path=path)
+        config, around = small_run.config(images, data=data), surroundings(decoded=decoded)
+        if decoded is None:
+            with pytest.raises(UsageError, match=r"^data\.cache_path: expected a folder for data\.cache disk"):
+                open_decoded_cache(config, splits, around)
+        else:
+            folders += [line.split()[2] for line in open_decoded_cache(config, splits, around)[1]]
+    assert [Path(folder.rstrip(":")).parent.name for folder in folders] == ["user", "user", "own", "own"]

@@ -7,11 +7,13 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from jaxnext.data.cache import Cache
 from jaxnext.data.decode import decode, resize
 from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.schedule import Schedule, Sequential
@@ -258,3 +260,5 @@ def test_default_workers() -> None:
     assert [default_workers(16, source) for source in (few, many, folder)] == [0, 0, 16]
     assert [default_workers(cores, folder) for cores in (1, 2, 4, 5, 8, 64)] == [0, 0, 0, 5, 8, 16]
     assert default_workers(16, Folder(images(3), np.arange(511) % 3)) == 0
+    cold, warm, for_threads = (create_autospec(Cache, warm=w, threads_only=t) for w, t in ((0, 0), (1, 0), (0, 1)))
+    assert [default_workers(16, folder, cache) for cache in (cold, warm, for_threads)] == [16, 0, 0]

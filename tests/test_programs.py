@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import small_run
 
-from jaxnext.data.loader import HostBatch, ImageError
-from jaxnext.errors import JaxnextError
+from jaxnext.data.loader import HostBatch
 from jaxnext.models.classifier import build
 from jaxnext.models.summary import variable_shapes
 from jaxnext.training import optimizer, steps
@@ -30,11 +29,11 @@ def start(of: Programs) -> TrainState:
     return of.replicate(create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0))
 
 
-def host_batch(errors: tuple[ImageError, ...] = ()) -> HostBatch:
+def host_batch() -> HostBatch:
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (5, 16, 16, 3), np.uint8)
     mask = np.array([True, True, True, True, False])
-    return HostBatch(0, image, np.arange(5, dtype=np.int32), mask, np.arange(5), errors)
+    return HostBatch(0, image, np.arange(5, dtype=np.int32), mask, np.arange(5), ())
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +54,6 @@ def test_batches_are_padded_to_what_the_devices_divide_and_each_image_counts_onc
 def test_the_augmentation_is_that_of_the_step(compiled: Programs) -> None:
     losses = [float(compiled.train(start(compiled), host_batch(), step)[1]["loss"]) for step in (0, 1, 0)]
     assert losses[0] == losses[2] != losses[1]
-
-
-def test_an_image_that_cannot_be_read_stops_both(compiled: Programs) -> None:
-    state, host = start(compiled), host_batch((ImageError(4, "/data/a.jpg", "the file is empty"),))
-    with pytest.raises(JaxnextError, match=r"^/data/a\.jpg: the image cannot be read \(the file is empty\)$"):
-        compiled.evaluate(variables_of(state), host)
-    with pytest.raises(JaxnextError, match=r"^/data/a\.jpg: the image cannot be read \(the file is empty\)$"):
-        compiled.train(state, host, 0)
 
 
 class Quick:

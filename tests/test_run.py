@@ -1,6 +1,9 @@
+import dataclasses
+import itertools
 import json
 import math
 import shutil
+from unittest.mock import create_autospec
 
 import jax
 import numpy as np
@@ -8,11 +11,15 @@ import pytest
 import small_run
 from small_run import stop_after, surroundings, train
 
-from jaxnext.config import ModelConfig, OptimizerConfig, PlateauConfig
+from jaxnext.config import DataConfig, ModelConfig, OptimizerConfig, PlateauConfig
 from jaxnext.config_file import load_config
+from jaxnext.data.loader import Stream
+from jaxnext.data.schedule import Schedule
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
+from jaxnext.training import run as module
 from jaxnext.training.checkpoint import Checkpoints
+from jaxnext.training.fit import fit
 from jaxnext.training.run import Run
 
 # 96 training images in batches of 10 and 24 validation images: 10 and 3 batches an epoch.
@@ -230,6 +237,142 @@ def test_corrupt_image_stops_the_run_with_its_name(tmp_path):
         str(error.value)
         == f"{data / 'train' / '3' / '1.jpg'}: the image cannot be read (not an image that Pillow can read)"
     )
+
+
+def data(path, **changes) -> dict[str, DataConfig]:
+    return {"data": dataclasses.replace(small_run.config(path).data, **changes)}
+
+
+def fit_with(output, path, lines, resume=False, stop=lambda: False, epochs=2, **changes):
+    config = small_run.config(path, epochs=epochs, **data(path, **changes))
+    return fit(config, output, resume, surroundings(stop, lines))
+
+
+def spoiled(folder, *names):
+    """The small data set with files that are no images."""
+    path = small_run.write_images(folder, {"train": 2, "val": 1})
+    for name in names:
+        (path / name).write_bytes(b"not a picture")
+    return path
+
+
+def test_a_run_goes_on_without_corrupt_images_and_lists_them(tmp_path):
+    path, lines = spoiled(tmp_path / "data", "train/3/1.jpg", "train/5/0.jpg", "val/7/0.jpg"), []
+    bad = [path / name for name in ("train/3/1.jpg", "train/5/0.jpg", "val/7/0.jpg")]
+    progress = fit_with(tmp_path / "r", path, lines, on_corrupt="skip")
+    named = [line for line in lines if "cannot be read" in line]
+    assert sorted(named) == [
+        f"{file}: the image cannot be read (not an image that Pillow can read); training goes on without it"
+        for file in bad
+    ]
+    rows = (tmp_path / "r" / "corrupt.csv").read_text().splitlines()
+    assert rows[0] == "path,error"
+    assert sorted(rows[1:]) == [f"{file},not an image that Pillow can read" for file in bad]
+    assert [line.endswith("; 3 images left out as corrupt") for line in lines[-3:]] == [True] * 3
+    # 22 of 24 images were trained on.
+    for record in progress.history:
+        assert 22 * record["train_accuracy"] == pytest.approx(round(22 * record["train_accuracy"]))
+        assert 11 * record["val_accuracy"] == pytest.approx(round(11 * record["val_accuracy"]))
+        # The clock counts in eighths of a second.
+        eighths = 8 * 22 / record["images_per_second"]
+        assert eighths == pytest.approx(round(eighths))
+
+
+def test_the_list_of_corrupt_images_survives_a_resume(tmp_path):
+    path = spoiled(tmp_path / "data", "train/3/1.jpg", "val/7/0.jpg")
+    fit_with(tmp_path / "r", path, [], on_corrupt="skip", stop=stop_after(5))
+    listed = (tmp_path / "r" / "corrupt.csv").read_text().splitlines()
+    lines = []
+    fit_with(tmp_path / "r", path, lines, on_corrupt="skip", resume=True)
+    after = (tmp_path / "r" / "corrupt.csv").read_text().splitlines()
+    assert after[: len(listed)] == listed
+    assert len(after) == 3
+    assert lines[-1].endswith("; 2 images left out as corrupt")
+    whole = fit_with(tmp_path / "whole", path, [], on_corrupt="skip")
+    assert whole.history
+    assert_same_model(tmp_path / "r", tmp_path / "whole")
+
+
+def test_a_batch_of_corrupt_images_only_is_harmless(tmp_path):
+    path = small_run.write_images(tmp_path / "data", {"train": 2, "val": 1})
+    schedule = Schedule(24, 12, 10, 2, 0)
+    files = sorted((path / "train").rglob("*.jpg"))
+    for index in schedule.locate(1).ids:
+        files[index].write_bytes(b"")
+    progress = fit_with(tmp_path / "r", path, [], on_corrupt="skip")
+    assert all(math.isfinite(value) for record in progress.history for value in record.values())
+
+
+def test_without_a_validation_image_the_run_ends(tmp_path):
+    path = spoiled(tmp_path / "data", *(f"val/{name}/0.jpg" for name in small_run.CLASSES))
+    with pytest.raises(JaxnextError) as error:
+        fit_with(tmp_path / "r", path, [], on_corrupt="skip")
+    assert str(error.value) == (
+        f"expected validation images, found that not one can be read; {tmp_path / 'r' / 'corrupt.csv'} has the reasons"
+    )
+    assert len((tmp_path / "r" / "corrupt.csv").read_text().splitlines()) == 13
+
+
+def test_a_scan_finds_all_corrupt_images_before_anything_is_trained(tmp_path):
+    path, lines = spoiled(tmp_path / "data", "train/3/1.jpg", "val/7/0.jpg"), []
+    with pytest.raises(JaxnextError, match=r"^2 of 36 images cannot be read and are listed above"):
+        fit_with(tmp_path / "r", path, lines, verify=True)
+    assert lines[-2:] == [
+        f"{path / 'train/3/1.jpg'}: the image cannot be read (not an image that Pillow can read)",
+        f"{path / 'val/7/0.jpg'}: the image cannot be read (not an image that Pillow can read)",
+    ]
+    assert not (tmp_path / "r").exists()
+    lines.clear()
+    fit_with(tmp_path / "r", path, lines, verify=True, on_corrupt="skip", epochs=1)
+    assert "verified 36 images: 2 cannot be read" in lines
+    assert len((tmp_path / "r" / "corrupt.csv").read_text().splitlines()) == 3
+
+
+def test_a_cache_does_not_change_a_run(run, images, tmp_path):
+    for kind in ("memory", "disk"):
+        config = small_run.config(
+            images, checkpoint_every=3, **data(images, cache=kind, cache_path=str(tmp_path / "c"))
+        )
+        fit(config, tmp_path / kind, False, surroundings())
+        assert_same_model(tmp_path / kind, run)
+    lines = []
+    config = small_run.config(images, epochs=1, **data(images, cache="disk", cache_path=str(tmp_path / "c")))
+    fit(config, tmp_path / "again", False, surroundings(lines=lines, boot="another"))
+    # Both stores were settled, so that they outlive another start of the machine.
+    assert [line.rpartition(": ")[2] for line in lines if line.startswith("decoded cache")] == [
+        "96 of 96 images, 0.1 MB when full",
+        "24 of 24 images, 0.0 MB when full",
+    ]
+
+
+@pytest.mark.parametrize("batches", [4, TRAIN_STEPS + 1], ids=["in training", "in validation"])
+def test_a_cache_that_fails_saves_what_is_done(batches, run, images, tmp_path, monkeypatch):
+    following, count = Stream.__next__, itertools.count()
+
+    def full(self):
+        if next(count) == batches:
+            raise JaxnextError("the disk is full")
+        return following(self)
+
+    monkeypatch.setattr(Stream, "__next__", full)
+    with pytest.raises(JaxnextError, match="the disk is full"):
+        train(tmp_path / "r", images, checkpoint_every=3)
+    monkeypatch.undo()
+    lines = []
+    train(tmp_path / "r", images, resume=True, around=surroundings(lines=lines), checkpoint_every=3)
+    assert f"resuming after epoch 0, batch {min(batches, TRAIN_STEPS)} of the run" in lines
+    assert_same_model(tmp_path / "r", run)
+
+
+def test_threads_take_over_from_workers_when_the_cache_is_warm(run, images, tmp_path, monkeypatch):
+    opened = create_autospec(module.stream, side_effect=module.stream)
+    monkeypatch.setattr(module, "stream", opened)
+    monkeypatch.setattr(module, "default_workers", lambda cores, source, cache: int(not cache.warm))
+    config = small_run.config(images, checkpoint_every=3, **data(images, cache="disk", cache_path=str(tmp_path / "c")))
+    fit(config, tmp_path / "r", False, surroundings())
+    found = [(call.kwargs["workers"], call.kwargs["start"]) for call in opened.call_args_list]
+    assert found == [(1, 0), (0, TRAIN_STEPS + VAL_STEPS)]
+    assert_same_model(tmp_path / "r", run)
 
 
 def test_validation_loss_that_is_not_finite_stops_the_run(images, tmp_path, monkeypatch):

@@ -109,6 +109,18 @@ def test_what_a_resume_may_change(tmp_path: Path) -> None:
     begin(tmp_path, Config())
     free = Config(epochs=80, workers=3, checkpoint_every=5, model=ModelConfig(max_parameters=10, remat=True))
     run_folder.check(tmp_path, free, resume=True)
+    data = DataConfig(cache="disk", cache_path="/c", verify=True, on_corrupt="skip")
+    run_folder.check(tmp_path, Config(data=data), resume=True)
+
+
+def test_a_run_from_before_these_settings_is_gone_on_with(tmp_path: Path) -> None:
+    begin(tmp_path, Config())
+    text = (tmp_path / "config.yaml").read_text()
+    new = ("cache:", "cache_path:", "verify:", "on_corrupt:")
+    kept = [line for line in text.splitlines() if not line.strip().startswith(new)]
+    assert len(text.splitlines()) - len(kept) == 4
+    (tmp_path / "config.yaml").write_text("\n".join(kept))
+    run_folder.check(tmp_path, Config(), resume=True)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -150,6 +151,28 @@ def test_subset(tmp_path: Path) -> None:
     assert source.read(0) == b"b/1.png"
     assert len(source) == 2
     assert not source.in_memory
+
+
+def test_a_stamp_changes_with_size_and_time_of_the_file(tmp_path: Path) -> None:
+    source = Subset(class_folder_source(write(tmp_path, "a/1.png", "a/2.png")), np.array([1, 0]))
+    file = tmp_path / "a" / "1.png"
+    os.utime(file, ns=(5, 7))
+    first = source.stamp(1)
+    assert 1 <= first < 2**63
+    assert source.stamp(1) == first == source.source.stamp(0) != source.stamp(0)
+    os.utime(file, ns=(5, 8))
+    later = source.stamp(1)
+    file.write_bytes(b"more")
+    os.utime(file, ns=(5, 8))
+    assert len({first, later, source.stamp(1)}) == 3
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        source.stamp(1)
+
+
+def test_a_stamp_in_memory_is_of_the_bytes() -> None:
+    source = MemorySource((b"x", b"y", b"x", b""), ("a", "b", "c", "d"), np.zeros(4, np.int32), ("a",))
+    assert [source.stamp(i) for i in range(4)] == [2363233924, 4225443350, 2363233924, 1]
 
 
 def test_imports_are_light() -> None:

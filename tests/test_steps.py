@@ -136,6 +136,24 @@ def test_padding_rows_changes_nothing():
     assert largest_difference(*params) <= 1e-9
 
 
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_batch_without_an_image_that_counts_changes_nothing_but_the_step(devices):
+    on = net(devices)
+    # After a step there are moments, which would move the parameters on.
+    state, _ = on.train_step(start(on), train_batch(on, 0))
+    before = jax.tree.map(np.asarray, (state.params, state.batch_stats, state.optimizer))
+    images = train_batch(on, 1)
+    empty = images._replace(batch=images.batch._replace(mask=steps.split_batch(np.zeros(ROWS, bool), on.mesh)))
+    state, sums = on.train_step(state, empty)
+    after = jax.tree.map(np.asarray, (state.params, state.batch_stats, state.optimizer))
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+    assert int(state.step) == 2
+    assert {name: float(np.sum(value)) for name, value in sums.items()} == dict.fromkeys(sums, 0.0)
+    state, sums = on.train_step(state, images)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.tree.map(np.asarray, state.params)))
+    assert int(sums["count"]) == ROWS
+
+
 def test_a_step_moves_step_count_parameters_and_statistics():
     on = net(1)
     state, _ = on.train_step(start(on), train_batch(on, 0))

@@ -9,6 +9,11 @@ from PIL import Image, UnidentifiedImageError, features
 from jaxnext.errors import JaxnextError
 from jaxnext.types import UInt8Image
 
+RESIZE = "bilinear, antialiased, to a square"
+"""How ``resize`` resizes."""
+PIXELS_VERSION = 1
+"""To be raised whenever ``decode`` or ``resize`` gives other pixels for a file: decoded caches are then filled anew."""
+
 # Both libraries then run the same arithmetic; another JPEG library behind Pillow may round otherwise.
 _PILLOW_HAS_TURBO = features.check_feature("libjpeg_turbo") is True
 

@@ -9,6 +9,8 @@ import hashlib
 import importlib.util
 import io
 import itertools
+import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,6 +57,10 @@ class Source(Protocol):
         """Bytes of one image file; ``OSError`` where it cannot be read."""
         ...
 
+    def stamp(self, index: int) -> int:
+        """A number from 1 to 2**63 - 1 that changes when the encoded image does; ``OSError`` where it is gone."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FolderSource:
@@ -82,6 +88,12 @@ class FolderSource:
         """Bytes of one image file; ``OSError`` where it cannot be read."""
         return Path(self.location(index)).read_bytes()
 
+    def stamp(self, index: int) -> int:
+        """From the size and the modification time of the file; ``OSError`` where it is gone."""
+        # os.path.join: a Path takes longer to make than all else that a cached image costs but its copy.
+        status = os.stat(os.path.join(self.roots[self.root_ids[index]], self.names[index]))  # noqa: PTH116, PTH118
+        return _stamp(b"%d %d" % (status.st_size, status.st_mtime_ns))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MemorySource:
@@ -103,6 +115,10 @@ class MemorySource:
     def read(self, index: int) -> bytes:
         """Bytes of one image file."""
         return self.data[index]
+
+    def stamp(self, index: int) -> int:
+        """From the bytes of the file."""
+        return zlib.crc32(self.data[index]) + 1
 
 
 class Subset:
@@ -135,6 +151,10 @@ class Subset:
     def read(self, index: int) -> bytes:
         """Bytes of one image file; ``OSError`` where it cannot be read."""
         return self.source.read(int(self.indices[index]))
+
+    def stamp(self, index: int) -> int:
+        """The stamp of the whole source; ``OSError`` where the image is gone."""
+        return self.source.stamp(int(self.indices[index]))
 
 
 def some(names: Sequence[str], chosen: Sequence[int] | None = None) -> str:
@@ -237,6 +257,10 @@ def digits_source() -> MemorySource:
     levels = np.rint(images.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
     names = tuple(f"digit_{number:04d}.png" for number in range(len(levels)))
     return MemorySource(tuple(map(_png, levels)), names, target.astype(np.int32), tuple("0123456789"))
+
+
+def _stamp(data: bytes) -> int:
+    return (int.from_bytes(hashlib.blake2b(data, digest_size=8).digest()) & (2**63 - 1)) or 1
 
 
 def _digits() -> tuple[NDArray[np.floating], NDArray[np.integer]]:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from jaxnext.config import Config
+from jaxnext.data.cache import Cache, open_cache
 from jaxnext.data.splits import Splits, load_splits
-from jaxnext.errors import JaxnextError
+from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.models.classifier import build
 from jaxnext.models.summary import check_size, summary, variable_shapes
 from jaxnext.training import run_folder, steps
@@ -33,18 +34,33 @@ def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) 
     run_folder.check(output, config, resume)
     splits = load_splits(config.data, config.seed, surroundings.index, surroundings.tfds_folder)
     classes = class_names(config, splits)
-    for line in (*splits.description, *splits.warnings):
+    cache, lines = open_decoded_cache(config, splits, surroundings)
+    for line in (*splits.description, *splits.warnings, *lines):
         surroundings.say(line)
     model = build(config.model, len(classes), config.precision, steps.AXIS)
     shapes = variable_shapes(model)
     surroundings.say(summary(shapes["params"]))
     check_size(shapes["params"], config.model.max_parameters)
     with Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.image_size):
-        run = Run(config, output, splits, classes, model, checkpoints, surroundings)
-        state, progress = run.resumed(shapes) if checkpoints.latest("last") is not None else run.fresh(shapes)
+        run = Run(config, output, splits, classes, model, checkpoints, surroundings, cache)
+        resumed = checkpoints.latest("last") is not None
+        state, progress = run.resumed(shapes) if resumed else run.fresh(shapes)
+        if progress.position < len(run.schedule):
+            run.verify()
         run_folder.start(output, config)
+        run.corrupt.begin(resumed)
         run.write_description()
         return run.go(state, progress)
+
+
+def open_decoded_cache(config: Config, splits: Splits, surroundings: Surroundings) -> tuple[Cache, list[str]]:
+    """The decoded cache of a run, and lines about it; errors as ``open_cache``."""
+    data = config.data
+    place = surroundings.decoded if data.cache_path is None else Path(data.cache_path)
+    if place is None and data.cache == "disk":
+        raise UsageError("data.cache_path: expected a folder for data.cache disk, found null")
+    sources = (splits.train, splits.validation)
+    return open_cache(data.cache, place or Path(), sources, data.image_size, surroundings.boot, surroundings.memory)
 
 
 def class_names(config: Config, splits: Splits) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from jax.sharding import Mesh
 from jaxnext.augment import draw
 from jaxnext.config import Config
 from jaxnext.data.loader import HostBatch
-from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import Classifier
 from jaxnext.training import steps
 from jaxnext.training.rows import padded_batch
@@ -61,26 +60,17 @@ class Programs:
         return steps.replicate(tree, self.mesh)
 
     def train(self, state: TrainState, host: HostBatch, step: int) -> tuple[TrainState, steps.Sums]:
-        """Start a training step on a batch; ``state`` is given up.
-
-        Raises:
-            JaxnextError: an image of the batch cannot be read.
-        """
-        batch = TrainBatch(self._padded(host), self._augmentation(step))
+        """Start a training step on a batch; ``state`` is given up."""
+        batch = TrainBatch(padded_batch(host, self.rows), self._augmentation(step))
         return self._train(state, steps.split_batch(batch, self.mesh))
 
     def evaluate(self, variables: Variables, host: HostBatch) -> steps.Sums:
-        """Start the metric sums of a batch; errors as ``train``."""
-        return self._evaluate(variables, steps.split_batch(self._padded(host), self.mesh))
+        """Start the metric sums of a batch."""
+        return self._evaluate(variables, steps.split_batch(padded_batch(host, self.rows), self.mesh))
 
     def _augmentation(self, step: int) -> Augmentation:
         fields = dataclasses.asdict(self.config.augment)
         return draw(self.config.seed, step, self.rows, self.config.data.image_size, **fields)
-
-    def _padded(self, host: HostBatch) -> Batch:
-        for _, name, reason in host.errors:
-            raise JaxnextError(f"{name}: the image cannot be read ({reason})")
-        return padded_batch(host, self.rows)
 
 
 def variables_of(state: TrainState) -> Variables:

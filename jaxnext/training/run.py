@@ -13,15 +13,18 @@ import optax
 from tqdm import tqdm
 
 from jaxnext.config import Config
+from jaxnext.data.cache import Cache
 from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.schedule import BatchPlan, Schedule
 from jaxnext.data.sources import fingerprint
 from jaxnext.data.splits import Splits
+from jaxnext.data.verify import find_bad_images
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.models.classifier import Classifier
 from jaxnext.training import plateau, run_folder
 from jaxnext.training.checkpoint import Checkpoints, Meta
+from jaxnext.training.corrupt import CorruptImages
 from jaxnext.training.optimizer import build as build_optimizer
 from jaxnext.training.programs import Programs, variables_of
 from jaxnext.training.progress import Progress, Record
@@ -43,9 +46,12 @@ class Run:
         model: Classifier,
         checkpoints: Checkpoints,
         surroundings: Surroundings,
+        cache: Cache,
     ) -> None:
         self.config, self.output, self.splits, self.classes = config, output, splits, classes
         self.model, self.checkpoints, self.around = model, checkpoints, surroundings
+        self.cache = cache
+        self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, surroundings.warn or surroundings.say)
         self.optimizer: optax.GradientTransformation = build_optimizer(config.optimizer)
         self.programs = Programs(config, model, self.optimizer, surroundings.devices)
         self.schedule = Schedule(
@@ -53,6 +59,24 @@ class Run:
         )
 
     # Beginnings
+
+    def verify(self) -> None:
+        """Where it is asked for, look at every image before anything is computed.
+
+        Raises:
+            JaxnextError: some cannot be read, and the run is not to go on without them.
+        """
+        if not self.config.data.verify:
+            return
+        sources = (self.splits.train, self.splits.validation)
+        images = sum(map(len, sources))
+        with self.bar("verifying", images, 0) as bar:
+            size, cores = self.config.data.image_size, self.around.cores
+            bad = find_bad_images(sources, size, self.cache, cores, bar.update, self.around.stop)
+        self.cache.settle()
+        if bad is not None:
+            self.corrupt.verified(bad, images)
+            self.around.say(f"verified {images:,} images: {len(bad):,} cannot be read")
 
     def fresh(self, shapes: Variables) -> tuple[TrainState, Progress]:
         """The state of a new run, from ``model.weights`` where that is given."""
@@ -108,36 +132,50 @@ class Run:
 
     def go(self, state: TrainState, progress: Progress) -> Progress:
         """Epoch after epoch to the end of the schedule, or until asked to stop."""
-        workers = self.config.workers
-        if workers is None:
-            workers = default_workers(self.around.cores, self.splits.train)
         if progress.history:
             # A run that was killed between its last checkpoint and these files has them again.
             self.write_history(progress)
         if progress.position < len(self.schedule):
             compilation = self.programs.compile(state, self.around.compilation_cache, self.around.clock)
             self.around.say(compilation)
-            with stream(
-                self.schedule,
-                self.splits.train,
-                self.splits.validation,
-                self.config.data.image_size,
-                start=progress.position,
-                workers=workers,
-                threads=self.around.cores,
-            ) as batches:
-                while progress.position < len(self.schedule) and not self.around.stop():
-                    state, progress = self.epoch(state, progress, iter(batches))
+            while progress.position < len(self.schedule) and not self.around.stop():
+                state, progress = self.epochs(state, progress)
         if progress.position < len(self.schedule):
             self.save_last(state, progress)
+            self.cache.settle()
             self.around.say(f"stopped and saved; go on with: {self.around.resume_command}")
         else:
             best = max(progress.history, key=lambda record: record["val_accuracy"])
             self.around.say(
                 f"done: best validation accuracy {best['val_accuracy']:.2%} in epoch {best['epoch']}; "
-                f"checkpoints, metrics and curves are in {self.output}"
+                f"checkpoints, metrics and curves are in {self.output}{self.corrupt.summary()}"
             )
         return progress
+
+    def workers(self) -> int:
+        """Worker processes: as many as are asked for, or as suit the machine and what the cache holds by now."""
+        if self.config.workers is not None:
+            return self.config.workers
+        return default_workers(self.around.cores, self.splits.train, self.cache)
+
+    def epochs(self, state: TrainState, progress: Progress) -> tuple[TrainState, Progress]:
+        """Epochs up to the last, a stop, or one after which another number of workers suits."""
+        workers = self.workers()
+        with stream(
+            self.schedule,
+            self.splits.train,
+            self.splits.validation,
+            self.config.data.image_size,
+            start=progress.position,
+            workers=workers,
+            threads=self.around.cores,
+            cache=self.cache,
+        ) as batches:
+            while progress.position < len(self.schedule) and not self.around.stop():
+                state, progress = self.epoch(state, progress, iter(batches))
+                if self.workers() != workers:
+                    break
+        return state, progress
 
     def epoch(self, state: TrainState, progress: Progress, batches: Iterator[HostBatch]) -> tuple[TrainState, Progress]:
         """What is left of one epoch. Asked to stop, it returns early with a position inside the epoch."""
@@ -147,7 +185,7 @@ class Run:
             if self.around.stop():
                 return state, progress
         begin = self.around.clock()
-        validation = self.validate(state, batches)
+        validation = self.validate(state, progress, batches)
         if validation is None:
             return state, progress
         return self.finish_epoch(state, progress, validation, self.around.clock() - begin)
@@ -162,28 +200,38 @@ class Run:
         done = 0
         pending: Any = None
         title = f"epoch {plan.epoch}/{self.config.epochs}"
+
+        def so_far() -> Progress:
+            return dataclasses.replace(
+                progress,
+                position=progress.position + done,
+                sums=sums.sums,
+                seconds=seconds + clock() - begin,
+                data_wait=data_wait,
+            )
+
         first = (plan.step % self.schedule.train_steps_per_epoch) * self.config.batch_size
         with self.bar(title, len(self.splits.train), first) as bar:
             while True:
                 asked = clock()
-                host = next(batches)
+                try:
+                    host = next(batches)
+                except JaxnextError:
+                    self.count(pending, sums, bar, progress)
+                    self.save_what_is_done(state, so_far())
+                    raise
+                self.corrupt.meet(host.errors)
                 # The step before runs while this batch is fetched; only if it has ended meanwhile was there a wait.
                 if pending is None or pending[1]["loss"].is_ready():
                     data_wait += clock() - asked
                 state, step_sums = self.programs.train(state, host, plan.step)
                 self.count(pending, sums, bar, progress)
-                pending, done = (plan, step_sums, len(plan.ids)), done + 1
+                pending, done = (plan, step_sums, int(host.mask.sum())), done + 1
                 if plan.last or self.around.stop():
                     break
                 plan = self.schedule.locate(plan.index + 1)
             self.count(pending, sums, bar, progress)
-        return state, dataclasses.replace(
-            progress,
-            position=progress.position + done,
-            sums=sums.sums,
-            seconds=seconds + clock() - begin,
-            data_wait=data_wait,
-        )
+        return state, so_far()
 
     def count(self, pending: Any, sums: Accumulator, bar: Any, progress: Progress) -> None:
         """Wait for a step's sums, add them up, and stop the run where its loss is not finite."""
@@ -207,13 +255,18 @@ class Run:
             "try a smaller --optimizer.learning_rate"
         )
 
-    def validate(self, state: TrainState, batches: Iterator[HostBatch]) -> Accumulator | None:
+    def validate(self, state: TrainState, progress: Progress, batches: Iterator[HostBatch]) -> Accumulator | None:
         """Metric sums over the validation images; ``None`` if asked to stop on the way."""
         variables = variables_of(state)
         sums = Accumulator()
         with self.bar("validation", len(self.splits.validation), 0) as bar:
             for _ in range(self.schedule.val_steps_per_epoch):
-                host = next(batches)
+                try:
+                    host = next(batches)
+                except JaxnextError:
+                    self.save_what_is_done(state, progress)
+                    raise
+                self.corrupt.meet(host.errors)
                 sums.add(self.programs.evaluate(variables, host))
                 bar.update(int(host.mask.sum()))
                 if self.around.stop():
@@ -225,6 +278,8 @@ class Run:
     ) -> tuple[TrainState, Progress]:
         """Record the epoch, move the schedule, save, draw."""
         training, epoch = Accumulator(progress.sums), len(progress.history) + 1
+        self.check_any(training, "training")
+        self.check_any(validation, "validation")
         record: Record = {
             "epoch": epoch,
             "train_loss": training.mean("loss"),
@@ -232,7 +287,7 @@ class Run:
             "val_loss": validation.mean("loss"),
             "val_accuracy": validation.mean("correct"),
             "learning_rate": progress.plateau.learning_rate,
-            "images_per_second": len(self.splits.train) / progress.seconds,
+            "images_per_second": int(training.sums["count"]) / progress.seconds,
             "data_wait_fraction": progress.data_wait / progress.seconds,
             "seconds": progress.seconds + val_seconds,
         }
@@ -251,10 +306,24 @@ class Run:
             self.checkpoints.save_model("every", epoch, variables, meta)
         self.save_last(state, progress)
         self.write_history(progress)
-        self.around.say(_epoch_line(record, self.config.epochs, best))
+        self.cache.settle()
+        self.around.say(_epoch_line(record, self.config.epochs, best) + self.corrupt.summary())
         return state, progress
 
+    def check_any(self, sums: Accumulator, what: str) -> None:
+        """Raise where not one image of an epoch's training or validation could be read."""
+        if not int(sums.sums["count"]):
+            self.corrupt.write()
+            raise JaxnextError(
+                f"expected {what} images, found that not one can be read; {self.corrupt.file} has the reasons"
+            )
+
     # Saving and showing
+
+    def save_what_is_done(self, state: TrainState, progress: Progress) -> None:
+        """Save before the run ends for want of data, unless it has done nothing."""
+        if progress.position:
+            self.save_last(state, progress)
 
     def write_history(self, progress: Progress) -> None:
         """``metrics.jsonl`` and the curves, from the records of the finished epochs."""
@@ -283,6 +352,7 @@ class Run:
         meta = self.meta(len(progress.history), accuracy)
         moments = jax.tree.map(np.asarray, state.optimizer)
         saved = {"progress": progress.to_json(), "data": self.data()}
+        self.corrupt.write()
         self.checkpoints.save_last(progress.position, variables, moments, saved, meta)
 
     def data(self) -> dict[str, int | str]:

@@ -15,8 +15,14 @@ from jaxnext.tree import flatten
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 
-FREE_ON_RESUME = ("epochs", "workers", "checkpoint_every", "model.max_parameters", "model.remat")
-"""Settings that a resumed run may change: they do not alter what the finished epochs computed."""
+FREE_ON_RESUME = (
+    *("epochs", "workers", "checkpoint_every", "model.max_parameters", "model.remat"),
+    *("data.cache", "data.cache_path", "data.verify", "data.on_corrupt"),
+)
+"""Settings that a resumed run may change: they do not alter what the finished epochs computed.
+
+``data.on_corrupt`` decides only whether the run goes on at an image that cannot be read.
+"""
 
 
 def write_text(path: Path, text: str) -> None:

@@ -80,6 +80,8 @@ def descend(
 ) -> tuple[TrainState, Sums]:
     """The training step after the augmentation: loss, gradient, statistics and update. Runs under the mesh axis.
 
+    A batch of which no example counts, because no image could be read, is a step that changes nothing but its number.
+
     Args:
         state: the same on every device.
         images: this device's share, normalised, ``[N, H, W, 3]`` in the model's dtype.
@@ -105,6 +107,12 @@ def descend(
     gradients, sums = lax.psum((gradients, metric_sums(logits, labels, mask)), AXIS)
     directions, moments = optimizer.update(gradients, state.optimizer, state.params)
     params = jax.tree.map(lambda p, d: p - state.learning_rate * d, state.params, directions)
+    # Without a gradient, the moments and the weight decay would still move the parameters.
+    params, batch_stats, moments = jax.tree.map(
+        lambda new, old: jnp.where(total > 0, new, old),
+        (params, batch_stats, moments),
+        (state.params, state.batch_stats, state.optimizer),
+    )
     return TrainState(state.step + 1, params, batch_stats, moments, state.learning_rate, state.key), sums
 
 

@@ -30,6 +30,8 @@ class Surroundings:
     """whether the run has been asked to save and end"""
     say: Callable[[str], None]
     """shows a line to the user"""
+    warn: Callable[[str], None] | None = None
+    """the same, for what went wrong; ``None``: as ``say``"""
     cores: int = 1
     """processor cores, from which the number of workers is chosen, and threads where there are none"""
     show_progress: bool | None = None
@@ -44,3 +46,9 @@ class Surroundings:
     """folder that keeps the listings of image folders from one start to the next; ``None``: they are not kept"""
     tfds_folder: Path | None = None
     """where data sets of TFDS are unless the config says"""
+    decoded: Path | None = None
+    """folder of decoded caches where the config names none"""
+    boot: str = ""
+    """identifies the time since the machine was started; empty: unknown"""
+    memory: int | None = None
+    """bytes of memory that are left; ``None``: unknown"""

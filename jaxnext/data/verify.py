@@ -1,0 +1,91 @@
+"""A scan that decodes every image before training begins, so that all bad files are known at once."""
+
+import collections
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxnext.data.cache import Cache, Reader
+from jaxnext.data.decode import CorruptImage, decode
+from jaxnext.data.sources import Source
+
+_CHUNK = 32
+
+
+class BadImage(NamedTuple):
+    """An image that cannot be read or decoded."""
+
+    name: str
+    """full path of a file"""
+    reason: str
+
+
+def find_bad_images(
+    sources: Iterable[Source],
+    size: int,
+    cache: Cache,
+    threads: int,
+    done: Callable[[int], object],
+    stop: Callable[[], bool],
+) -> list[BadImage] | None:
+    """Decodes every image; those that a cache has count as good, the others go into it.
+
+    Args:
+        sources: the images.
+        size: of the cached pixels.
+        cache: of the sources; with none, images are decoded and not resized.
+        threads: that decode.
+        done: told how many more images have been looked at.
+        stop: whether to give up.
+
+    Returns:
+        Those that fail, in order; ``None`` if asked to stop.
+    """
+    bad: list[BadImage] = []
+    waiting: collections.deque[Future[tuple[int, list[BadImage]]]] = collections.deque()
+
+    def collect() -> None:
+        count, found = waiting.popleft().result()
+        bad.extend(found)
+        done(count)
+
+    with ThreadPoolExecutor(threads, "verify") as executor:
+        # A window of chunks, so that memory does not grow with the number of images.
+        for chunk in itertools.chain.from_iterable(_chunks(source, size, cache) for source in sources):
+            if stop():
+                return None
+            waiting.append(executor.submit(chunk))
+            if len(waiting) > 2 * threads:
+                collect()
+        while waiting:
+            if stop():
+                return None
+            collect()
+    return bad
+
+
+def _chunks(source: Source, size: int, cache: Cache) -> Iterable[Callable[[], tuple[int, list[BadImage]]]]:
+    reader = Reader(source, size, cache) if cache.stores else None
+    for first in range(0, len(source), _CHUNK):
+        indices = range(first, min(first + _CHUNK, len(source)))
+        yield functools.partial(_look, source, reader, indices)
+
+
+def _look(source: Source, reader: Reader | None, indices: Sequence[int]) -> tuple[int, list[BadImage]]:
+    scratch = np.empty((reader.size, reader.size, 3), np.uint8) if reader else None
+    bad: list[BadImage] = []
+    for index in indices:
+        try:
+            if reader is not None and scratch is not None:
+                reader.read(index, scratch)
+            else:
+                decode(source.read(index))
+        except CorruptImage as error:
+            bad.append(BadImage(source.location(index), str(error)))
+        except OSError as error:
+            bad.append(BadImage(source.location(index), error.strerror or str(error)))
+    return len(indices), bad

@@ -1,0 +1,102 @@
+"""What a run does with images that cannot be read: end at the first, or go on without them and list them."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from jaxnext.data.loader import ImageError
+from jaxnext.data.verify import BadImage
+from jaxnext.errors import JaxnextError
+from jaxnext.files import whole_file
+
+_COLUMNS = ["path", "error"]
+
+
+class CorruptImages:
+    """The images of a run that could not be read so far; with ``skip``, also in ``corrupt.csv`` in its folder."""
+
+    def __init__(self, skip: bool, output: Path, warn: Callable[[str], None]) -> None:
+        """Args: whether the run goes on without them; its folder; shows a line to the user."""
+        self.skip, self.file = skip, output / "corrupt.csv"
+        self._warn = warn
+        self._reasons: dict[str, str] = {}
+        self._written = 0
+
+    def __len__(self) -> int:
+        return len(self._reasons)
+
+    def meet(self, errors: Sequence[ImageError]) -> None:
+        """The images of a batch that failed. Each is named once.
+
+        Raises:
+            JaxnextError: the run is to stop at the first.
+        """
+        for error in errors:
+            if not self.skip:
+                raise JaxnextError(_sentence(error.name, error.reason))
+            self._add(error.name, error.reason)
+
+    def verified(self, bad: Sequence[BadImage], images: int) -> None:
+        """What a scan of so many images found.
+
+        Raises:
+            JaxnextError: there are some, and the run is to stop.
+        """
+        for name, reason in bad:
+            if self.skip:
+                self._add(name, reason)
+            else:
+                self._warn(_sentence(name, reason))
+        if bad and not self.skip:
+            raise JaxnextError(
+                f"{len(bad):,} of {images:,} images cannot be read and are listed above; repair or remove them, or "
+                "train without them with --data.on_corrupt skip"
+            )
+
+    def begin(self, resumed: bool) -> None:
+        """Take up the list of the run that is resumed; a new run has none.
+
+        Raises:
+            JaxnextError: the list cannot be read.
+        """
+        if not self.skip:
+            return
+        if not resumed:
+            self.file.unlink(missing_ok=True)
+        elif self.file.exists():
+            try:
+                rows = list(csv.reader(io.StringIO(self.file.read_text(encoding="utf-8", errors="surrogateescape"))))
+                assert rows[0] == _COLUMNS
+                self._reasons = dict(rows[1:]) | self._reasons
+            except (OSError, ValueError, AssertionError, IndexError, csv.Error) as error:
+                raise JaxnextError(
+                    f"{self.file}: expected a CSV file with the columns path,error, found another; move it away"
+                ) from error
+            self._written = len(rows) - 1
+
+    def write(self) -> None:
+        """Write the list, if it has grown."""
+        if len(self._reasons) == self._written:
+            return
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *self._reasons.items()])
+        with whole_file(self.file, "wb") as file:
+            # Names of files that are not UTF-8 are written as they are.
+            file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+        self._written = len(self._reasons)
+
+    def summary(self) -> str:
+        """How many, as the end of a line; empty where there are none."""
+        if not self._reasons:
+            return ""
+        return f"; {len(self):,} {'image' if len(self) == 1 else 'images'} left out as corrupt"
+
+    def _add(self, name: str, reason: str) -> None:
+        if name not in self._reasons:
+            self._reasons[name] = reason
+            self._warn(f"{_sentence(name, reason)}; training goes on without it")
+
+
+def _sentence(name: str, reason: str) -> str:
+    return f"{name}: the image cannot be read ({reason})"

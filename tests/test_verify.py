@@ -1,0 +1,71 @@
+import io
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxnext.data.cache import Cache, open_cache
+from jaxnext.data.sources import FolderSource, Subset, class_folder_source
+from jaxnext.data.verify import find_bad_images
+
+
+def jpeg() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderSource:
+    """Seventy good images, and one of each kind of bad ones."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 6000)
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for number in range(70):
+        (folder / f"{number:02}.jpg").write_bytes(jpeg())
+    (folder / "10.jpg").write_bytes(jpeg()[:-300])
+    (folder / "20.jpg").write_bytes(b"")
+    (folder / "30.jpg").write_bytes(b"%PDF-1.4 text")
+    Image.new("RGB", (100, 100)).save(folder / "40.jpg")
+    found = class_folder_source(tmp_path)
+    (folder / "50.jpg").unlink()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["none", "memory"])
+def test_every_bad_image_is_found_in_order(source: FolderSource, tmp_path: Path, kind) -> None:
+    cache, _ = open_cache(kind, tmp_path, [source], 8)
+    done: list[int] = []
+    parts = [Subset(source, np.arange(60)), Subset(source, np.arange(60, 70))]
+    bad = find_bad_images(parts, 8, cache, 2, done.append, lambda: False)
+    assert bad is not None
+    assert [Path(name).name for name, _ in bad] == ["10.jpg", "20.jpg", "30.jpg", "40.jpg", "50.jpg"]
+    assert bad[0].name == str(tmp_path / "a" / "10.jpg")
+    assert "truncated" in bad[0].reason
+    assert [reason for _, reason in bad[1:]] == [
+        "the file is empty",
+        "not an image that Pillow can read",
+        "100x100 pixels are more than the limit of 6000",
+        "No such file or directory",
+    ]
+    assert sum(done) == 70
+    assert [store.filled for store in cache.stores] == ([65] if kind == "memory" else [])
+
+
+def test_a_scan_can_be_stopped(source: FolderSource) -> None:
+    asked = iter([False, True])
+    assert find_bad_images([source], 8, Cache(), 1, lambda count: None, lambda: next(asked)) is None
+
+
+def test_all_threads_look(source: FolderSource) -> None:
+    meeting = threading.Barrier(3, timeout=20)
+
+    class Waiting(Subset):
+        def read(self, index: int) -> bytes:
+            if index % 32 == 0:
+                meeting.wait()
+            return super().read(index)
+
+    find_bad_images([Waiting(source, np.arange(70))], 8, Cache(), 3, lambda count: None, lambda: False)
