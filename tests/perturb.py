@@ -56,7 +56,7 @@ PERTURBATIONS = {
         "jaxnext/data/listing.py",
         "return list(pick(False, True)),",
         "return sorted(pick(False, True), key=lambda name: (len(name), name)),",
-        ("test_sources", "test_port", "test_listing"),
+        ("test_sources", "test_splits", "test_port", "test_listing"),
     ),
     "resize without antialiasing": Perturbation(
         "jaxnext/data/decode.py",

@@ -22,6 +22,11 @@ class CorruptImage(JaxnextError):
     """A file is not an image that can be decoded. The message is the short reason, without the file's name."""
 
 
+def cannot_be_read(name: str, reason: str) -> str:
+    """What the user is told of an image, by the reason that ``CorruptImage`` gave."""
+    return f"{name}: the image cannot be read ({reason})"
+
+
 def decode(data: bytes) -> UInt8Image:
     """Decodes one image file as Pillow does; the EXIF orientation is ignored, of an animation the first frame is taken.
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from jaxnext.data.decode import cannot_be_read
 from jaxnext.data.pack_plan import Shard, dataset_name, find_splits, images_digest, plan_shards
 from jaxnext.data.pack_shards import ShardReport, features_of, pack_shard
 from jaxnext.data.sources import FolderSource
@@ -85,7 +86,7 @@ def pack(
                 if reports[-1].reused:
                     bar.update(len(shard.numbers))
                     for path, reason in reports[-1].corrupt:
-                        warn(corrupt_line(path, reason))
+                        warn(cannot_be_read(path, reason))
         corrupt = tuple((path, reason) for report in reports for path, reason in report.corrupt)
         if reused := sum(report.reused for report in reports):
             say(f"{work}: {reused} of {len(shards)} shards were finished by an earlier call")
@@ -110,11 +111,6 @@ def write_corrupt(file: Path, corrupt: tuple[tuple[str, str], ...]) -> None:
         csv.writer(table, lineterminator="\n").writerows([("path", "error"), *corrupt])
 
 
-def corrupt_line(path: str, reason: str) -> str:
-    """The line that names a corrupt image."""
-    return f"{path}: the image cannot be read ({reason})"
-
-
 def _already(target: Path, what: Mapping[str, Any], say: Callable[[str], None]) -> Outcome:
     try:
         found = json.loads((target / "metadata.json").read_text(encoding="utf-8"))
@@ -134,7 +130,7 @@ def _already(target: Path, what: Mapping[str, Any], say: Callable[[str], None]) 
 def _pack(
     work: Path, shard: Shard, threads: int, count: Callable[[int], Any], warn: Callable[[str], None]
 ) -> ShardReport:
-    report = pack_shard(work / shard.file, shard, threads, count, lambda path, why: warn(corrupt_line(path, why)))
+    report = pack_shard(work / shard.file, shard, threads, count, lambda path, why: warn(cannot_be_read(path, why)))
     with whole_file(work / _REPORTS / f"{shard.file}.json") as file:
         json.dump({**report._asdict(), "reused": True, "digest": shard.digest}, file)
     return report

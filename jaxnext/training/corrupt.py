@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from jaxnext.data.decode import cannot_be_read
 from jaxnext.data.loader import ImageError
 from jaxnext.data.verify import BadImage
 from jaxnext.errors import JaxnextError
@@ -34,7 +35,7 @@ class CorruptImages:
         """
         for error in errors:
             if not self.skip:
-                raise JaxnextError(_sentence(error.name, error.reason))
+                raise JaxnextError(cannot_be_read(error.name, error.reason))
             self._add(error.name, error.reason)
 
     def verified(self, bad: Sequence[BadImage], images: int) -> None:
@@ -47,7 +48,7 @@ class CorruptImages:
             if self.skip:
                 self._add(name, reason)
             else:
-                self._warn(_sentence(name, reason))
+                self._warn(cannot_be_read(name, reason))
         if bad and not self.skip:
             raise JaxnextError(
                 f"{len(bad):,} of {images:,} images cannot be read and are listed above; repair or remove them, or "
@@ -95,8 +96,4 @@ class CorruptImages:
     def _add(self, name: str, reason: str) -> None:
         if name not in self._reasons:
             self._reasons[name] = reason
-            self._warn(f"{_sentence(name, reason)}; training goes on without it")
-
-
-def _sentence(name: str, reason: str) -> str:
-    return f"{name}: the image cannot be read ({reason})"
+            self._warn(f"{cannot_be_read(name, reason)}; training goes on without it")

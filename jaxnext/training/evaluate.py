@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jaxnext.data.decode import cannot_be_read
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
 from jaxnext.data.sources import Source, class_folder_source, fingerprint
@@ -52,7 +53,7 @@ def evaluate(
     with out_of_memory(batch_size, classifier.image_size):
         for host, batch_sums in progress(batches, -(-len(source) // batch_size)):
             for error in host.errors:
-                raise JaxnextError(f"{error.name}: the image cannot be read ({error.reason})")
+                raise JaxnextError(cannot_be_read(error.name, error.reason))
             sums.add(batch_sums)
     return sums
 

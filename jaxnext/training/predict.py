@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxnext.data.decode import cannot_be_read
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
 from jaxnext.data.sources import FolderSource, files_source
@@ -74,7 +75,7 @@ def predict_to_csv(
         batches = classifier.stream(source, batch_size, workers, threads=cores)
         for host, rows in progress(batches, -(-len(source) // batch_size)):
             for error in host.errors:
-                warn(f"{error.name}: the image cannot be read ({error.reason})")
+                warn(cannot_be_read(error.name, error.reason))
                 failed.append((error.name, error.reason))
             for position in np.flatnonzero(host.mask):
                 name = names[host.ids[position]]

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxnext.data.decode import resize
+from jaxnext.data.decode import cannot_be_read, resize
 from jaxnext.data.loader import HostBatch, stream
 from jaxnext.data.schedule import Sequential
 from jaxnext.data.sources import Source, files_source
@@ -126,7 +126,7 @@ class TrainedClassifier:
         found = []
         for host, probabilities in self.stream(files_source(order), batch_size, workers=0):
             for error in host.errors:
-                raise JaxnextError(f"{error.name}: the image cannot be read ({error.reason})")
+                raise JaxnextError(cannot_be_read(error.name, error.reason))
             found.append(probabilities[host.mask])
         place = {path: i for i, path in enumerate(order)}
         return np.concatenate(found)[[place[path] for path in paths]]
