@@ -30,14 +30,14 @@ class ImageError(NamedTuple):
     """An image of a batch that could not be read or decoded."""
 
     position: int
-    """row of the batch"""
+    """row among those read"""
     name: str
     """full path of a file"""
     reason: str
 
 
 class HostBatch(NamedTuple):
-    """One batch in host memory, padded to the full batch size ``B``."""
+    """The rows of one batch that this process reads, in host memory: ``B`` of them, padding included."""
 
     index: int  # pyright: ignore[reportIncompatibleMethodOverride]
     """position in the schedule"""
@@ -94,6 +94,7 @@ def stream(
     start: int = 0,
     workers: int = 0,
     threads: int = 2,
+    rows: range | None = None,
 ) -> Stream:
     """Starts to read, decode and resize the batches of a schedule.
 
@@ -109,6 +110,8 @@ def stream(
         workers: processes, each of which prepares whole batches; 0: threads of this process. Processes are spawned and
             import the main module again, so that a script needs its ``if __name__ == "__main__"``.
         threads: without worker processes, batches prepared at a time.
+        rows: that are read of each batch, without a gap; ``None``: all. Those past the end of the batch are padding.
+            Several processes that read the rows of each batch between them read every example once.
 
     Returns:
         The batches from ``start`` on.
@@ -118,7 +121,9 @@ def stream(
     workers = min(workers, len(schedule) - start)
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 1)
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1) if workers else ahead
-    batches = grain.MapDataset.range(start, len(schedule)).map(_BatchMaker(schedule, train, validation, image_size))
+    rows = range(schedule.batch_size) if rows is None else rows
+    maker = _BatchMaker(schedule, train, validation, image_size, rows)
+    batches = grain.MapDataset.range(start, len(schedule)).map(maker)
     dataset = batches.to_iter_dataset(options)
     if workers:
         processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=1)
@@ -150,18 +155,20 @@ class _BatchMaker:
     train: Source | None
     validation: Source
     image_size: int
+    rows: range
 
     def __call__(self, index: int) -> HostBatch:
         plan = self.schedule.locate(index)
         source = self.train if plan.training else self.validation
         if source is None:
             raise ValueError(f"batch {index} is a training batch, but there is no source of training images")
-        size, rows, count = self.image_size, self.schedule.batch_size, len(plan.ids)
+        own = plan.ids[self.rows.start : self.rows.stop]
+        size, rows, count = self.image_size, len(self.rows), len(own)
         image = np.zeros((rows, size, size, 3), np.uint8)
         label, mask, ids = np.zeros(rows, np.int32), np.arange(rows) < count, np.full(rows, -1, np.int64)
-        label[:count], ids[:count] = source.labels[plan.ids], plan.ids
+        label[:count], ids[:count] = source.labels[own], own
         errors: list[ImageError] = []
-        for position, example in enumerate(map(int, plan.ids)):
+        for position, example in enumerate(map(int, own)):
             try:
                 image[position] = resize(decode(source.read(example)), size)
             except CorruptImage as error:

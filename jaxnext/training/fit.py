@@ -42,8 +42,11 @@ def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) 
     with Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.image_size):
         run = Run(config, output, splits, classes, model, checkpoints, surroundings)
         state, progress = run.resumed(shapes) if checkpoints.latest("last") is not None else run.fresh(shapes)
-        run_folder.start(output, config)
-        run.write_description()
+        if surroundings.processes.count > 1:
+            surroundings.processes.agree(run.facts(state))
+        if surroundings.processes.first:
+            run_folder.start(output, config)
+            run.write_description()
         return run.go(state, progress)
 
 

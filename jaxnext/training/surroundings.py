@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from jaxnext.training.processes import Processes
 from jaxnext.training.steps import Device
 
 
@@ -22,7 +23,7 @@ class Surroundings:
     """What a run needs of the process around it; nothing in the package reads these by itself."""
 
     devices: Sequence[Device]
-    """devices that share each batch"""
+    """devices that share each batch, those of each process side by side"""
     clock: Callable[[], float]
     """seconds, as ``time.perf_counter``"""
     stop: Callable[[], bool]
@@ -39,3 +40,5 @@ class Surroundings:
     """the command that goes on with this run"""
     compilation_cache: CompilationCache | None = None
     """``None`` where every program is compiled anew"""
+    processes: Processes = dataclasses.field(default_factory=Processes)
+    """of the run; those after the first show nothing"""
