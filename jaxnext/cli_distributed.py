@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training.processes import Processes, Store
@@ -20,6 +21,7 @@ CONNECT_SECONDS = 300
 _POLL_SECONDS = 0.5
 _FAREWELL_SECONDS = 10
 _FAILED = "jaxnext/failed"
+_LEFT = "jaxnext/left"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +82,7 @@ def together(
         watch.failed = True
         traceback.print_exc()
     if watch.failed:
-        _end(status)
+        watch.leave(status)
     watch.close()
     jax.distributed.shutdown()
     return status
@@ -89,9 +91,8 @@ def together(
 class Watch(threading.Thread):
     """Tells the other processes that this one has failed, and ends this one when another has.
 
-    Everything goes through the coordination service, which runs in process 0: it therefore waits until all have heard.
-    Processes that are killed tell nobody. JAX finds them out, at once or after 100 seconds without a sign of life, and
-    ends the others with a message of its own.
+    A process that is killed tells nobody. JAX finds out, at once or after 100 seconds without a sign of life, and ends
+    the others with a message of its own.
     """
 
     def __init__(self, processes: Processes) -> None:
@@ -102,31 +103,32 @@ class Watch(threading.Thread):
             self.start()
 
     def run(self) -> None:
-        """Asks every half second."""
+        """Asks every half second whether a process has failed."""
         while not self._over.wait(_POLL_SECONDS):
             sentence = self._failure()
-            if sentence is None:
-                continue
-            self._heard()
-            if not self.failed:
+            if sentence is not None and not self.failed:
                 print(f"error: {sentence}", file=sys.stderr)
-                _end(1)
-            return
+                self.leave(1)
 
     def tell(self, sentence: str) -> None:
-        """Tell why this process ends, and wait until all have heard of the first such message."""
+        """Tell why this process is about to end; only the first that does so is heard."""
         self.failed = True
-        store, index = self.processes.store, self.processes.index
-        if store is None:
-            return
-        with contextlib.suppress(RuntimeError):
-            store.key_value_set(_FAILED, f"process {index} has ended: {sentence}")
-        self._heard()
-        deadline = time.monotonic() + _FAREWELL_SECONDS
-        for other in range(self.processes.count):
-            left = max(int(1000 * (deadline - time.monotonic())), 1)
-            with contextlib.suppress(RuntimeError):
-                store.blocking_key_value_get(f"{_FAILED}/heard/{other}", left)
+        self._set(_FAILED, f"process {self.processes.index} has ended: {sentence}")
+
+    def leave(self, status: int) -> NoReturn:
+        """End the process at once: an orderly end would wait for the others.
+
+        The coordination service, through which they hear of it, runs in the first one: it leaves as the last.
+        """
+        if self.processes.first and self.processes.store is not None:
+            deadline = time.monotonic() + _FAREWELL_SECONDS
+            for other in range(1, self.processes.count):
+                left = max(int(1000 * (deadline - time.monotonic())), 1)
+                with contextlib.suppress(RuntimeError):
+                    self.processes.store.blocking_key_value_get(f"{_LEFT}/{other}", left)
+            time.sleep(_POLL_SECONDS)
+        self._set(f"{_LEFT}/{self.processes.index}", "yes")
+        _end(status)
 
     def close(self) -> None:
         """Stop watching."""
@@ -135,15 +137,17 @@ class Watch(threading.Thread):
             self.join()
 
     def _failure(self) -> str | None:
-        try:
-            return self.processes.store.key_value_try_get(_FAILED) if self.processes.store else None
-        except RuntimeError:
-            return None  # nobody has failed, or process 0 has been killed, which JAX finds out
+        if self.processes.store is not None:
+            # An error where nobody has failed, and where process 0 was killed, which JAX finds out.
+            with contextlib.suppress(RuntimeError):
+                return self.processes.store.key_value_try_get(_FAILED)
+        return None
 
-    def _heard(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            if self.processes.store:
-                self.processes.store.key_value_set(f"{_FAILED}/heard/{self.processes.index}", "yes")
+    def _set(self, key: str, value: str) -> None:
+        if self.processes.store is not None:
+            # An error where it is set already, and where process 0 was killed.
+            with contextlib.suppress(RuntimeError):
+                self.processes.store.key_value_set(key, value)
 
 
 def _initialize(how: Distributed, seconds: float) -> None:
@@ -214,8 +218,7 @@ def _lost(error: Exception) -> str:
     )
 
 
-def _end(status: int) -> None:
-    """Ends the process at once: an orderly end would wait for the other processes."""
+def _end(status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
