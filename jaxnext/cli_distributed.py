@@ -189,8 +189,9 @@ def _check_port(address: str) -> None:
         with socket.create_server(("", port)):
             pass
     except OSError as error:
+        reason = os.strerror(error.errno or 0)
         raise JaxnextError(
-            f"--coordinator_address {address}: process 0 cannot listen on port {port} ({error.strerror}); give another"
+            f"--coordinator_address {address}: process 0 cannot listen on port {port} ({reason}); give another"
         ) from error
 
 
