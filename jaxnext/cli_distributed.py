@@ -19,7 +19,7 @@ CONNECT_SECONDS = 300
 """How long the processes wait for each other at the start."""
 
 _POLL_SECONDS = 0.5
-_FAREWELL_SECONDS = 10
+_FAREWELL_SECONDS = 5
 _FAILED = "jaxnext/failed"
 _LEFT = "jaxnext/left"
 
