@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from jaxnext.cli_arguments import parse_evaluate, parse_export_weights, parse_port_weights, parse_predict, parse_train
+from jaxnext.cli_arguments import (
+    TrainArguments,
+    parse_evaluate,
+    parse_export_weights,
+    parse_port_weights,
+    parse_predict,
+    parse_train,
+)
+from jaxnext.cli_distributed import together
 from jaxnext.cli_process import (
     available_memory,
     boot_id,
@@ -28,6 +36,7 @@ from jaxnext.cli_process import (
 from jaxnext.config import Config
 from jaxnext.config_file import load_config
 from jaxnext.errors import JaxnextError
+from jaxnext.training.processes import Processes
 
 _INTERRUPTED = 130
 
@@ -37,6 +46,13 @@ def train(argv: Sequence[str], configs_dir: Path) -> int:
     arguments = parse_train(argv, configs_dir)
     keep_freed_memory()
     _set_precision(arguments.config)
+    if arguments.distributed is None:
+        return _train(arguments, argv, configs_dir, Processes())
+    return together(arguments.distributed, lambda all: _train(arguments, argv, configs_dir, all), main)
+
+
+def _train(arguments: TrainArguments, argv: Sequence[str], configs_dir: Path, processes: Processes) -> int:
+    """This process's part of a training run."""
     import jax
 
     from jaxnext.cli_compilation import compilation_cache
@@ -48,12 +64,13 @@ def train(argv: Sequence[str], configs_dir: Path) -> int:
         compilation_cache(arguments.compilation_cache, arguments.config.precision, _warn) as cache,
     ):
         surroundings = Surroundings(
-            devices=jax.local_devices(),
+            devices=sorted(jax.devices(), key=lambda device: device.process_index),
             clock=time.perf_counter,
             stop=stop,
-            say=_say,
+            say=_say if processes.first else lambda line: None,
             warn=_warn,
             cores=cores(),
+            show_progress=None if processes.first else False,
             versions=versions(configs_dir.parent),
             resume_command=resume_command(sys.argv[0], argv),
             compilation_cache=cache,
@@ -62,9 +79,10 @@ def train(argv: Sequence[str], configs_dir: Path) -> int:
             decoded=cache_folder() / "decoded",
             boot=boot_id(),
             memory=available_memory(),
+            processes=processes,
         )
         fit(arguments.config, arguments.output, arguments.resume, surroundings)
-        return _INTERRUPTED if stop() else 0
+        return _INTERRUPTED if stop() or processes.stopping else 0
 
 
 def port_weights(argv: Sequence[str], configs_dir: Path) -> int:

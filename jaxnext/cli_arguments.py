@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from jsonargparse import Namespace
 
+from jaxnext.cli_distributed import Distributed
 from jaxnext.cli_parser import Parser, choose_config, config_names, config_of, no_config
 from jaxnext.config import Config
 from jaxnext.config_file import dump_config
@@ -26,6 +27,7 @@ class TrainArguments:
     output: Path
     resume: bool
     compilation_cache: bool | None
+    distributed: Distributed | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +99,12 @@ def parse_train(argv: Sequence[str], configs_dir: Path) -> TrainArguments:
     parser.option("output", str | None, "folder of the run; null: runs/ and the name of the config")
     parser.option("resume", Literal["auto"] | None, "auto: go on from the last checkpoint of --output, if there is one")
     parser.compilation_cache()
+    parser.option("distributed", bool, "true: one of several processes that the cluster starts and connects", False)
+    parser.option(
+        "coordinator_address", str | None, "HOST:PORT of process 0, where several processes are started by hand"
+    )
+    parser.option("num_processes", int | None, "their number")
+    parser.option("process_id", int | None, "which of them this is, from 0")
     parser.add_argument("--print_config", action="store_true", help="print the whole config as YAML and stop")
     parser.settings(choice[1] if choice else Config())
     values = parser.parse(argv)
@@ -110,6 +118,7 @@ def parse_train(argv: Sequence[str], configs_dir: Path) -> TrainArguments:
         Path(values["output"] or Path("runs", name)),
         resume=values["resume"] == "auto",
         compilation_cache=values["compilation_cache"],
+        distributed=_distributed(values),
     )
 
 
@@ -216,3 +225,26 @@ def _check_ranges(values: Namespace, *counts: str) -> None:
     for key, least in [*((key, 1) for key in counts), ("workers", 0)]:
         if values[key] is not None and values[key] < least:
             raise UsageError(f"--{key}: expected at least {least}, found {values[key]}")
+
+
+def _distributed(values: Namespace) -> Distributed | None:
+    """How several processes find each other; ``None`` where this is the only one."""
+    names = ("coordinator_address", "num_processes", "process_id")
+    given = {name: values[name] for name in names if values[name] is not None}
+    if not given:
+        return Distributed() if values["distributed"] else None
+    if values["distributed"]:
+        raise UsageError(f"--distributed true finds out --{next(iter(given))} by itself: give only one of the two")
+    missing = [f"--{name}" for name in names if name not in given]
+    if missing:
+        raise UsageError(
+            f"{' and '.join(missing)} missing: several processes need --coordinator_address HOST:PORT, "
+            "--num_processes N and --process_id I, or --distributed true"
+        )
+    host, _, port = given["coordinator_address"].rpartition(":")
+    if not (host and port.isascii() and port.isdecimal() and 0 < int(port) < 2**16):
+        raise UsageError(f"--coordinator_address: expected HOST:PORT, found {given['coordinator_address']}")
+    _check_ranges(values, "num_processes")
+    if not 0 <= given["process_id"] < given["num_processes"]:
+        raise UsageError(f"--process_id: expected 0 to {given['num_processes'] - 1}, found {given['process_id']}")
+    return Distributed(**given)

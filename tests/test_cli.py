@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock, create_autospec
 
@@ -13,9 +15,11 @@ import jax
 import pytest
 
 from jaxnext import cli
+from jaxnext.cli_distributed import Distributed
 from jaxnext.config import Config
 from jaxnext.config_file import dump_config
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.training.processes import Processes
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("train", "port_weights", "predict", "evaluate", "export_weights")
@@ -71,6 +75,35 @@ def test_train_calls_fit(
 def test_train_after_an_interrupt(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replace(monkeypatch, "fit", "fit", side_effect=lambda *_: signal.raise_signal(signal.SIGINT))
     assert cli.main(cli.train, ["--config", "tiny"], configs) == 130
+
+
+@pytest.mark.parametrize(("index", "said"), [(0, "a line\n"), (1, "")])
+def test_one_of_several_processes(
+    index: int, said: str, configs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    processes, found = Processes(index, 2), []
+
+    def together(how: Distributed, command: Callable[[Processes], int], main: Any) -> int:
+        assert how == Distributed("host:1234", 2, index)
+        assert main is cli.main
+        return command(processes)
+
+    def fit(config: Config, output: Path, resume: bool, surroundings: Any) -> None:
+        found.append(surroundings)
+        surroundings.say("a line")
+        processes.stopping = True
+
+    devices = [SimpleNamespace(id=number, process_index=number % 2) for number in range(4)]
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    monkeypatch.setattr(cli, "together", together)
+    replace(monkeypatch, "fit", "fit", side_effect=fit)
+    options = ["--coordinator_address", "host:1234", "--num_processes", "2", "--process_id", str(index)]
+    assert cli.train(["--config", "tiny", *options], configs) == 130
+    (surroundings,) = found
+    assert surroundings.processes is processes
+    assert [device.id for device in surroundings.devices] == [0, 2, 1, 3]
+    assert surroundings.show_progress is (None if index == 0 else False)
+    assert capsys.readouterr().out == said
 
 
 def test_train_in_float64(configs: Path, monkeypatch: pytest.MonkeyPatch, jax_settings: list[tuple[str, Any]]) -> None:

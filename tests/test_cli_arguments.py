@@ -17,6 +17,7 @@ from jaxnext.cli_arguments import (
     parse_predict,
     parse_train,
 )
+from jaxnext.cli_distributed import Distributed
 from jaxnext.config import Config, DataConfig, ModelConfig, OptimizerConfig
 from jaxnext.config_file import load_config
 from jaxnext.errors import UsageError
@@ -71,6 +72,59 @@ def test_mistakes_of_train(configs: Path, argv: list[str], sentence: str) -> Non
     with pytest.raises(UsageError) as error:
         parse_train(argv, configs)
     assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", None),
+        ("--distributed false", None),
+        ("--distributed true", Distributed()),
+        (
+            "--coordinator_address host:1234 --num_processes 4 --process_id 3",
+            Distributed(coordinator_address="host:1234", num_processes=4, process_id=3),
+        ),
+        ("--process_id 0 --num_processes 1 --coordinator_address [::1]:80", Distributed("[::1]:80", 1, 0)),
+    ],
+)
+def test_how_several_processes_find_each_other(configs: Path, options: str, expected: Distributed | None) -> None:
+    assert parse_train(["--config", "tiny", *options.split()], configs).distributed == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            "--process_id 0",
+            "--coordinator_address and --num_processes missing: several processes need "
+            "--coordinator_address HOST:PORT, --num_processes N and --process_id I, or --distributed true",
+        ),
+        (
+            "--coordinator_address h:1 --process_id 0",
+            "--num_processes missing: several processes need --coordinator_address HOST:PORT, "
+            "--num_processes N and --process_id I, or --distributed true",
+        ),
+        (
+            "--distributed true --process_id 0",
+            "--distributed true finds out --process_id by itself: give only one of the two",
+        ),
+        ("--coordinator_address h:1 --num_processes 2 --process_id 2", "--process_id: expected 0 to 1, found 2"),
+        ("--coordinator_address h:1 --num_processes 2 --process_id=-1", "--process_id: expected 0 to 1, found -1"),
+        ("--coordinator_address h:1 --num_processes 0 --process_id 0", "--num_processes: expected at least 1, found 0"),
+    ],
+)
+def test_mistakes_of_several_processes(configs: Path, options: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse_train(["--config", "tiny", *options.split()], configs)
+    assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize("address", ["h", "h:", ":80", "h:0", "h:x", "h:65536", "h:\u0662"])
+def test_a_coordinator_address_without_a_port(configs: Path, address: str) -> None:
+    options = ["--coordinator_address", address, "--num_processes", "2", "--process_id", "0"]
+    with pytest.raises(UsageError) as error:
+        parse_train(["--config", "tiny", *options], configs)
+    assert str(error.value) == f"--coordinator_address: expected HOST:PORT, found {address}"
 
 
 def test_a_mistake_in_the_file_names_the_file(configs: Path) -> None:

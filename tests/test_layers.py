@@ -14,7 +14,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("training", "reporting"),
     ("training.fit", "training.run", "training.evaluate", "training.predict", "training.port", "training.export"),
     ("benchmark",),
-    ("cli", "cli_arguments", "cli_benchmark", "cli_compilation", "cli_parser", "cli_prepare", "cli_process"),
+    (
+        "cli",
+        "cli_arguments",
+        "cli_benchmark",
+        "cli_compilation",
+        "cli_distributed",
+        "cli_parser",
+        "cli_prepare",
+        "cli_process",
+    ),
     ("",),
 )
 """From the lowest up, without ``jaxnext.``; the longest name that fits decides. The empty one is the package."""
@@ -24,15 +33,7 @@ HOST_MUST_NOT_IMPORT = ("jax", "jaxlib", "flax", "optax", "orbax")
 NOBODY_IMPORTS = ("torch", "torchvision")
 COMPARES_WITH_TORCH = "benchmark"
 """The folder that may import torch, inside a function only: nothing else needs it."""
-READS_THE_PROCESS = (
-    "cli",
-    "cli_arguments",
-    "cli_benchmark",
-    "cli_compilation",
-    "cli_parser",
-    "cli_prepare",
-    "cli_process",
-)
+READS_THE_PROCESS = LAYERS[-2]
 PROCESS_MODULES = ("time", "random", "secrets", "argparse", "absl", "datetime")
 EXCUSED = (("data.loader", "absl"),)
 """Grain insists that its command-line flags are parsed; the loader marks them so and reads none."""

@@ -372,5 +372,52 @@ def test_example_keys_depend_on_the_global_place():
     assert len(np.unique(keys(1), axis=0)) == 8
 
 
+def test_own_rows_of_one_process_are_all():
+    assert steps.own_rows(12, net(4).mesh) == range(12)
+
+
+class FakeMesh(NamedTuple):
+    """Devices by number, among them those of this process."""
+
+    devices: Any
+    local_devices: list[int]
+
+    @property
+    def size(self) -> int:
+        return self.devices.size
+
+
+@pytest.mark.parametrize(
+    ("devices", "local", "rows"),
+    [([0, 1, 2, 3], [0, 1], range(6)), ([0, 1, 2, 3], [2, 3], range(6, 12)), ([4, 7, 5], [7, 5], range(4, 12))],
+)
+def test_own_rows_of_several_processes(devices, local, rows):
+    assert steps.own_rows(12, FakeMesh(np.array(devices), local)) == rows  # pyright: ignore[reportArgumentType]
+
+
+def test_own_rows_that_are_not_side_by_side():
+    with pytest.raises(ValueError, match="expected the devices of a process side by side"):
+        steps.own_rows(12, FakeMesh(np.array([0, 1, 2, 3]), [0, 2]))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("flags", [[0, 0], [0, 1], [1, 1]])
+def test_the_wish_to_stop_goes_through_the_steps_without_another_collective(flags):
+    on = net(2)
+    flagged = steps.split_batch(np.array(flags, np.int32), on.mesh)
+    batch = train_batch(on, 0)
+    told = batch._replace(batch=batch.batch._replace(stop=flagged))
+    if sum(flags) == 0:
+        text, plain = (on.train_step.lower(start(on), b).compile().as_text() for b in (told, batch))
+        assert len(collectives(text)) == len(collectives(plain))
+        assert sum(size for _, size in collectives(text)) == sum(size for _, size in collectives(plain)) + 4
+    state, sums = on.train_step(start(on), told)
+    _, right = on.train_step(start(on), batch)
+    assert int(sums.pop("stop")) == sum(flags)
+    assert largest_difference(jax.tree.map(np.asarray, sums), jax.tree.map(np.asarray, right)) == 0
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    assert int(on.eval_step(variables, told.batch)["stop"]) == sum(flags)
+    assert "stop" not in on.eval_step(variables, batch.batch)
+
+
 def test_divisible():
     assert [steps.divisible(n, net(4).mesh) for n in (1, 4, 5, 16)] == [4, 4, 8, 16]

@@ -31,14 +31,14 @@ class ImageError(NamedTuple):
     """An image of a batch that could not be read or decoded."""
 
     position: int
-    """row of the batch"""
+    """row among those read"""
     name: str
     """full path of a file"""
     reason: str
 
 
 class HostBatch(NamedTuple):
-    """One batch in host memory, padded to the full batch size ``B``."""
+    """The rows of one batch that this process reads, in host memory: ``B`` of them, padding included."""
 
     index: int  # pyright: ignore[reportIncompatibleMethodOverride]
     """position in the schedule"""
@@ -96,6 +96,7 @@ def stream(
     workers: int = 0,
     threads: int = 2,
     cache: Cache | None = None,
+    rows: range | None = None,
 ) -> Stream:
     """Starts to read, decode and resize the batches of a schedule.
 
@@ -112,6 +113,8 @@ def stream(
             import the main module again, so that a script needs its ``if __name__ == "__main__"``.
         threads: without worker processes, batches prepared at a time.
         cache: of decoded images of both sources. One in memory is for threads only.
+        rows: that are read of each batch, without a gap; ``None``: all. Those past the end of the batch are padding.
+            Several processes that read the rows of each batch between them read every example once.
 
     Returns:
         The batches from ``start`` on.
@@ -122,7 +125,8 @@ def stream(
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 1)
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1) if workers else ahead
     trained_on = None if train is None else Reader(train, image_size, cache)
-    maker = _BatchMaker(schedule, trained_on, Reader(validation, image_size, cache))
+    rows = range(schedule.batch_size) if rows is None else rows
+    maker = _BatchMaker(schedule, trained_on, Reader(validation, image_size, cache), rows)
     batches = grain.MapDataset.range(start, len(schedule)).map(maker)
     dataset = batches.to_iter_dataset(options)
     if workers:
@@ -158,19 +162,21 @@ class _BatchMaker:
     schedule: BatchSchedule
     train: Reader | None
     validation: Reader
+    rows: range
 
     def __call__(self, index: int) -> HostBatch:
         plan = self.schedule.locate(index)
         reader = self.train if plan.training else self.validation
         if reader is None:
             raise ValueError(f"batch {index} is a training batch, but there is no source of training images")
-        source, size, rows, count = reader.source, reader.size, self.schedule.batch_size, len(plan.ids)
+        own = plan.ids[self.rows.start : self.rows.stop]
+        source, size, rows, count = reader.source, reader.size, len(self.rows), len(own)
         image = np.empty((rows, size, size, 3), np.uint8)
         image[count:] = 0
         label, mask, ids = np.zeros(rows, np.int32), np.arange(rows) < count, np.full(rows, -1, np.int64)
-        label[:count], ids[:count] = source.labels[plan.ids], plan.ids
+        label[:count], ids[:count] = source.labels[own], own
         errors: list[ImageError] = []
-        for position, example in enumerate(map(int, plan.ids)):
+        for position, example in enumerate(map(int, own)):
             try:
                 reader.read(example, image[position])
             except CorruptImage as error:

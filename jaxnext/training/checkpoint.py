@@ -220,9 +220,27 @@ class Checkpoints:
         if kind not in self._managers:
             keep = None if kind == "every" else 1
             # Synchronous: a save is waited for anyway, and after a failed one Orbax's threads would hold the process.
-            options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
+            alone = _alone()
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=keep,
+                enable_async_checkpointing=False,
+                create=alone.active_processes is None,
+                multiprocessing_options=alone,
+            )
+            if not options.create:
+                (self.root / kind).mkdir(parents=True, exist_ok=True)
             self._managers[kind] = ocp.CheckpointManager(self.root / kind, options=options)
         return self._managers[kind]
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Each of several processes reads, and the one that writes does so, without waiting for the others."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    index = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process{index}"
+    )
 
 
 def _reason(error: Exception) -> str:

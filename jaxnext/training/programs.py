@@ -32,6 +32,7 @@ class Programs:
         self.config = config
         self.mesh: Mesh = steps.mesh_of(devices)
         self.rows = steps.divisible(config.batch_size, self.mesh)
+        self.own_rows = steps.own_rows(self.rows, self.mesh)
         self._train: Any = steps.compile_train_step(model, optimizer, self.mesh)
         self._evaluate: Any = steps.compile_eval_step(model, self.mesh)
 
@@ -47,9 +48,9 @@ class Programs:
             A line that says what was compiled and what was found.
         """
         begin, size = clock(), self.config.data.image_size
-        images: Any = np.zeros((self.rows, size, size, 3), np.uint8)
-        labels: Any = np.zeros(self.rows, np.int32)
-        batch = Batch(images, labels, labels.astype(bool))
+        images: Any = np.zeros((len(self.own_rows), size, size, 3), np.uint8)
+        labels: Any = np.zeros(len(self.own_rows), np.int32)
+        batch = Batch(images, labels, labels.astype(bool), self._flags(False))
         train_batch = steps.split_batch(TrainBatch(batch, self._augmentation(0)), self.mesh)
         self._train, train_found = _compiled(self._train.lower(state, train_batch), cache)
         self._evaluate, eval_found = _compiled(self._evaluate.lower(variables_of(state), train_batch.batch), cache)
@@ -59,18 +60,34 @@ class Programs:
         """The same arrays on every device."""
         return steps.replicate(tree, self.mesh)
 
-    def train(self, state: TrainState, host: HostBatch, step: int) -> tuple[TrainState, steps.Sums]:
-        """Start a training step on a batch; ``state`` is given up."""
-        batch = TrainBatch(padded_batch(host, self.rows), self._augmentation(step))
+    def train(self, state: TrainState, host: HostBatch, step: int, stop: bool = False) -> tuple[TrainState, steps.Sums]:
+        """Start a training step on this process's rows of a batch; ``state`` is given up.
+
+        Args:
+            state: before the step.
+            host: the rows.
+            step: number of the step in the run.
+            stop: whether this process was asked to stop. With several processes the sums say as ``stop`` on how many
+                devices that was so.
+        """
+        batch = TrainBatch(self._padded(host, stop), self._augmentation(step))
         return self._train(state, steps.split_batch(batch, self.mesh))
 
-    def evaluate(self, variables: Variables, host: HostBatch) -> steps.Sums:
-        """Start the metric sums of a batch."""
-        return self._evaluate(variables, steps.split_batch(padded_batch(host, self.rows), self.mesh))
+    def evaluate(self, variables: Variables, host: HostBatch, stop: bool = False) -> steps.Sums:
+        """Start the metric sums of a batch; ``stop`` as ``train``."""
+        return self._evaluate(variables, steps.split_batch(self._padded(host, stop), self.mesh))
 
     def _augmentation(self, step: int) -> Augmentation:
         fields = dataclasses.asdict(self.config.augment)
-        return draw(self.config.seed, step, self.rows, self.config.data.image_size, **fields)
+        drawn: Any = draw(self.config.seed, step, self.rows, self.config.data.image_size, **fields)
+        return Augmentation(*(array[self.own_rows.start : self.own_rows.stop] for array in drawn))
+
+    def _padded(self, host: HostBatch, stop: bool) -> Batch:
+        return padded_batch(host, len(self.own_rows))._replace(stop=self._flags(stop))
+
+    def _flags(self, stop: bool) -> Any:
+        # Not in a run of one process: its program has no use for it.
+        return np.full(len(self.mesh.local_devices), stop, np.int32) if self.mesh.is_multi_process else None
 
 
 def variables_of(state: TrainState) -> Variables:

@@ -23,9 +23,11 @@ from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.models.classifier import Classifier
 from jaxnext.training import plateau, run_folder
+from jaxnext.training.agreement import facts
 from jaxnext.training.checkpoint import Checkpoints, Meta
 from jaxnext.training.corrupt import CorruptImages
 from jaxnext.training.optimizer import build as build_optimizer
+from jaxnext.training.processes import Fact
 from jaxnext.training.programs import Programs, variables_of
 from jaxnext.training.progress import Progress, Record
 from jaxnext.training.start import PARTS, complete, load_weights
@@ -52,6 +54,7 @@ class Run:
         self.model, self.checkpoints, self.around = model, checkpoints, surroundings
         self.cache = cache
         self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, surroundings.warn or surroundings.say)
+        self.processes = surroundings.processes
         self.optimizer: optax.GradientTransformation = build_optimizer(config.optimizer)
         self.programs = Programs(config, model, self.optimizer, surroundings.devices)
         self.schedule = Schedule(
@@ -122,13 +125,29 @@ class Run:
             **self.around.versions,
             "devices": [device.device_kind for device in self.around.devices],
             "platform": self.around.devices[0].platform,
+            "processes": self.processes.count,
             "train_images": len(self.splits.train),
             "val_images": len(self.splits.validation),
             "classes": list(self.classes),
         }
         run_folder.write_json(self.output / "run.json", description)
 
+    def facts(self, state: TrainState) -> list[Fact]:
+        """What every process of the run must have found alike."""
+        weights = {**self.model_of(state), "optimizer": jax.tree.map(np.asarray, state.optimizer)}
+        checkpoint = self.checkpoints.latest("last")
+        versions = self.around.versions
+        return facts(self.config, self.output, versions, checkpoint, self.data(), self.classes, weights)
+
     # Epochs
+
+    def stopping(self) -> bool:
+        """Whether to save and end now. Several processes have carried it in their last step, to answer alike."""
+        return self.processes.stopping if self.processes.count > 1 else self.around.stop()
+
+    def asked(self) -> bool:
+        """Whether this one of several processes was asked to stop; the next step carries it to the others."""
+        return self.processes.count > 1 and self.around.stop()
 
     def go(self, state: TrainState, progress: Progress) -> Progress:
         """Epoch after epoch to the end of the schedule, or until asked to stop."""
@@ -138,11 +157,13 @@ class Run:
         if progress.position < len(self.schedule):
             compilation = self.programs.compile(state, self.around.compilation_cache, self.around.clock)
             self.around.say(compilation)
-            while progress.position < len(self.schedule) and not self.around.stop():
+            self.processes.meet()
+            while progress.position < len(self.schedule) and not self.stopping():
                 state, progress = self.epochs(state, progress)
         if progress.position < len(self.schedule):
             self.save_last(state, progress)
             self.cache.settle()
+            self.processes.meet()
             self.around.say(f"stopped and saved; go on with: {self.around.resume_command}")
         else:
             best = max(progress.history, key=lambda record: record["val_accuracy"])
@@ -170,8 +191,9 @@ class Run:
             workers=workers,
             threads=self.around.cores,
             cache=self.cache,
+            rows=self.programs.own_rows,
         ) as batches:
-            while progress.position < len(self.schedule) and not self.around.stop():
+            while progress.position < len(self.schedule) and not self.stopping():
                 state, progress = self.epoch(state, progress, iter(batches))
                 if self.workers() != workers:
                     break
@@ -182,7 +204,7 @@ class Run:
         plan = self.schedule.locate(progress.position)
         if plan.training:
             state, progress = self.train(state, progress, batches, plan)
-            if self.around.stop():
+            if self.stopping():
                 return state, progress
         begin = self.around.clock()
         validation = self.validate(state, progress, batches)
@@ -224,10 +246,10 @@ class Run:
                 # The step before runs while this batch is fetched; only if it has ended meanwhile was there a wait.
                 if pending is None or pending[1]["loss"].is_ready():
                     data_wait += clock() - asked
-                state, step_sums = self.programs.train(state, host, plan.step)
+                state, step_sums = self.programs.train(state, host, plan.step, self.asked())
                 self.count(pending, sums, bar, progress)
-                pending, done = (plan, step_sums, int(host.mask.sum())), done + 1
-                if plan.last or self.around.stop():
+                pending, done = (plan, step_sums, len(plan.ids) - len(host.errors)), done + 1
+                if plan.last or self.stopping():
                     break
                 plan = self.schedule.locate(plan.index + 1)
             self.count(pending, sums, bar, progress)
@@ -238,7 +260,7 @@ class Run:
         if pending is None:
             return
         plan, step_sums, images = pending
-        loss = sums.add(step_sums)
+        loss = sums.add(self.processes.note(step_sums))
         if not math.isfinite(loss):
             raise self.not_finite("loss", loss, f"epoch {plan.epoch}, step {plan.step + 1}", progress)
         bar.update(images)
@@ -267,9 +289,9 @@ class Run:
                     self.save_what_is_done(state, progress)
                     raise
                 self.corrupt.meet(host.errors)
-                sums.add(self.programs.evaluate(variables, host))
-                bar.update(int(host.mask.sum()))
-                if self.around.stop():
+                sums.add(self.processes.note(self.programs.evaluate(variables, host, self.asked())))
+                bar.update(len(self.schedule.locate(host.index).ids) - len(host.errors))
+                if self.stopping():
                     return None
         return sums
 
@@ -299,15 +321,11 @@ class Run:
         progress = Progress(schedule, position, (*progress.history, record))
         rate = jnp.asarray(schedule.learning_rate, state.learning_rate.dtype)
         state = state._replace(learning_rate=self.programs.replicate(rate))
-        variables, meta = self.model_of(state), self.meta(epoch, float(record["val_accuracy"]))
-        if best:
-            self.checkpoints.save_model("best", epoch, variables, meta)
-        if self.config.checkpoint_every and epoch % self.config.checkpoint_every == 0:
-            self.checkpoints.save_model("every", epoch, variables, meta)
-        self.save_last(state, progress)
-        self.write_history(progress)
+        if self.processes.first:
+            self.keep(state, progress, best)
+            self.around.say(_epoch_line(record, self.config.epochs, best) + self.corrupt.summary())
         self.cache.settle()
-        self.around.say(_epoch_line(record, self.config.epochs, best) + self.corrupt.summary())
+        self.processes.meet()
         return state, progress
 
     def check_any(self, sums: Accumulator, what: str) -> None:
@@ -320,6 +338,17 @@ class Run:
 
     # Saving and showing
 
+    def keep(self, state: TrainState, progress: Progress, best: bool) -> None:
+        """The checkpoints, metrics and curves after an epoch."""
+        epoch, record = len(progress.history), progress.history[-1]
+        variables, meta = self.model_of(state), self.meta(epoch, float(record["val_accuracy"]))
+        if best:
+            self.checkpoints.save_model("best", epoch, variables, meta)
+        if self.config.checkpoint_every and epoch % self.config.checkpoint_every == 0:
+            self.checkpoints.save_model("every", epoch, variables, meta)
+        self.save_last(state, progress)
+        self.write_history(progress)
+
     def save_what_is_done(self, state: TrainState, progress: Progress) -> None:
         """Save before the run ends for want of data, unless it has done nothing."""
         if progress.position:
@@ -327,6 +356,8 @@ class Run:
 
     def write_history(self, progress: Progress) -> None:
         """``metrics.jsonl`` and the curves, from the records of the finished epochs."""
+        if not self.processes.first:
+            return
         # Imported when there is something to draw, for Matplotlib takes longer to import than a step to run.
         from jaxnext.reporting.curves import draw_curves
 
@@ -343,7 +374,9 @@ class Run:
         return Meta(self.config, self.classes, trained, epoch, val_accuracy, fingerprint(self.splits.validation))
 
     def save_last(self, state: TrainState, progress: Progress) -> None:
-        """Save all that the run needs to go on from here."""
+        """Save all that the run needs to go on from here; of several processes the first one does."""
+        if not self.processes.first:
+            return
         variables = self.model_of(state)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
             # The step's own loss was finite, its update was not: the next loss would say so, too late.

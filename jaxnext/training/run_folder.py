@@ -62,8 +62,13 @@ def start(output: Path, config: Config) -> None:
     write_text(output / CONFIG, dump_config(config))
 
 
+def settings(config: Config) -> dict[str, Any]:
+    """Every setting under its dotted key."""
+    return {".".join(path): value for path, value in flatten(dataclasses.asdict(config)).items()}
+
+
 def _check_same(output: Path, old: Config, new: Config) -> None:
-    before, after = ({".".join(k): v for k, v in flatten(dataclasses.asdict(c)).items()} for c in (old, new))
+    before, after = settings(old), settings(new)
     # By repr: an option that was 1 and is true has changed.
     keys = [key for key in before | after if repr(before.get(key)) != repr(after.get(key))]
     keys = [key for key in keys if key not in FREE_ON_RESUME]

@@ -33,6 +33,8 @@ class Batch(NamedTuple):
     """``[N]`` int32."""
     mask: jax.Array
     """``[N]`` of bool; ``False`` is padding."""
+    stop: jax.Array | None = None
+    """``[D]`` int32, one for each device: 1 where its process was asked to stop; ``None`` in a run of one process."""
 
 
 class TrainBatch(NamedTuple):

@@ -40,14 +40,49 @@ def divisible(batch_size: int, mesh: Mesh) -> int:
     return -(-batch_size // mesh.size) * mesh.size
 
 
+def own_rows(rows: int, mesh: Mesh) -> range:
+    """Those of the rows of a global batch that this process's devices hold.
+
+    Args:
+        rows: of the global batch, a multiple of the number of devices.
+        mesh: in which the devices of each process stand side by side.
+    """
+    devices, share = list(mesh.devices.flat), rows // mesh.size
+    places = [devices.index(device) for device in mesh.local_devices]
+    if places != list(range(places[0], places[0] + len(places))):
+        raise ValueError(f"expected the devices of a process side by side, found {devices}")
+    return range(places[0] * share, (places[-1] + 1) * share)
+
+
 def split_batch(tree: Any, mesh: Mesh) -> Any:
-    """Host arrays onto the devices, split along the leading axis, which the devices must divide."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(AXIS)))
+    """Host arrays onto the devices, split along the leading axis, which the devices must divide.
+
+    In a run of several processes each gives its own rows.
+    """
+    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+    if not mesh.is_multi_process:
+        return jax.device_put(tree, sharding)
+    own = len(mesh.local_devices)
+
+    def whole(rows: np.ndarray) -> jax.Array:
+        shape = (len(rows) // own * mesh.size, *rows.shape[1:])
+        return jax.make_array_from_process_local_data(sharding, rows, shape)
+
+    return jax.tree.map(whole, tree)
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """The same arrays on every device."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    """The same arrays on every device; of several processes each must give the same."""
+    sharding = NamedSharding(mesh, PartitionSpec())
+    if not mesh.is_multi_process:
+        return jax.device_put(tree, sharding)
+
+    # device_put would compare them across the processes, one collective operation for each array.
+    def copies(leaf: Any) -> jax.Array:
+        arrays = [jax.device_put(leaf, device) for device in mesh.local_devices]
+        return jax.make_array_from_single_device_arrays(np.shape(leaf), sharding, arrays)
+
+    return jax.tree.map(copies, tree)
 
 
 def train_step(
@@ -66,7 +101,7 @@ def train_step(
     """
     batch = train_batch.batch
     images = normalize(augment(batch.image, train_batch.augmentation), model.dtype)
-    return descend(state, images, batch.label, batch.mask, model=model, optimizer=optimizer)
+    return descend(state, images, batch.label, batch.mask, batch.stop, model=model, optimizer=optimizer)
 
 
 def descend(
@@ -74,6 +109,7 @@ def descend(
     images: jax.Array,
     labels: jax.Array,
     mask: jax.Array,
+    stop: jax.Array | None = None,
     *,
     model: Classifier,
     optimizer: optax.GradientTransformation,
@@ -87,6 +123,7 @@ def descend(
         images: this device's share, normalised, ``[N, H, W, 3]`` in the model's dtype.
         labels: ``[N]`` int32.
         mask: ``[N]`` of bool; ``False`` is padding.
+        stop: of ``Batch``; where there is one, its sum is among the sums.
         model: built with ``axis_name=AXIS``.
         optimizer: from ``training.optimizer.build``.
 
@@ -104,7 +141,7 @@ def descend(
 
     # Each device differentiates its own examples' part of the loss; the sum of the parts' gradients is the gradient.
     gradients, (logits, batch_stats) = jax.grad(local_loss, has_aux=True)(state.params)
-    gradients, sums = lax.psum((gradients, metric_sums(logits, labels, mask)), AXIS)
+    gradients, sums = lax.psum((gradients, metric_sums(logits, labels, mask) | _asked(stop)), AXIS)
     directions, moments = optimizer.update(gradients, state.optimizer, state.params)
     params = jax.tree.map(lambda p, d: p - state.learning_rate * d, state.params, directions)
     # Without a gradient, the moments and the weight decay would still move the parameters.
@@ -136,7 +173,12 @@ def example_keys(key: jax.Array, step: jax.Array, count: int) -> jax.Array:
 def eval_step(variables: dict[str, Any], batch: Batch, *, model: Classifier) -> Sums:
     """Metric sums of a batch over all devices, with running statistics and no augmentation."""
     logits = model.apply(variables, normalize(batch.image, model.dtype), train=False)
-    return lax.psum(metric_sums(logits, batch.label, batch.mask), AXIS)  # pyright: ignore[reportArgumentType]
+    sums = metric_sums(logits, batch.label, batch.mask)  # pyright: ignore[reportArgumentType]
+    return lax.psum(sums | _asked(batch.stop), AXIS)
+
+
+def _asked(stop: jax.Array | None) -> Sums:
+    return {} if stop is None else {"stop": stop.sum()}
 
 
 def predict_step(variables: dict[str, Any], images: jax.Array, *, model: Classifier) -> jax.Array:

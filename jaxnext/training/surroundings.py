@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxnext.training.processes import Processes
 from jaxnext.training.steps import Device
 
 
@@ -23,7 +24,7 @@ class Surroundings:
     """What a run needs of the process around it; nothing in the package reads these by itself."""
 
     devices: Sequence[Device]
-    """devices that share each batch"""
+    """devices that share each batch, those of each process side by side"""
     clock: Callable[[], float]
     """seconds, as ``time.perf_counter``"""
     stop: Callable[[], bool]
@@ -52,3 +53,5 @@ class Surroundings:
     """identifies the time since the machine was started; empty: unknown"""
     memory: int | None = None
     """bytes of memory that are left; ``None``: unknown"""
+    processes: Processes = dataclasses.field(default_factory=Processes)
+    """of the run; those after the first show nothing"""

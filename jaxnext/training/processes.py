@@ -1,0 +1,118 @@
+"""The processes of one run, each with its own devices: what they must agree on, and where they wait for each other.
+
+All of them compute the same steps; only the first one writes into the run's folder and speaks. They share the folder of
+the run: each reads the checkpoint for itself.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
+
+from jaxnext.errors import JaxnextError
+
+PATIENCE = 3600
+"""Seconds to wait for a process that is alive: it may list or copy images, or write a checkpoint, for long."""
+
+
+class Store(Protocol):
+    """What is used of the client of JAX's coordination service. Where a call fails, it raises a ``RuntimeError``."""
+
+    def key_value_set(self, key: str, value: str) -> None:
+        """Keep a value for all processes to see; one that is there already is an error."""
+        ...
+
+    def key_value_try_get(self, key: str) -> str:
+        """The value; an error where there is none yet."""
+        ...
+
+    def blocking_key_value_get(self, key: str, timeout_in_ms: int) -> str:
+        """The value, waited for."""
+        ...
+
+    def wait_at_barrier(self, barrier_id: str, timeout_in_ms: int) -> None:
+        """Return when every process has come here."""
+        ...
+
+
+class Fact(NamedTuple):
+    """Something that every process of a run must have found alike."""
+
+    name: str
+    value: str
+    remedy: str
+    """what the user can do where it is not alike"""
+
+
+@dataclasses.dataclass
+class Processes:
+    """This process among those of its run; by default there is no other."""
+
+    index: int = 0
+    count: int = 1
+    store: Store | None = None
+    """``None`` where there is one process"""
+    stopping: bool = False
+    """whether any of several processes was asked to stop, known to all after the same step"""
+    _meetings: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.index == 0
+
+    def note(self, sums: dict[str, Any]) -> dict[str, Any]:
+        """A step's metric sums without ``stop``, the number of devices whose process was asked to stop."""
+        if "stop" in sums:
+            sums = dict(sums)
+            self.stopping |= bool(sums.pop("stop"))
+        return sums
+
+    def meet(self) -> None:
+        """Wait for all processes, as long as they live.
+
+        Called before the first collective operation, which on CPUs fails after 30 seconds, and while one writes.
+
+        Raises:
+            JaxnextError: one did not come.
+        """
+        if self.store is None:
+            return
+        self._meetings += 1
+        try:
+            self.store.wait_at_barrier(f"jaxnext/meeting/{self._meetings}", PATIENCE * 1000)
+        except RuntimeError as error:
+            raise _missed(error, "the other processes") from error
+
+    def agree(self, facts: Iterable[Fact]) -> None:
+        """Compare with the first process, once in a run, and wait until all have.
+
+        Raises:
+            JaxnextError: this process has found something else; the first difference is named.
+        """
+        if self.store is None:
+            return
+        own = {fact.name: fact for fact in facts}
+        if self.first:
+            self.store.key_value_set("jaxnext/facts", json.dumps({name: fact.value for name, fact in own.items()}))
+        else:
+            try:
+                expected = json.loads(self.store.blocking_key_value_get("jaxnext/facts", PATIENCE * 1000))
+            except RuntimeError as error:
+                raise _missed(error, "process 0") from error
+            for name in own | expected:
+                self._compare(name, own.get(name), expected.get(name))
+        self.meet()
+
+    def _compare(self, name: str, own: Fact | None, expected: str | None) -> None:
+        found, remedy = (own.value, own.remedy) if own else ("nothing", "start all processes in the same way")
+        if own is None or found != expected:
+            raise JaxnextError(
+                f"process {self.index} differs from process 0 in {name}: expected {expected or 'nothing'}, "
+                f"found {found}; {remedy}"
+            )
+
+
+def _missed(error: RuntimeError, who: str) -> JaxnextError:
+    reason = str(error).partition("\n")[0].partition(" [type.googleapis.com")[0]
+    return JaxnextError(f"waited for {who} in vain ({reason}); start all again with --resume auto")

@@ -1,0 +1,35 @@
+"""``scripts/train.py`` that notes which examples it trains on, and may send itself a signal before a step.
+
+    python recorded_train.py RECORD SIGNAL:STEP|- OPTIONS ...
+
+RECORD gets a line a step: a JSON list of the step's number and the ids of its rows, -1 for padding.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from jaxnext import cli
+from jaxnext.training.programs import Programs
+
+
+def main() -> int:
+    record, end, *options = sys.argv[1:]
+    name, _, at = end.partition(":")
+    train = Programs.train
+
+    def recorded(self, state, host, step, stop=False):
+        if at and int(at) == step:
+            os.kill(os.getpid(), signal.Signals[name])
+        with Path(record).open("a") as file:
+            print(json.dumps([step, host.ids.tolist()]), file=file)
+        return train(self, state, host, step, stop)
+
+    Programs.train = recorded
+    return cli.main(cli.train, options, Path())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Runs of two real processes on the CPU, connected by ``jax.distributed``."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Ended(NamedTuple):
+    """How one process ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def environment(devices: int = 1) -> dict[str, str]:
+    """CPUs, so many of them in each process, and the programs compiled by earlier tests."""
+    cache = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    return os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_NUM_CPU_DEVICES": str(devices),
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def free_port() -> int:
+    with socket.create_server(("", 0)) as server:
+        return server.getsockname()[1]
+
+
+def train(
+    folder: Path, *options: object, ends: tuple[str, str] = ("-", "-"), own: tuple[list[str], list[str]] = ([], [])
+) -> tuple[Ended, Ended]:
+    """Both processes of a run, with ``--config small.yaml`` of ``folder``, until they have ended.
+
+    Args:
+        folder: working directory; process I notes its examples in ``ids_I``.
+        options: of both.
+        ends: signal and step of each, for ``recorded_train``.
+        own: further options of each.
+    """
+    address = f"localhost:{free_port()}"
+    processes = []
+    for index in (0, 1):
+        together = ["--coordinator_address", address, "--num_processes", "2", "--process_id", str(index)]
+        command = [sys.executable, str(ROOT / "tests" / "recorded_train.py"), f"ids_{index}", ends[index]]
+        command += ["--config", "small.yaml", *map(str, options), *together, *own[index]]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        processes.append(subprocess.Popen(command, cwd=folder, env=environment(), text=True, **pipes))
+    try:
+        found = [process.communicate(timeout=240) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    first, second = (Ended(p.returncode, *text) for p, text in zip(processes, found, strict=True))
+    return first, second
+
+
+def ids_of(folder: Path) -> list[tuple[int, list[int]]]:
+    """Steps in the order trained, with the ids of the global batch, put together from what both processes noted."""
+    notes = [[json.loads(line) for line in (folder / f"ids_{i}").read_text().splitlines()] for i in (0, 1)]
+    assert [step for step, _ in notes[0]] == [step for step, _ in notes[1]]
+    return [(step, ids + other) for (step, ids), (_, other) in zip(*notes, strict=True)]

@@ -1,0 +1,187 @@
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+import several_processes
+from test_processes import Memory
+
+from jaxnext import cli, cli_distributed
+from jaxnext.cli_distributed import Distributed, Watch, together
+from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.training.processes import Processes
+
+
+class Left(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Threads that have ended their process, and the status."""
+    ends: list[tuple[str, int]] = []
+
+    def end(status: int) -> None:
+        ends.append((threading.current_thread().name, status))
+        raise Left
+
+    monkeypatch.setattr(cli_distributed, "_end", end)
+    monkeypatch.setattr(cli_distributed, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(cli_distributed, "_FAREWELL_SECONDS", 0.5)
+    return ends
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> Memory:
+    """Two processes that have found each other; this one is the second."""
+    store = Memory()
+    monkeypatch.setattr(cli_distributed, "_initialize", lambda how, seconds: None)
+    monkeypatch.setattr(cli_distributed, "_store", lambda: store)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(jax.distributed, "shutdown", lambda: store.key_value_set("shut down", "in order"))
+    return store
+
+
+def test_an_orderly_end(connected: Memory, ended: list[Any]) -> None:
+    seen = []
+
+    def command(processes: Processes) -> int:
+        seen.append((processes.index, processes.count, processes.store))
+        return 130
+
+    assert together(Distributed(), command, cli.main) == 130
+    assert seen == [(1, 2, connected)]
+    assert connected.values == {"shut down": "in order"}
+    assert ended == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told", "said"),
+    [
+        (JaxnextError("no disk"), 1, "no disk", "error: no disk\n"),
+        (UsageError("no such split"), 2, "no such split", "error: no such split\n"),
+        (KeyboardInterrupt(), 130, "KeyboardInterrupt", ""),
+        (ZeroDivisionError("7"), 1, "ZeroDivisionError", r"(?s)Traceback.*ZeroDivisionError: 7\n"),
+        (
+            jax.errors.JaxRuntimeError("UNKNOWN: Gloo failed\nat a.cc"),
+            1,
+            "the computation with the other processes has failed (UNKNOWN: Gloo failed); where one of them has ended, "
+            "start all again with --resume auto",
+            r"error: the computation with the other processes .*\n",
+        ),
+    ],
+)
+def test_an_error_is_told_and_ends_the_process(
+    error: BaseException, status: int, told: str, said: str, connected: Memory, ended: list[Any], capsys: Any
+) -> None:
+    def command(processes: Processes) -> int:
+        raise error
+
+    with pytest.raises(Left):
+        together(Distributed(), command, cli.main)
+    assert ended == [("MainThread", status)]
+    assert connected.values == {"jaxnext/failed": f"process 1 has ended: {told}", "jaxnext/left/1": "yes"}
+    assert re.fullmatch(said, capsys.readouterr().err)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_failure_of_another_ends_this_one_wherever_it_is(connected: Memory, ended: list[Any], capsys: Any) -> None:
+    def command(processes: Processes) -> int:
+        connected.key_value_set("jaxnext/failed", "process 0 has ended: no disk")
+        deadline = time.monotonic() + 5
+        while not ended and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return 0
+
+    together(Distributed(), command, cli.main)
+    assert ended == [("watch-other-processes", 1)]
+    assert capsys.readouterr().err == "error: process 0 has ended: no disk\n"
+    assert connected.values["jaxnext/left/1"] == "yes"
+
+
+def test_where_both_fail_each_says_its_own_and_the_first_is_kept(
+    connected: Memory, ended: list[Any], capsys: Any
+) -> None:
+    connected.key_value_set("jaxnext/failed", "process 0 has ended: nan")
+    watch = Watch(Processes(1, 2))
+    watch.processes.store = connected
+    watch.tell("infinite")
+    assert connected.values["jaxnext/failed"] == "process 0 has ended: nan"
+    watch.start()
+    time.sleep(0.2)
+    watch.close()
+    assert (ended, capsys.readouterr().err) == ([], "")
+
+
+def test_the_first_process_leaves_last(ended: list[Any]) -> None:
+    store = Memory(3)
+    watch = Watch(Processes(0, 3))
+    watch.processes.store = store
+    store.key_value_set("jaxnext/left/1", "yes")
+    threading.Timer(0.2, store.key_value_set, ["jaxnext/left/2", "yes"]).start()
+    begin = time.monotonic()
+    with pytest.raises(Left):
+        watch.leave(1)
+    assert 0.2 < time.monotonic() - begin < 0.5
+    del store.values["jaxnext/left/2"], store.values["jaxnext/left/0"]
+    with pytest.raises(Left):
+        watch.leave(1)  # Killed, another never says that it leaves.
+    assert ended == [("MainThread", 1)] * 2
+
+
+def test_a_port_in_use() -> None:
+    with socket.create_server(("", 0)) as server:
+        address = f"localhost:{server.getsockname()[1]}"
+        with pytest.raises(JaxnextError) as error:
+            together(Distributed(address, 2, 0), lambda processes: 0, cli.main)
+    port = address.partition(":")[2]
+    sentence = f"--coordinator_address {address}: process 0 cannot listen on port {port} (Address already in use)"
+    assert str(error.value) == f"{sentence}; give another"
+
+
+def test_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    def initialize(**options: Any) -> None:
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(UsageError) as error:
+        together(Distributed(), lambda processes: 0, cli.main)
+    assert str(error.value) == (
+        "--distributed true: JAX has found no cluster around this process (coordinator_address should be defined.); "
+        "give --coordinator_address HOST:PORT --num_processes N --process_id I"
+    )
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_process_that_nobody_joins(index: int, tmp_path: Path) -> None:
+    address = f"localhost:{several_processes.free_port()}"
+    code = (
+        "from jaxnext import cli\n"
+        "from jaxnext.cli_distributed import Distributed, together\n"
+        f"together(Distributed({address!r}, 2, {index}), None, cli.main, connect_seconds=1.5)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=several_processes.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert found.returncode == 1
+    assert found.stderr == (
+        f"error: not all processes have come together at {address} in 1.5 s; start all of them, with the same address "
+        "and number\n"
+    )

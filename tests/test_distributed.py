@@ -1,0 +1,138 @@
+"""Whole runs of two processes: what they compute, read, write and say, and how they end.
+
+96 training images in batches of 10 and 24 validation images: 10 and 3 batches an epoch. Each process holds a device and
+reads 5 rows of each batch; of the last one, with 6 images, the second reads one.
+"""
+
+import json
+import re
+import shutil
+
+import jax
+import numpy as np
+import pytest
+import several_processes
+import small_run
+from small_run import stop_after, surroundings
+
+from jaxnext.config_file import dump_config
+from jaxnext.data.schedule import Schedule
+from jaxnext.training.checkpoint import Checkpoints
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = 2
+SCHEDULE = Schedule(train_size=96, val_size=24, batch_size=10, epochs=EPOCHS, seed=0)
+TIMES = ("images_per_second", "data_wait_fraction", "seconds")
+GLOO = re.compile(r"^\[Gloo\] Rank .*\n", re.MULTILINE)
+
+
+def metrics(output) -> list[dict]:
+    records = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in record.items() if name not in TIMES} for record in records]
+
+
+def weights(output):
+    with Checkpoints(output) as checkpoints:
+        return checkpoints.restore_model("last")[0]
+
+
+def schedule_ids() -> list[list[int]]:
+    """The ids of each training batch of the run."""
+    plans = map(SCHEDULE.locate, range(len(SCHEDULE)))
+    return [plan.ids.tolist() for plan in plans if plan.training]
+
+
+@pytest.fixture
+def folder(images, tmp_path):
+    (tmp_path / "small.yaml").write_text(dump_config(small_run.config(images, epochs=EPOCHS)))
+    return tmp_path
+
+
+def one_process(output, images, **changes) -> None:
+    """The same run in this process, on two of its devices."""
+    resume = changes.pop("resume", False)
+    around = changes.pop("around", None) or surroundings(devices=2)
+    small_run.train(output, images, resume, around, epochs=EPOCHS, **changes)
+
+
+def test_sigterm_to_one_stops_both_and_the_resumed_run_is_that_of_one_process_bit_for_bit(folder, images):
+    first, second = several_processes.train(folder, "--output", "r", ends=("-", "SIGTERM:13"))
+    assert (first.status, second.status) == (130, 130), (first, second)
+    # Sent before step 13 is started, it goes with step 14, whose sums are read when step 15 has been started.
+    assert [step for step, _ in several_processes.ids_of(folder)] == list(range(16))
+    said = GLOO.sub("", first.stdout).splitlines()
+    assert said[-1].startswith("stopped and saved; go on with: ")
+    assert said[-1].endswith("--process_id 0 --resume auto")
+    assert GLOO.sub("", second.stdout) == ""
+    assert "Traceback" not in first.stderr + second.stderr
+
+    first, second = several_processes.train(folder, "--output", "r", "--resume", "auto")
+    assert (first.status, second.status) == (0, 0), (first, second)
+    assert "resuming after epoch 1, batch 19 of the run" in first.stdout
+    trained = several_processes.ids_of(folder)
+    assert [step for step, _ in trained] == list(range(20))
+    assert [[i for i in ids if i >= 0] for _, ids in trained] == schedule_ids()
+    for epoch in (trained[:10], trained[10:]):
+        assert sorted(i for _, ids in epoch for i in ids if i >= 0) == list(range(96))
+
+    one_process(folder / "one", images)
+    assert metrics(folder / "r") == metrics(folder / "one")
+    jax.tree.map(np.testing.assert_array_equal, weights(folder / "r"), weights(folder / "one"))
+    assert json.loads((folder / "r" / "run.json").read_text())["processes"] == 2
+
+
+def test_one_of_two_is_killed_and_one_process_goes_on_float64(folder, images):
+    first, second = several_processes.train(folder, "--output", "r", "--precision", "float64", ends=("-", "SIGKILL:13"))
+    assert second.status == -9
+    assert first.status == 1, first
+    assert first.stderr.startswith("error: the computation with the other processes has failed (")
+    assert first.stderr.rstrip().endswith("where one of them has ended, start all again with --resume auto")
+    with jax.enable_x64(True):
+        one_process(folder / "one", images, precision="float64")
+        expected = [pytest.approx(record, rel=1e-10, abs=0) for record in metrics(folder / "one")]
+        assert metrics(folder / "r") == expected[:1]
+        one_process(folder / "r", images, precision="float64", resume=True)
+    assert metrics(folder / "r") == expected
+
+
+def test_stopped_as_one_process_two_go_on_with_the_next_examples_float64(folder, images):
+    with jax.enable_x64(True):
+        one_process(folder / "one", images, precision="float64")
+        # It is asked 15 times in the first epoch, then once a step.
+        one_process(folder / "r", images, precision="float64", around=surroundings(stop_after(18), devices=2))
+    options = ("--output", "r", "--resume", "auto", "--precision", "float64")
+    first, second = several_processes.train(folder, *options)
+    assert (first.status, second.status) == (0, 0), (first, second)
+    trained = several_processes.ids_of(folder)
+    assert [step for step, _ in trained] == list(range(14, 20))
+    assert [[i for i in ids if i >= 0] for _, ids in trained] == schedule_ids()[14:]
+    assert metrics(folder / "r") == [pytest.approx(record, rel=1e-10, abs=0) for record in metrics(folder / "one")]
+
+
+def test_an_error_in_one_process_ends_both_with_its_sentence(folder, images):
+    data = folder / "data"
+    shutil.copytree(images, data)
+    names = sorted(path.relative_to(data / "train").as_posix() for path in (data / "train").glob("*/*.jpg"))
+    # The one that process 1 reads first.
+    unreadable = data / "train" / names[schedule_ids()[0][5]]
+    unreadable.write_bytes(b"not a picture")
+    first, second = several_processes.train(folder, "--output", "r", "--data.path", data)
+    sentence = f"{unreadable}: the image cannot be read (not an image that Pillow can read)"
+    assert (second.status, second.stderr) == (1, f"error: {sentence}\n")
+    assert (first.status, first.stderr) == (1, f"error: process 1 has ended: {sentence}\n")
+
+
+def test_a_process_that_sees_another_run_or_has_other_options_ends_all_before_training(folder, images):
+    one_process(folder / "r", images, around=surroundings(stop_after(4), devices=2))
+    before = sorted(path.stat().st_mtime_ns for path in (folder / "r").rglob("*"))
+    first, second = several_processes.train(folder, "--resume", "auto", own=(["--output", "r"], ["--output", "empty"]))
+    sentence = (
+        "process 1 differs from process 0 in the newest checkpoint: expected number 4, found none; "
+        "all processes must see the same folder empty"
+    )
+    assert (second.status, second.stderr) == (1, f"error: {sentence}\n")
+    assert (first.status, first.stderr) == (1, f"error: process 1 has ended: {sentence}\n")
+    assert sorted(path.stat().st_mtime_ns for path in (folder / "r").rglob("*")) == before
+    assert not (folder / "empty").exists()
+    assert not (folder / "ids_0").exists()

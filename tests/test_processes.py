@@ -1,0 +1,138 @@
+import threading
+import time
+
+import jax.numpy as jnp
+import pytest
+
+from jaxnext.errors import JaxnextError
+from jaxnext.training import processes
+from jaxnext.training.processes import Fact, Processes
+
+
+class Memory:
+    """The keys and values of JAX's coordination service, in this process; of the same kind are its errors."""
+
+    def __init__(self, count: int = 2) -> None:
+        self.values: dict[str, str] = {}
+        self.count, self.barriers = count, dict[str, threading.Barrier]()
+        self.changed = threading.Condition()
+
+    def key_value_set(self, key: str, value: str) -> None:
+        with self.changed:
+            if key in self.values:
+                raise RuntimeError(f"ALREADY_EXISTS: {key}")
+            self.values[key] = value
+            self.changed.notify_all()
+
+    def key_value_try_get(self, key: str) -> str:
+        if key not in self.values:
+            raise RuntimeError(f"NOT_FOUND: {key}")
+        return self.values[key]
+
+    def blocking_key_value_get(self, key: str, timeout_in_ms: int) -> str:
+        with self.changed:
+            if not self.changed.wait_for(lambda: key in self.values, timeout_in_ms / 1000):
+                raise RuntimeError(f"DEADLINE_EXCEEDED: GetKeyValue() timed out with key: {key}\nmore")
+            return self.values[key]
+
+    def wait_at_barrier(self, barrier_id: str, timeout_in_ms: int) -> None:
+        with self.changed:
+            barrier = self.barriers.setdefault(barrier_id, threading.Barrier(self.count))
+        try:
+            barrier.wait(timeout_in_ms / 1000)
+        except threading.BrokenBarrierError as error:
+            raise RuntimeError(f"DEADLINE_EXCEEDED: {barrier_id} [type.googleapis.com/x]") from error
+
+
+def both(store: Memory, first: list[Fact], second: list[Fact]) -> list[str]:
+    """What two processes raise when they compare their facts."""
+    raised = []
+
+    def agree(index: int, facts: list[Fact]) -> None:
+        try:
+            Processes(index, 2, store).agree(facts)
+        except JaxnextError as error:
+            raised.append(str(error))
+
+    threads = [threading.Thread(target=agree, args=pair) for pair in ((0, first), (1, second))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+def test_alone_it_waits_for_nobody() -> None:
+    alone = Processes()
+    assert (alone.first, alone.count) == (True, 1)
+    alone.meet()
+    alone.agree([Fact("a", "1", "b")])
+
+
+def test_note_takes_the_wish_to_stop_out_of_the_sums_and_keeps_it() -> None:
+    one = Processes(1, 2)
+    assert not one.first
+    assert one.note({"count": 3}) == {"count": 3}
+    assert one.note({"count": 3, "stop": jnp.int32(0)}) == {"count": 3}
+    assert not one.stopping
+    sums = {"count": 3, "stop": jnp.int32(2)}
+    assert one.note(sums) == {"count": 3}
+    assert one.stopping
+    assert "stop" in sums
+    one.note({"stop": jnp.int32(0)})
+    assert one.stopping
+
+
+def test_meetings_come_one_after_the_other() -> None:
+    store, arrived = Memory(), []
+
+    def late() -> None:
+        other = Processes(1, 2, store)
+        for _ in range(2):
+            time.sleep(0.1)
+            arrived.append(1)
+            other.meet()
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    one = Processes(0, 2, store)
+    for count in (1, 2):
+        one.meet()
+        assert len(arrived) >= count
+    thread.join()
+    assert len(store.barriers) == 2
+
+
+def test_equal_facts_agree() -> None:
+    facts = [Fact("seed", "1", "same"), Fact("data", "96", "see")]
+    assert both(Memory(), facts, facts) == []
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        ([Fact("seed", "1", "x"), Fact("data", "95", "see")], "data: expected 96, found 95; see"),
+        ([Fact("seed", "2", "same"), Fact("data", "95", "see")], "seed: expected 1, found 2; same"),
+        ([Fact("seed", "1", "x")], "data: expected 96, found nothing; start all processes in the same way"),
+        (
+            [Fact("seed", "1", "x"), Fact("data", "96", "x"), Fact("more", "5", "do")],
+            "more: expected nothing, found 5; do",
+        ),
+    ],
+)
+def test_the_first_difference_is_named_and_the_first_process_waits(
+    second: list[Fact], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "PATIENCE", 0.3)
+    raised = both(Memory(), [Fact("seed", "1", "x"), Fact("data", "96", "x")], second)
+    assert raised == [
+        f"process 1 differs from process 0 in {sentence}",
+        "waited for the other processes in vain (DEADLINE_EXCEEDED: jaxnext/meeting/1); "
+        "start all again with --resume auto",
+    ]
+
+
+def test_a_first_process_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "PATIENCE", 0.1)
+    with pytest.raises(JaxnextError, match=r"^waited for process 0 in vain \(DEADLINE_EXCEEDED: .*jaxnext/facts\);"):
+        Processes(1, 2, Memory()).agree([])
