@@ -193,11 +193,11 @@ class Run:
             cache=self.cache,
             rows=self.programs.own_rows,
         ) as batches:
-            while progress.position < len(self.schedule) and not self.stopping():
+            while True:
                 state, progress = self.epoch(state, progress, iter(batches))
-                if self.workers() != workers:
-                    break
-        return state, progress
+                over = progress.position == len(self.schedule)
+                if over or self.workers() != workers or self.stopping():
+                    return state, progress
 
     def epoch(self, state: TrainState, progress: Progress, batches: Iterator[HostBatch]) -> tuple[TrainState, Progress]:
         """What is left of one epoch. Asked to stop, it returns early with a position inside the epoch."""

@@ -4,7 +4,7 @@
 
 writes one .npz for each setting and transforms.npz beside this file, under 1 MB in all. Needs torch and torchvision.
 Weights, images and labels come from their names alone (tests/named_values.py), so that the tests rebuild them.
-A second run on the same machine wrote baseline, fc, cbam and the transforms equal to the bit.
+A second run on the same machine wrote all of them equal to the bit.
 """
 
 import io
