@@ -1,11 +1,13 @@
-"""The command behind ``scripts/benchmark.py``. It needs argparse, not jsonargparse: it also runs where only jax, flax,
-optax and torch are installed."""
+"""The command behind ``scripts/benchmark.py``. It needs argparse, not jsonargparse: but for ``data`` it also runs
+where only jax, flax, optax and torch are installed."""
 
 import argparse
 import dataclasses
 import datetime
+import importlib.util
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from jaxnext.errors import JaxnextError, UsageError
 _INTERRUPTED = 130
 _BUSY = 0.5
 """Runnable threads on average over the last minute. PyTorch's wait for each other and suffer most from other work."""
+_DATA_NEEDS = ("torch", "jax", "flax", "optax", "grain", "absl", "simplejpeg", "PIL")
 
 Command = Callable[[argparse.Namespace, Path], tuple[dict[str, Any], str]]
 """Measures what the options ask for; returns the result for JSON, and as a table."""
@@ -58,6 +61,7 @@ def _parser(configs_dir: Path) -> argparse.ArgumentParser:
     for name, help_text, command, add_arguments in (
         ("model", "training step and inference of a network", _model, _add_model_arguments),
         ("grouped_conv", "every formulation of the grouped convolution", _grouped_conv, _add_grouped_conv_arguments),
+        ("data", "loading of JPEGs, from files and from the decoded cache", _data, _add_data_arguments),
     ):
         sub = commands.add_parser(
             name,
@@ -96,6 +100,13 @@ def _add_grouped_conv_arguments(parser: argparse.ArgumentParser, configs_dir: Pa
         metavar="HxWxC",
         help="height, width and channels of each input; those of ResNeXt-50's four stages at 224 pixels unless given",
     )
+
+
+def _add_data_arguments(parser: argparse.ArgumentParser, configs_dir: Path) -> None:
+    del configs_dir
+    parser.add_argument("--images", type=_count, default=512, help="files that are written for it, in a folder for now")
+    parser.add_argument("--image_size", type=_count, default=512, help="pixels on each side that they are resized to")
+    parser.add_argument("--batch_size", type=_count, default=16, help="images in a batch")
 
 
 def _add_precision(parser: argparse.ArgumentParser) -> None:
@@ -157,6 +168,19 @@ def _grouped_conv(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[
     )
     result = convolutions.run(what, cores=cores(), clock=time.perf_counter, say=_say)
     return result, convolutions.table(result)
+
+
+def _data(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any], str]:
+    del configs_dir
+    missing = [name for name in _DATA_NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise JaxnextError(f"benchmark.py data needs {', '.join(missing)}, not installed for this Python")
+    from jaxnext.benchmark import data
+
+    what = data.Options(options.images, options.image_size, options.batch_size, options.rounds)
+    with tempfile.TemporaryDirectory(prefix="jaxnext-benchmark-") as folder:
+        result = data.run(what, Path(folder), cores=cores(), clock=time.perf_counter, say=_say)
+    return result, data.table(result)
 
 
 def _config(options: argparse.Namespace, configs_dir: Path) -> Config:

@@ -8,7 +8,7 @@ import pytest
 from benchmark_cases import CONFIG
 
 from jaxnext import cli_benchmark
-from jaxnext.benchmark import convolutions, model
+from jaxnext.benchmark import convolutions, data, model
 from jaxnext.config_file import dump_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,6 +66,26 @@ def test_grouped_conv_options(calls):
     assert calls[1] == convolutions.Options(4, "float32", 32, 1, 5, False, convolutions.SHAPES)
 
 
+def test_data_options(calls, monkeypatch, tmp_path):
+    folders = []
+
+    def run(options, folder, **around):
+        calls.append(options)
+        folders.append((folder, folder.is_dir(), around["cores"] >= 1))
+        return {"measured": 1}
+
+    monkeypatch.setattr(data, "run", run)
+    monkeypatch.setattr(data, "table", str)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    command = "data --images 9 --image_size 64 --batch_size 3 --rounds 2"
+    assert cli_benchmark.benchmark(command.split(), CONFIGS) == 0
+    assert cli_benchmark.benchmark(["data"], CONFIGS) == 0
+    assert calls == [data.Options(9, 64, 3, 2), data.Options(512, 512, 16, 5)]
+    assert [found for _, *found in folders] == [[True, True]] * 2
+    assert folders[0][0].parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "command",
     ["", "train", "model --batch 4", "model --batch_size 0", "model --precision float64", "grouped_conv --stride 3"],
@@ -103,6 +123,15 @@ def test_without_torch_the_status_is_1(command, monkeypatch, capsys):
     assert cli_benchmark.benchmark([command], CONFIGS) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: torch is not installed for this Python")
+
+
+def test_data_names_all_that_is_missing(calls, monkeypatch, capsys):
+    for name in ("torch", "grain", "simplejpeg"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert cli_benchmark.benchmark(["data"], CONFIGS) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "error: benchmark.py data needs torch, grain, simplejpeg, not installed for this Python"
+    assert calls == []
 
 
 def test_interrupt(calls, monkeypatch):
