@@ -68,6 +68,20 @@ def test_result_and_table(source, tmp_path, monkeypatch):
     assert "measuring 5 functions in 3 rounds" in said
 
 
+def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+
+    def write(folder, count):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(data, "write_photographs", write)
+    with pytest.raises(JaxnextError) as error:
+        data.run(SMALL, tmp_path, cores=1, clock=time.perf_counter, say=lambda line: None)
+    assert str(error.value) == (
+        f"{tmp_path}: the images cannot be written (No space left on device); TMPDIR names another place"
+    )
+
+
 def test_the_number_of_workers_that_takes_least_time_is_kept(monkeypatch):
     seconds = {0: 5.0, 1: 3.0, 2: 4.0, 4: 2.0, 5: 2.5, 8: 9.0}
     closed: list[int] = []

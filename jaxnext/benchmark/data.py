@@ -76,7 +76,11 @@ def run(options: Options, folder: Path, *, cores: int, clock: Clock, say: Say) -
     torch = torch_model.import_torch()
     device = machine.prepare_torch(torch, cores)
     say(f"writing {options.images:,} JPEGs")
-    file_bytes = write_photographs(folder / "train", options.images)
+    try:
+        file_bytes = write_photographs(folder / "train", options.images)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise JaxnextError(f"{folder}: the images cannot be written ({reason}); TMPDIR names another place") from error
     source = class_folder_source(folder / "train")
     transform, whose = torch_loader.transforms(options.image_size)
     files = torch_loader.ImageFiles([source.location(i) for i in range(len(source))], source.labels.tolist(), transform)
