@@ -25,6 +25,7 @@ from jaxnext.cli_process import (
     boot_id,
     cache_folder,
     cores,
+    give_back_if_short,
     index_folder,
     keep_freed_memory,
     resume_command,
@@ -70,6 +71,7 @@ def _train(arguments: TrainArguments, argv: Sequence[str], configs_dir: Path, pr
             versions=versions(configs_dir.parent),
             resume_command=resume_command(sys.argv[0], argv),
             compilation_cache=cache,
+            step_memory=give_back_if_short if jax.default_backend() == "cpu" else lambda size: None,
             index=index_folder(),
             tfds_folder=tfds_folder(),
             decoded=cache_folder() / "decoded",
@@ -103,7 +105,6 @@ def port_weights(argv: Sequence[str], configs_dir: Path) -> int:
 def predict(argv: Sequence[str]) -> int:
     """Runs ``scripts/predict.py``; returns the exit status, 1 where an image could not be read."""
     arguments = parse_predict(argv)
-    keep_freed_memory()
     precision = _set_precision_of(arguments.checkpoint)
     from jaxnext.cli_compilation import compilation_cache
     from jaxnext.training.predict import predict_to_csv
@@ -129,7 +130,6 @@ def predict(argv: Sequence[str]) -> int:
 def evaluate(argv: Sequence[str]) -> int:
     """Runs ``scripts/evaluate.py``; returns the exit status."""
     arguments = parse_evaluate(argv)
-    keep_freed_memory()
     precision = _set_precision_of(arguments.checkpoint)
     from jaxnext.cli_compilation import compilation_cache
     from jaxnext.training import evaluate as evaluation

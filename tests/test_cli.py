@@ -18,6 +18,7 @@ from jaxnext.cli_distributed import Distributed
 from jaxnext.config import Config
 from jaxnext.config_file import dump_config
 from jaxnext.errors import JaxnextError
+from jaxnext.ops import onednn
 from jaxnext.training.processes import Processes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +35,7 @@ def configs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def jax_settings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    onednn.works()  # its trial, done once in a process, changes a setting and sets it back
     settings: list[tuple[str, Any]] = []
     monkeypatch.setattr(jax.config, "update", lambda name, value: settings.append((name, value)))
     return settings

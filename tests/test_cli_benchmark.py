@@ -20,6 +20,13 @@ def benchmark(argv: list[str]) -> int:
     return cli_main.main(cli_benchmark.benchmark, argv, CONFIGS)
 
 
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    """Put back afterwards what the command sets for its process."""
+    for name in ("JAX_ENABLE_COMPILATION_CACHE", "XLA_PYTHON_CLIENT_PREALLOCATE"):
+        monkeypatch.setenv(name, "false")
+
+
 @pytest.fixture
 def calls(monkeypatch) -> list[Any]:
     """What would be measured."""
@@ -33,7 +40,6 @@ def calls(monkeypatch) -> list[Any]:
         monkeypatch.setattr(module, "run", run)
         monkeypatch.setattr(module, "table", lambda result: f"table of {result}")
     monkeypatch.setattr("jax.config.update", lambda name, value: None)
-    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     return seen
 
 
@@ -124,7 +130,6 @@ def test_a_mistake_is_one_sentence_before_anything_is_measured(command, message,
 def test_without_torch_the_status_is_1(command, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr("jax.config.update", lambda name, value: None)
-    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     assert benchmark([command]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: torch is not installed for this Python")

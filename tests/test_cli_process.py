@@ -14,11 +14,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from jaxnext import cli_process
 from jaxnext.cli_process import (
     available_memory,
     boot_id,
     cache_folder,
     cores,
+    give_back_if_short,
     index_folder,
     keep_freed_memory,
     resume_command,
@@ -101,6 +103,18 @@ def test_keep_freed_memory_elsewhere(mallopt: list[tuple[int, int]], monkeypatch
     assert mallopt == []
 
 
+# M_MMAP_THRESHOLD is -3; four steps' memory may be kept.
+@pytest.mark.parametrize(
+    ("available", "told"), [(400, []), (399, [(-3, 2**25), (-4, 65536), (-1, 131072)]), (None, [])]
+)
+def test_freed_memory_is_given_back_where_there_is_too_little(
+    available: int | None, told: list[tuple[int, int]], mallopt: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_process, "available_memory", lambda: available)
+    give_back_if_short(100)
+    assert mallopt == told
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 def test_glibc_takes_the_options() -> None:
     code = (
@@ -111,12 +125,13 @@ def test_glibc_takes_the_options() -> None:
         "    mallopt = staticmethod(lambda *told: answers.append(real(*told)))\n"
         "ctypes.CDLL = lambda name: Library\n"
         "cli_process.keep_freed_memory()\n"
+        "cli_process.give_back_if_short(2**60)\n"
         "print(answers)\n"
     )
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     root = Path(__file__).parent.parent
     found = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True)
-    assert found.stdout == "[1, 1, 1]\n", found.stderr
+    assert found.stdout == "[1, 1, 1, 1, 1, 1]\n", found.stderr
 
 
 def test_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,10 @@ def test_batches_are_padded_to_what_the_devices_divide_and_each_image_counts_onc
     assert int(compiled.evaluate(variables_of(state), host_batch())["count"]) == 4
 
 
+def test_the_temporary_memory_of_a_step_is_at_least_its_images_in_float32(compiled: Programs) -> None:
+    assert 3 * 16 * 16 * 3 * 4 < compiled.temporary_memory() < 2**30
+
+
 def test_the_augmentation_is_that_of_the_step(compiled: Programs) -> None:
     losses = [float(compiled.train(start(compiled), host_batch(), step)[1]["loss"]) for step in (0, 1, 0)]
     assert losses[0] == losses[2] != losses[1]

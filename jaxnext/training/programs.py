@@ -56,6 +56,11 @@ class Programs:
         self._evaluate, eval_found = _compiled(self._evaluate.lower(variables_of(state), train_batch.batch), cache)
         return _line(train_found, eval_found, cache, clock() - begin)
 
+    def temporary_memory(self) -> int:
+        """Bytes that the compiled training step takes beside its arguments and results; 0 where XLA does not say."""
+        analysis = self._train.memory_analysis()
+        return 0 if analysis is None else analysis.temp_size_in_bytes
+
     def replicate(self, tree: Any) -> Any:
         """The same arrays on every device."""
         return steps.replicate(tree, self.mesh)

@@ -157,6 +157,7 @@ class Run:
         if progress.position < len(self.schedule):
             compilation = self.programs.compile(state, self.around.compilation_cache, self.around.clock)
             self.around.say(compilation)
+            self.around.step_memory(self.programs.temporary_memory())
             self.processes.meet()
             while progress.position < len(self.schedule) and not self.stopping():
                 state, progress = self.epochs(state, progress)

@@ -43,6 +43,8 @@ class Surroundings:
     """the command that goes on with this run"""
     compilation_cache: CompilationCache | None = None
     """``None`` where every program is compiled anew"""
+    step_memory: Callable[[int], None] = lambda size: None
+    """told, before the first step, how many bytes of temporary memory a step takes"""
     index: Path | None = None
     """folder that keeps the listings of image folders from one start to the next; ``None``: they are not kept"""
     tfds_folder: Path | None = None
