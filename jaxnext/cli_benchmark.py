@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxnext import cli_suite
 from jaxnext.cli_process import cores, keep_freed_memory
 from jaxnext.config import Config
 from jaxnext.config_file import load_config
@@ -58,6 +59,7 @@ def _parser(configs_dir: Path) -> argparse.ArgumentParser:
     for name, help_text, command, add_arguments in (
         ("model", "training step and inference of a network", _model, _add_model_arguments),
         ("grouped_conv", "every formulation of the grouped convolution", _grouped_conv, _add_grouped_conv_arguments),
+        ("suite", "everything on a GPU, part after part, into one file", _suite, _add_suite_arguments),
     ):
         sub = commands.add_parser(
             name,
@@ -98,6 +100,12 @@ def _add_grouped_conv_arguments(parser: argparse.ArgumentParser, configs_dir: Pa
     )
 
 
+def _add_suite_arguments(parser: argparse.ArgumentParser, configs_dir: Path) -> None:
+    parser.add_argument("--config", default="fc_cbam", help=f"{', '.join(_config_names(configs_dir))}, or a .yaml file")
+    parser.set_defaults(precision="bfloat16")
+    cli_suite.add_arguments(parser, _count)
+
+
 def _add_precision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16"), default="float32", help="bfloat16 is autocast's in PyTorch"
@@ -121,7 +129,8 @@ def _run(options: argparse.Namespace, configs_dir: Path) -> None:
         _say(f"the machine was busy in the last minute (load average {load:.1f}); if it still is, ratios will be off")
     result, table = options.command(options, configs_dir)
     print(table, flush=True)
-    if options.json is not None:
+    # The suite has written its own, part by part.
+    if options.json is not None and result:
         from jaxnext.benchmark.report import write_json
 
         write_json(options.json, {"date": date, "load_average_before": load, **result})
@@ -157,6 +166,10 @@ def _grouped_conv(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[
     )
     result = convolutions.run(what, cores=cores(), clock=time.perf_counter, say=_say)
     return result, convolutions.table(result)
+
+
+def _suite(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any], str]:
+    return {}, cli_suite.suite(options, _config(options, configs_dir))
 
 
 def _config(options: argparse.Namespace, configs_dir: Path) -> Config:

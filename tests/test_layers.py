@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "cli_parser",
         "cli_prepare",
         "cli_process",
+        "cli_suite",
     ),
     ("",),
 )

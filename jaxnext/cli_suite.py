@@ -1,0 +1,162 @@
+"""The command ``scripts/benchmark.py suite``: its options, and the processes that measure."""
+
+import argparse
+import datetime
+import functools
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxnext.cli_process import cores, keep_freed_memory
+from jaxnext.config import Config
+from jaxnext.errors import JaxnextError, UsageError
+
+if TYPE_CHECKING:
+    from jaxnext.benchmark.suite_parts import Task
+
+_CANDIDATES = "jaxnext torch_channels_last torch_compile timm_compile"
+_TO_END = 30.0
+"""Seconds that a process which has given its result has to end by itself."""
+
+
+def add_arguments(parser: argparse.ArgumentParser, count: Any) -> None:
+    """The suite's options but for ``--config``, ``--rounds`` and ``--json``.
+
+    Args:
+        parser: of the sub-command.
+        count: the type of whole numbers of at least 1.
+    """
+    parser.add_argument(
+        "--part", nargs="+", default=[], metavar="NAME", help="what to measure; every part unless given"
+    )
+    parser.add_argument("--again", action="store_true", help="measure also what the file has")
+    parser.add_argument("--table", action="store_true", help="measure nothing, show the file's table")
+    parser.add_argument("--image_size", type=count, default=512, help="pixels on each side")
+    parser.add_argument("--batch_sizes", type=count, nargs="+", default=[16, 64, 128, 256], help="of the model's parts")
+    parser.add_argument("--batch_size", type=count, default=64, help="of grouped_conv_*, augment and remat")
+    parser.add_argument("--passes", type=count, default=2, help="times that a part goes through its candidates")
+    parser.add_argument("--seconds", type=count, default=500, help="that a part may take")
+    parser.add_argument("--sample_seconds", type=float, default=0.5, help="that a sample lasts at least")
+    parser.add_argument(
+        "--candidates",
+        nargs="+",
+        default=_CANDIDATES.split(),
+        metavar="NAME",
+        help="also torch_eager, timm_channels_last",
+    )
+    parser.add_argument("--formulations", nargs="+", metavar="NAME", help="of grouped_conv_*; all of them unless given")
+
+
+def suite(options: argparse.Namespace, config: Config) -> str:
+    """Measures the parts that the options ask for; returns the table of the file.
+
+    Raises:
+        UsageError: an option that does not fit.
+        JaxnextError: the file does not fit, or a part could not be measured; then the table is printed before.
+    """
+    if options.json is None:
+        raise UsageError("--json: expected the file that the parts are merged into, found none")
+    from jaxnext.benchmark import suite as parts
+    from jaxnext.benchmark import suite_table, suite_tasks
+    from jaxnext.benchmark.suite_parts import Options
+    from jaxnext.ops.grouped_formulations import NAMES
+
+    if options.table:
+        return suite_table.table(parts.read(options.json))
+    suite_tasks.check(tuple(options.candidates))
+    for name in options.formulations or ():
+        if name not in NAMES:
+            raise UsageError(f"--formulations: expected some of {', '.join(NAMES)}, found {name!r}")
+    what = Options(
+        config=config,
+        name=Path(options.config).stem,
+        batch_sizes=tuple(dict.fromkeys(options.batch_sizes)),
+        batch_size=options.batch_size,
+        rounds=options.rounds,
+        passes=options.passes,
+        sample_seconds=options.sample_seconds,
+        candidates=tuple(dict.fromkeys(options.candidates)),
+        # Of at most two shapes in two directions; a fifth is for what is not compilation.
+        convolution_seconds=options.seconds / 5,
+        formulations=tuple(dict.fromkeys(options.formulations or NAMES)),
+    )
+    with tempfile.TemporaryDirectory(prefix="jaxnext-suite-") as folder:
+        around = parts.Around(
+            worker=functools.partial(in_a_process, Path(folder)),
+            clock=time.perf_counter,
+            now=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            load=lambda: os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
+            say=_say,
+        )
+        table, failed = parts.run(
+            what, tuple(options.part), options.json, again=options.again, seconds=options.seconds, around=around
+        )
+    if failed:
+        print(table, flush=True)
+        raise JaxnextError(parts.failures(failed))
+    return table
+
+
+def in_a_process(folder: Path, task: "Task", seconds: float, part: str) -> dict[str, Any]:
+    """What a new process measures.
+
+    Args:
+        folder: the processes of a part keep what they compile in one of its folders.
+        task: what to measure.
+        seconds: after which the process is ended.
+        part: its name.
+
+    Raises:
+        JaxnextError: it could not be measured; says why.
+    """
+    cache = folder / part
+    cache.mkdir(exist_ok=True)
+    context = multiprocessing.get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(send, task, cache))
+    process.start()
+    send.close()
+    try:
+        if not receive.poll(seconds):
+            raise JaxnextError(f"it was stopped after the {seconds:.0f} s that were left of the part's time")
+        found, reason = receive.recv()
+        process.join(_TO_END)
+    except EOFError as error:
+        process.join()
+        raise JaxnextError(f"its process ended with status {process.exitcode} before it had a result") from error
+    finally:
+        receive.close()
+        process.kill()
+        process.join()
+    if reason is not None:
+        raise JaxnextError(reason)
+    return found
+
+
+def _work(send: Connection, task: "Task", cache: Path) -> None:
+    """In the new process: sends the result, or the reason why there is none."""
+    keep_freed_memory()
+    # What torch.compile keeps from one pass to the next, and from no earlier call.
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache / "inductor")
+    os.environ["TRITON_CACHE_DIR"] = str(cache / "triton")
+    from jaxnext.benchmark.report import failure
+    from jaxnext.benchmark.suite_tasks import measure
+
+    try:
+        found = measure(task, cache / "jax", cores=cores(), clock=time.perf_counter, say=_say)
+        send.send((found, None))
+    except JaxnextError as error:
+        send.send((None, str(error)))
+    except Exception as error:  # whatever stops one candidate, the others go on
+        traceback.print_exc()
+        send.send((None, failure(error)))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
