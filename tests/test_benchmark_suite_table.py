@@ -145,6 +145,15 @@ def test_the_convolutions_rows_and_ratios():
     ) in lines
 
 
+def test_the_rule_is_no_formulation_of_its_own():
+    parts = copy.deepcopy(PARTS)
+    for record in (parts["grouped_conv_1"], parts["grouped_conv_2"]):
+        for found in record["results"].values():
+            found["forward"]["rule"] = {"median_seconds": 1e-5}
+    assert sum_over_net(parts, "forward", None) == sum_over_net(PARTS, "forward", None)
+    assert sum_over_net(parts, "forward", ("rule",)) == pytest.approx(6e-5)
+
+
 def test_a_formulation_that_is_missing():
     parts = copy.deepcopy(PARTS)
     parts["grouped_conv_1"]["results"]["8x8x128"] = shape(None, 0.001, 0.002)
