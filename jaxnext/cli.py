@@ -4,13 +4,11 @@ Only the ``cli`` files read the process. JAX and everything that needs it are im
 ``--help`` and mistakes are answered at once.
 """
 
-import os
-import select
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from jaxnext.cli_arguments import (
     TrainArguments,
@@ -21,6 +19,7 @@ from jaxnext.cli_arguments import (
     parse_train,
 )
 from jaxnext.cli_distributed import together
+from jaxnext.cli_main import INTERRUPTED, main
 from jaxnext.cli_process import (
     available_memory,
     boot_id,
@@ -35,10 +34,7 @@ from jaxnext.cli_process import (
 )
 from jaxnext.config import Config
 from jaxnext.config_file import load_config
-from jaxnext.errors import JaxnextError
 from jaxnext.training.processes import Processes
-
-_INTERRUPTED = 130
 
 
 def train(argv: Sequence[str], configs_dir: Path) -> int:
@@ -82,7 +78,7 @@ def _train(arguments: TrainArguments, argv: Sequence[str], configs_dir: Path, pr
             processes=processes,
         )
         fit(arguments.config, arguments.output, arguments.resume, surroundings)
-        return _INTERRUPTED if stop() or processes.stopping else 0
+        return INTERRUPTED if stop() or processes.stopping else 0
 
 
 def port_weights(argv: Sequence[str], configs_dir: Path) -> int:
@@ -173,34 +169,6 @@ def export_weights(argv: Sequence[str]) -> int:
     return 0
 
 
-def main(command: Callable[..., int], *arguments: Any) -> int:
-    """Calls a command and returns its exit status; what the user did wrong is one sentence on stderr.
-
-    130 after Ctrl-C, as shells have it. Any other exception is a defect of the program and keeps its traceback.
-    """
-    try:
-        try:
-            return command(*arguments)
-        finally:
-            sys.stdout.flush()
-    except JaxnextError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
-    except PermissionError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except BrokenPipeError:
-        closed = [stream for stream in (sys.stdout, sys.stderr) if _is_closed(stream)]
-        if not closed:
-            raise
-        # The interpreter flushes once more on exit, which would print a traceback.
-        for stream in closed:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return 1
-
-
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -231,12 +199,3 @@ def _set_precision_of(checkpoint: Path) -> str:
     config = load_config(file) if file.is_file() else Config()  # that there is none is said where it is read
     _set_precision(config)
     return config.precision
-
-
-def _is_closed(stream: TextIO) -> bool:
-    """Whether nobody reads a stream any more. Asked of the descriptor: an unbuffered stream forgets that it failed."""
-    if not hasattr(select, "poll"):
-        return True
-    watch = select.poll()
-    watch.register(stream.fileno(), 0)
-    return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))

@@ -8,9 +8,9 @@ from typing import Any, Final, Literal
 from jsonargparse import Namespace
 
 from jaxnext.cli_distributed import Distributed
-from jaxnext.cli_parser import Parser, choose_config, config_names, config_of, no_config
+from jaxnext.cli_parser import Parser, choose_config, config_of, no_config
 from jaxnext.config import Config
-from jaxnext.config_file import dump_config
+from jaxnext.config_file import config_names, dump_config
 from jaxnext.errors import UsageError
 
 _NO_CHECKPOINT = "--checkpoint is missing: give the folder of a run or of a ported checkpoint"

@@ -1,11 +1,13 @@
-"""The command behind ``scripts/benchmark.py``. It needs argparse, not jsonargparse: it also runs where only jax, flax,
-optax and torch are installed."""
+"""The command behind ``scripts/benchmark.py``. It needs argparse, not jsonargparse: but for ``data`` it also runs
+where only jax, flax, optax and torch are installed."""
 
 import argparse
 import dataclasses
 import datetime
+import importlib.util
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,41 +15,35 @@ from typing import Any
 
 from jaxnext import cli_suite
 from jaxnext.cli_process import cores, keep_freed_memory
-from jaxnext.config import Config
-from jaxnext.config_file import load_config
+from jaxnext.config_file import config_names, find_config
 from jaxnext.errors import JaxnextError, UsageError
 
-_INTERRUPTED = 130
 _BUSY = 0.5
 """Runnable threads on average over the last minute. PyTorch's wait for each other and suffer most from other work."""
+_DATA_NEEDS = ("torch", "jax", "flax", "optax", "grain", "absl", "simplejpeg", "PIL")
 
 Command = Callable[[argparse.Namespace, Path], tuple[dict[str, Any], str]]
 """Measures what the options ask for; returns the result for JSON, and as a table."""
 
 
 def benchmark(argv: Sequence[str], configs_dir: Path) -> int:
-    """Runs ``scripts/benchmark.py``; returns the exit status. What the user did wrong is one sentence on stderr.
+    """Runs ``scripts/benchmark.py``; returns the exit status.
 
     Args:
         argv: the command line without the program's name.
         configs_dir: folder in which ``--config NAME`` is looked up.
 
     Raises:
+        JaxnextError: a mistake in what is measured, or a package that is not installed.
         SystemExit: after ``--help``, and with status 2 for an option that argparse refuses.
     """
     options = _parser(configs_dir).parse_args(argv)
     try:
         _run(options, configs_dir)
-    except JaxnextError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ("jax", "jaxlib", "flax", "optax", "numpy"):
             raise
-        print(f"error: {error.name} is not installed for this Python; the benchmark needs it", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+        raise JaxnextError(f"{error.name} is not installed for this Python; the benchmark needs it") from error
     return 0
 
 
@@ -59,6 +55,7 @@ def _parser(configs_dir: Path) -> argparse.ArgumentParser:
     for name, help_text, command, add_arguments in (
         ("model", "training step and inference of a network", _model, _add_model_arguments),
         ("grouped_conv", "every formulation of the grouped convolution", _grouped_conv, _add_grouped_conv_arguments),
+        ("data", "loading of JPEGs, from files and from the decoded cache", _data, _add_data_arguments),
         ("suite", "everything on a GPU, part after part, into one file", _suite, _add_suite_arguments),
     ):
         sub = commands.add_parser(
@@ -76,7 +73,7 @@ def _parser(configs_dir: Path) -> argparse.ArgumentParser:
 
 
 def _add_model_arguments(parser: argparse.ArgumentParser, configs_dir: Path) -> None:
-    names = ", ".join(_config_names(configs_dir))
+    names = config_names(configs_dir)
     parser.add_argument("--config", default="baseline", help=f"{names}, or the path of a .yaml file")
     parser.add_argument("--image_size", type=_count, default=224, help="pixels on each side")
     parser.add_argument("--batch_size", type=_count, default=8, help="images in a step")
@@ -100,10 +97,15 @@ def _add_grouped_conv_arguments(parser: argparse.ArgumentParser, configs_dir: Pa
     )
 
 
+def _add_data_arguments(parser: argparse.ArgumentParser, configs_dir: Path) -> None:
+    del configs_dir
+    parser.add_argument("--images", type=_count, default=512, help="files that are written for it, in a folder for now")
+    parser.add_argument("--image_size", type=_count, default=512, help="pixels on each side that they are resized to")
+    parser.add_argument("--batch_size", type=_count, default=16, help="images in a batch")
+
+
 def _add_suite_arguments(parser: argparse.ArgumentParser, configs_dir: Path) -> None:
-    parser.add_argument("--config", default="fc_cbam", help=f"{', '.join(_config_names(configs_dir))}, or a .yaml file")
-    parser.set_defaults(precision="bfloat16")
-    cli_suite.add_arguments(parser, _count)
+    cli_suite.add_arguments(parser, configs_dir, _count)
 
 
 def _add_precision(parser: argparse.ArgumentParser) -> None:
@@ -137,10 +139,15 @@ def _run(options: argparse.Namespace, configs_dir: Path) -> None:
 
 
 def _model(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any], str]:
-    config = _config(options, configs_dir)
+    name, config = find_config(options.config, configs_dir)
+    config = dataclasses.replace(
+        config,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        data=dataclasses.replace(config.data, image_size=options.image_size),
+    )
     from jaxnext.benchmark import model
 
-    name = Path(options.config).stem
     what = model.Options(config, name, options.rounds, not options.no_torch_compile)
     result = model.run(what, cores=cores(), clock=time.perf_counter, say=_say)
     return result, model.table(result)
@@ -168,29 +175,21 @@ def _grouped_conv(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[
     return result, convolutions.table(result)
 
 
+def _data(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any], str]:
+    del configs_dir
+    missing = [name for name in _DATA_NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise JaxnextError(f"benchmark.py data needs {', '.join(missing)}, not installed for this Python")
+    from jaxnext.benchmark import data
+
+    what = data.Options(options.images, options.image_size, options.batch_size, options.rounds)
+    with tempfile.TemporaryDirectory(prefix="jaxnext-benchmark-") as folder:
+        result = data.run(what, Path(folder), cores=cores(), clock=time.perf_counter, say=_say)
+    return result, data.table(result)
+
+
 def _suite(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any], str]:
-    return {}, cli_suite.suite(options, _config(options, configs_dir))
-
-
-def _config(options: argparse.Namespace, configs_dir: Path) -> Config:
-    if options.config.endswith((".yaml", ".yml")):
-        path = Path(options.config)
-    elif options.config in _config_names(configs_dir):
-        path = configs_dir / f"{options.config}.yaml"
-    else:
-        names = ", ".join(_config_names(configs_dir))
-        raise UsageError(f"--config: expected one of {names} or the path of a .yaml file, found {options.config!r}")
-    config = load_config(path)
-    return dataclasses.replace(
-        config,
-        batch_size=options.batch_size,
-        precision=options.precision,
-        data=dataclasses.replace(config.data, image_size=options.image_size),
-    )
-
-
-def _config_names(configs_dir: Path) -> list[str]:
-    return sorted(file.stem for file in configs_dir.glob("*.yaml"))
+    return {}, cli_suite.suite(options, configs_dir)
 
 
 def _count(text: str) -> int:

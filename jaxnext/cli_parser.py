@@ -12,7 +12,7 @@ import docstring_parser
 from jsonargparse import ArgumentParser, Namespace, set_loader
 
 from jaxnext.config import Config
-from jaxnext.config_file import build, check, key_types, load_config, load_yaml, nearest
+from jaxnext.config_file import build, check, config_names, find_config, key_types, load_yaml, nearest
 from jaxnext.errors import UsageError
 
 # Values on the command line follow the same YAML as config files.
@@ -119,18 +119,11 @@ class Parser(ArgumentParser):
         return f"unknown option {option}; did you mean --{nearest(option.lstrip('-'), known)}?"
 
 
-def config_names(configs_dir: Path) -> str:
-    """The names that ``--config`` takes, in one line."""
-    return ", ".join(sorted(file.stem for file in configs_dir.glob("*.yaml")))
-
-
 def choose_config(argv: Sequence[str], configs_dir: Path) -> tuple[str, Config] | None:
     """Name and content of the ``--config`` on the command line, None where there is none.
 
-    A value with a folder in it, or that ends in .yaml, is the path of a file; any other is a name in ``configs_dir``.
-
     Raises:
-        UsageError: No such config, two of them, or a file that ``load_config`` refuses.
+        UsageError: Two of them, or one that ``find_config`` refuses.
     """
     scanner = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     scanner.add_argument("--config", action="append", default=[])
@@ -142,15 +135,7 @@ def choose_config(argv: Sequence[str], configs_dir: Path) -> tuple[str, Config] 
         return None
     if len(given) > 1:
         raise UsageError(f"--config is given twice, {given[0]} and {given[1]}: give one")
-    path = Path(given[0])
-    if path.name != given[0] or path.suffix in (".yaml", ".yml"):
-        return path.stem, load_config(path)
-    path = configs_dir / f"{given[0]}.yaml"
-    if not path.is_file():
-        known = config_names(configs_dir)
-        near = f"; did you mean {nearest(given[0], known.split(', '))}?" if known else ""
-        raise UsageError(f"--config: no config is named {given[0]!r} in {configs_dir} ({known or 'it has none'}){near}")
-    return given[0], load_config(path)
+    return find_config(given[0], configs_dir)
 
 
 def no_config(configs_dir: Path) -> NoReturn:

@@ -1,6 +1,7 @@
 """The command ``scripts/benchmark.py suite``: its options, and the processes that measure."""
 
 import argparse
+import dataclasses
 import datetime
 import functools
 import multiprocessing
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxnext.cli_process import cores, keep_freed_memory
-from jaxnext.config import Config
+from jaxnext.config_file import config_names, find_config
 from jaxnext.errors import JaxnextError, UsageError
 
 if TYPE_CHECKING:
@@ -25,13 +26,16 @@ _TO_END = 30.0
 """Seconds that a process which has given its result has to end by itself."""
 
 
-def add_arguments(parser: argparse.ArgumentParser, count: Any) -> None:
-    """The suite's options but for ``--config``, ``--rounds`` and ``--json``.
+def add_arguments(parser: argparse.ArgumentParser, configs_dir: Path, count: Any) -> None:
+    """The suite's options but for ``--rounds`` and ``--json``.
 
     Args:
         parser: of the sub-command.
+        configs_dir: folder in which ``--config NAME`` is looked up.
         count: the type of whole numbers of at least 1.
     """
+    names = config_names(configs_dir)
+    parser.add_argument("--config", default="fc_cbam", help=f"{names}, or the path of a .yaml file")
     parser.add_argument(
         "--part", nargs="+", default=[], metavar="NAME", help="what to measure; every part unless given"
     )
@@ -53,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser, count: Any) -> None:
     parser.add_argument("--formulations", nargs="+", metavar="NAME", help="of grouped_conv_*; all of them unless given")
 
 
-def suite(options: argparse.Namespace, config: Config) -> str:
+def suite(options: argparse.Namespace, configs_dir: Path) -> str:
     """Measures the parts that the options ask for; returns the table of the file.
 
     Raises:
@@ -69,13 +73,15 @@ def suite(options: argparse.Namespace, config: Config) -> str:
 
     if options.table:
         return suite_table.table(parts.read(options.json))
+    name, config = find_config(options.config, configs_dir)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, image_size=options.image_size))
     suite_tasks.check(tuple(options.candidates))
-    for name in options.formulations or ():
-        if name not in NAMES:
-            raise UsageError(f"--formulations: expected some of {', '.join(NAMES)}, found {name!r}")
+    for formulation in options.formulations or ():
+        if formulation not in NAMES:
+            raise UsageError(f"--formulations: expected some of {', '.join(NAMES)}, found {formulation!r}")
     what = Options(
         config=config,
-        name=Path(options.config).stem,
+        name=name,
         batch_sizes=tuple(dict.fromkeys(options.batch_sizes)),
         batch_size=options.batch_size,
         rounds=options.rounds,

@@ -199,6 +199,30 @@ def load_config(path: Path) -> Config:
         raise UsageError(f"{path}: {error}") from error
 
 
+def config_names(configs_dir: Path) -> str:
+    """The names that ``--config`` takes, in one line."""
+    return ", ".join(sorted(file.stem for file in configs_dir.glob("*.yaml")))
+
+
+def find_config(given: str, configs_dir: Path) -> tuple[str, Config]:
+    """Name and content of what ``--config`` was given.
+
+    A value with a folder in it, or that ends in .yaml, is the path of a file; any other is a name in ``configs_dir``.
+
+    Raises:
+        UsageError: No such config, or a file that ``load_config`` refuses.
+    """
+    path = Path(given)
+    if path.name != given or path.suffix in (".yaml", ".yml"):
+        return path.stem, load_config(path)
+    path = configs_dir / f"{given}.yaml"
+    if not path.is_file():
+        known = config_names(configs_dir)
+        near = f"; did you mean {nearest(given, known.split(', '))}?" if known else ""
+        raise UsageError(f"--config: no config is named {given!r} in {configs_dir} ({known or 'it has none'}){near}")
+    return given, load_config(path)
+
+
 def dump_config(config: Config) -> str:
     """YAML text with every setting of ``config``; ``load_config`` reads an equal one from it."""
     values = _plain(dataclasses.asdict(config))

@@ -10,14 +10,14 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> int:
     """Calls the command; returns the exit status."""
     try:
-        from jaxnext import cli
+        from jaxnext import cli, cli_main
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("jaxnext."):
             raise
         install = shlex.join([sys.executable, "-m", "pip", "install", "-e", str(ROOT)])
         print(f"error: {error.name} is not installed for this Python; run {install}", file=sys.stderr)
         return 1
-    return cli.main(cli.port_weights, sys.argv[1:], ROOT / "configs")
+    return cli_main.main(cli.port_weights, sys.argv[1:], ROOT / "configs")
 
 
 # The processes that decode images import this file again.

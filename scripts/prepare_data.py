@@ -10,14 +10,14 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> int:
     """Calls the command; returns the exit status."""
     try:
-        from jaxnext import cli, cli_prepare
+        from jaxnext import cli_main, cli_prepare
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("jaxnext."):
             raise
         install = shlex.join([sys.executable, "-m", "pip", "install", "-e", str(ROOT)])
         print(f"error: {error.name} is not installed for this Python; run {install}", file=sys.stderr)
         return 1
-    return cli.main(cli_prepare.prepare_data, sys.argv[1:])
+    return cli_main.main(cli_prepare.prepare_data, sys.argv[1:])
 
 
 if __name__ == "__main__":

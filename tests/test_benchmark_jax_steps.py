@@ -8,11 +8,12 @@ from benchmark_cases import CONFIG, Ticks
 
 from jaxnext.benchmark import jax_steps
 from jaxnext.models.classifier import build
+from jaxnext.models.initialisation import initialise
 from jaxnext.training import optimizer, state, steps
 from jaxnext.training.state import Batch, TrainBatch
 from jaxnext.types import Augmentation
 
-VARIABLES = jax_steps.initialise(CONFIG, 5)
+VARIABLES = initialise(build(CONFIG.model, 5, "float32"), 0)
 IMAGES = np.random.default_rng(0).standard_normal((2, 32, 32, 3), np.float32)
 
 

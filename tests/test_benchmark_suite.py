@@ -194,7 +194,11 @@ def test_other_options_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "cannot be read as JSON"), ("[]", "expected a file that"), ('{"command": "model", "parts": {}}', "expected a file")],
+    [
+        ("{", "cannot be read as JSON"),
+        ("[]", "expected a file that"),
+        ('{"command": "model", "parts": {}}', "expected a file"),
+    ],
 )
 def test_another_file_is_refused_and_stays(text, message, tmp_path):
     file = tmp_path / "s.json"

@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 from benchmark_cases import CONFIG
 
-from jaxnext import cli_benchmark
-from jaxnext.benchmark import convolutions, model
+from jaxnext import cli_benchmark, cli_main
+from jaxnext.benchmark import convolutions, data, model
 from jaxnext.config_file import dump_config
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "configs"
+
+
+def benchmark(argv: list[str]) -> int:
+    """As the script calls it."""
+    return cli_main.main(cli_benchmark.benchmark, argv, CONFIGS)
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def calls(monkeypatch) -> list[Any]:
 def test_model_options(calls, tmp_path, capsys):
     file = tmp_path / "m.json"
     command = "model --config fc_cbam --image_size 64 --batch_size 3 --precision bfloat16 --rounds 2 --no_torch_compile"
-    assert cli_benchmark.benchmark([*command.split(), "--json", str(file)], CONFIGS) == 0
+    assert benchmark([*command.split(), "--json", str(file)]) == 0
     (options,) = calls
     config = options.config
     assert (options.name, options.rounds, options.torch_compile) == ("fc_cbam", 2, False)
@@ -47,7 +52,7 @@ def test_model_options(calls, tmp_path, capsys):
 
 
 def test_model_defaults(calls):
-    assert cli_benchmark.benchmark(["model"], CONFIGS) == 0
+    assert benchmark(["model"]) == 0
     config = calls[0].config
     assert (calls[0].name, config.data.image_size, config.batch_size, config.precision) == (
         "baseline",
@@ -60,10 +65,30 @@ def test_model_defaults(calls):
 
 def test_grouped_conv_options(calls):
     command = "grouped_conv --batch_size 2 --groups 8 --stride 2 --all --rounds 3 --shapes 8x9x16 4x4x32"
-    assert cli_benchmark.benchmark(command.split(), CONFIGS) == 0
-    assert cli_benchmark.benchmark(["grouped_conv"], CONFIGS) == 0
+    assert benchmark(command.split()) == 0
+    assert benchmark(["grouped_conv"]) == 0
     assert calls[0] == convolutions.Options(2, "float32", 8, 2, 3, True, ((8, 9, 16), (4, 4, 32)))
     assert calls[1] == convolutions.Options(4, "float32", 32, 1, 5, False, convolutions.SHAPES)
+
+
+def test_data_options(calls, monkeypatch, tmp_path):
+    folders = []
+
+    def run(options, folder, **around):
+        calls.append(options)
+        folders.append((folder, folder.is_dir(), around["cores"] >= 1))
+        return {"measured": 1}
+
+    monkeypatch.setattr(data, "run", run)
+    monkeypatch.setattr(data, "table", str)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    command = "data --images 9 --image_size 64 --batch_size 3 --rounds 2"
+    assert benchmark(command.split()) == 0
+    assert benchmark(["data"]) == 0
+    assert calls == [data.Options(9, 64, 3, 2), data.Options(512, 512, 16, 5)]
+    assert [found for _, *found in folders] == [[True, True]] * 2
+    assert folders[0][0].parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -72,7 +97,7 @@ def test_grouped_conv_options(calls):
 )
 def test_an_option_that_argparse_refuses(command, calls, capsys):
     with pytest.raises(SystemExit) as error:
-        cli_benchmark.benchmark(command.split(), CONFIGS)
+        benchmark(command.split())
     assert error.value.code == 2
     assert calls == []
     assert "error: " in capsys.readouterr().err
@@ -81,7 +106,7 @@ def test_an_option_that_argparse_refuses(command, calls, capsys):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("model --config fc_cban", "--config: expected one of baseline, cbam, fc, fc_cbam, quickstart or the path"),
+        ("model --config fc_cban", "--config: no config is named 'fc_cban' in "),
         ("model --config none.yaml", "none.yaml: the config cannot be read"),
         ("model --json none/m.json", "--json none/m.json: expected a file in a folder that exists"),
         ("grouped_conv --groups 48", "--groups: expected a divisor of the channels of 56x56x128, found 48"),
@@ -89,7 +114,7 @@ def test_an_option_that_argparse_refuses(command, calls, capsys):
 )
 def test_a_mistake_is_one_sentence_before_anything_is_measured(command, message, calls, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert cli_benchmark.benchmark(command.split(), CONFIGS) == 2
+    assert benchmark(command.split()) == 2
     captured = capsys.readouterr()
     assert captured.err.splitlines()[-1].startswith(f"error: {message}")
     assert (calls, captured.out) == ([], "")
@@ -100,17 +125,50 @@ def test_without_torch_the_status_is_1(command, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr("jax.config.update", lambda name, value: None)
     monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    assert cli_benchmark.benchmark([command], CONFIGS) == 1
+    assert benchmark([command]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: torch is not installed for this Python")
 
 
-def test_interrupt(calls, monkeypatch):
+def test_data_names_all_that_is_missing(calls, monkeypatch, capsys):
+    for name in ("torch", "grain", "simplejpeg"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert benchmark(["data"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "error: benchmark.py data needs torch, grain, simplejpeg, not installed for this Python"
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (PermissionError(13, "Permission denied", "/locked"), 1, "error: /locked: Permission denied\n"),
+        (
+            ModuleNotFoundError("No module named 'flax.linen'", name="flax.linen"),
+            1,
+            "error: flax.linen is not installed for this Python; the benchmark needs it\n",
+        ),
+    ],
+    ids=["Ctrl-C", "permission", "package"],
+)
+def test_what_ends_it(error, status, message, calls, monkeypatch, capsys):
     def run(options, **around):
-        raise KeyboardInterrupt
+        raise error
 
     monkeypatch.setattr(convolutions, "run", run)
-    assert cli_benchmark.benchmark(["grouped_conv"], CONFIGS) == 130
+    monkeypatch.setattr(cli_benchmark, "_BUSY", 1e9)
+    assert benchmark(["grouped_conv"]) == status
+    assert capsys.readouterr().err == message
+
+
+def test_a_module_that_nobody_installs_is_a_defect(calls, monkeypatch):
+    def run(options, **around):
+        raise ModuleNotFoundError("No module named 'jaxnext.gone'", name="jaxnext.gone")
+
+    monkeypatch.setattr(convolutions, "run", run)
+    with pytest.raises(ModuleNotFoundError):
+        benchmark(["grouped_conv"])
 
 
 HIDE = """

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxnext.config import Config, DataConfig, ModelConfig, OptimizerConfig
-from jaxnext.config_file import build, dump_config, key_types, load_config, load_yaml, nearest
+from jaxnext.config_file import (
+    build,
+    config_names,
+    dump_config,
+    find_config,
+    key_types,
+    load_config,
+    load_yaml,
+    nearest,
+)
 from jaxnext.errors import UsageError
 
 
@@ -234,3 +243,47 @@ def test_build_keeps_defaults() -> None:
 def test_text_that_yaml_could_take_for_something_else_reads_back_equal(text: str) -> None:
     config = Config(data=DataConfig(path=text), model=ModelConfig(attention_options={text: text}))
     assert build(load_yaml(dump_config(config))) == config
+
+
+@pytest.fixture
+def configs(tmp_path: Path) -> Path:
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "fc_cbam.yaml").write_text("epochs: 4")
+    (folder / "fc.yaml").write_text("epochs: 3")
+    (folder / "notes.txt").touch()
+    return folder
+
+
+def test_a_name_is_looked_up_in_the_folder_of_configs(configs: Path) -> None:
+    assert config_names(configs) == "fc, fc_cbam"
+    assert find_config("fc_cbam", configs) == ("fc_cbam", Config(epochs=4))
+
+
+def test_a_path_is_read_where_it_is(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(configs.parent)
+    Path("fc.yaml").write_text("epochs: 5")
+    Path("plain").write_text("epochs: 6")
+    assert find_config("fc.yaml", configs) == ("fc", Config(epochs=5))
+    assert find_config("./plain", configs) == ("plain", Config(epochs=6))
+    assert find_config(str(configs / "fc.yaml"), configs) == ("fc", Config(epochs=3))
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("fc_cban", "--config: no config is named 'fc_cban' in {configs} (fc, fc_cbam); did you mean fc_cbam?"),
+        ("no.yaml", "no.yaml: the config cannot be read (No such file or directory)"),
+    ],
+)
+def test_a_config_that_is_not_there(configs: Path, given: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        find_config(given, configs)
+    assert str(error.value) == sentence.format(configs=configs)
+
+
+def test_a_folder_without_configs(tmp_path: Path) -> None:
+    assert config_names(tmp_path) == ""
+    with pytest.raises(UsageError) as error:
+        find_config("fc", tmp_path)
+    assert str(error.value) == f"--config: no config is named 'fc' in {tmp_path} (it has none)"

@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "cli_benchmark",
         "cli_compilation",
         "cli_distributed",
+        "cli_main",
         "cli_parser",
         "cli_prepare",
         "cli_process",

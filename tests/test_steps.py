@@ -14,10 +14,10 @@ from jaxnext.augment import draw
 from jaxnext.config import ModelConfig, OptimizerConfig
 from jaxnext.models.classifier import build
 from jaxnext.models.folding import fold
+from jaxnext.models.initialisation import initialise
 from jaxnext.models.summary import variable_shapes
 from jaxnext.training import optimizer, steps
 from jaxnext.training.rows import pad_rows
-from jaxnext.training.start import initialise
 from jaxnext.training.state import Batch, TrainBatch, create
 from jaxnext.tree import flatten, path_name
 

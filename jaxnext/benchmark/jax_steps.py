@@ -106,18 +106,6 @@ def compile_training(
     return steps.over(mesh, step, (PartitionSpec(), share, share, share), PartitionSpec(), donate_argnums=0)
 
 
-def initialise(config: Config, classes: int) -> Variables:
-    """Fresh variables of the network as NumPy arrays."""
-    model = build(config.model, classes, config.precision)
-
-    def init(key: jax.Array) -> Any:
-        return model.init(key, jnp.zeros((1, 32, 32, 3)), train=False)
-
-    # It runs once: LLVM's optimisation would take longer than it saves.
-    compiled = jax.jit(init, compiler_options={"xla_backend_optimization_level": 0})
-    return dict(jax.tree.map(np.asarray, compiled(jax.random.key(config.seed))))
-
-
 def _compile(function: Any, arguments: tuple[Any, ...], clock: Clock) -> tuple[Any, float]:
     begin = clock()
     compiled = function.lower(*arguments).compile()

@@ -16,6 +16,8 @@ from jaxnext.benchmark.flops import TRAIN_PER_FORWARD, forward_flops
 from jaxnext.benchmark.report import text_table
 from jaxnext.benchmark.timing import Clock, Timing, measure_in_turn, ratio
 from jaxnext.config import Config
+from jaxnext.models.classifier import build
+from jaxnext.models.initialisation import initialise
 from jaxnext.training.memory import out_of_memory
 
 CLASSES = 100
@@ -76,7 +78,7 @@ def run(options: Options, *, cores: int, clock: Clock, say: Say) -> dict[str, An
         "flops": {"inference": flops, "train": TRAIN_PER_FORWARD * flops},
     }
     say("preparing the network")
-    variables = jax_steps.initialise(config, classes)
+    variables = initialise(build(config.model, classes, config.precision), config.seed)
     records, timings = {}, {}
     for mode in MODES:
         with out_of_memory(config.batch_size, config.data.image_size):

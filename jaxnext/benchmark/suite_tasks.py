@@ -18,6 +18,8 @@ from jaxnext.benchmark.model import CLASSES
 from jaxnext.benchmark.suite_parts import AUGMENTATIONS, RECOMPUTED, STORED, Task
 from jaxnext.benchmark.timing import Candidate, Clock, measure_in_turn
 from jaxnext.errors import UsageError
+from jaxnext.models.classifier import build
+from jaxnext.models.initialisation import initialise
 from jaxnext.types import Augmentation
 
 OPTIONAL = ("timm", "triton")
@@ -91,7 +93,7 @@ def _describe(cores: int) -> dict[str, Any]:
 def _own_model(task: Task, clock: Clock) -> dict[str, Any]:
     config = task.options.config
     classes = config.model.classes or CLASSES
-    variables = jax_steps.initialise(config, classes)
+    variables = initialise(build(config.model, classes, config.precision), config.seed)
     images, pixels = _images(task)
     if task.mode == "train":
         prepared = jax_steps.prepare_training(config, classes, variables, images, clock)

@@ -1,38 +1,16 @@
-"""The variables that training starts from: fresh ones, and over them the trained parts of a checkpoint."""
+"""The variables that training starts from: the trained parts of a checkpoint, and fresh ones for the others."""
 
-from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import Classifier
+from jaxnext.models.initialisation import PARTS, initialise
 from jaxnext.training.checkpoint import Checkpoints, Meta
 from jaxnext.tree import flatten, path_name, unflatten
 from jaxnext.types import LeafPath, Variables
-
-PARTS = ("backbone", "attention", "head")
-
-
-def initialise(model: Classifier, seed: int, parts: Collection[str] = PARTS) -> Variables:
-    """Fresh variables as NumPy arrays: torchvision's initialisation of the backbone, PyTorch's of the rest.
-
-    Args:
-        model: the network.
-        seed: of its random numbers. Each leaf has its own, whatever ``parts`` are asked for.
-        parts: of the network to initialise; the others have no leaves in the result.
-    """
-
-    def init(key: jax.Array) -> Mapping[str, Any]:
-        variables = flatten(model.init(key, jnp.zeros((1, 32, 32, 3)), train=False))
-        return unflatten({path: leaf for path, leaf in variables.items() if path[1] in parts})
-
-    # It runs once: LLVM's optimisation would take longer than it saves. A kernel for each leaf makes it seconds.
-    compiled = jax.jit(init, compiler_options={"xla_backend_optimization_level": 0})
-    return dict(jax.tree.map(np.asarray, compiled(jax.random.key(seed))))
 
 
 def complete(model: Classifier, variables: Variables, seed: int) -> Variables:
