@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from jaxnext.benchmark.suite_parts import Task
 
 _CANDIDATES = "jaxnext torch_channels_last torch_compile timm_compile"
+_SHARE = "0.92"
+"""Of a GPU's memory, for JAX where it is alone; libraries take some beside it."""
 _TO_END = 30.0
 """Seconds that a process which has given its result has to end by itself."""
 
@@ -145,12 +148,29 @@ def in_a_process(folder: Path, task: "Task", seconds: float, part: str) -> dict[
     return found
 
 
+def environment(task: "Task", cache: Path, around: Mapping[str, str]) -> dict[str, str]:
+    """Variables of the process that measures a task, beside those around it.
+
+    Args:
+        task: what is measured.
+        cache: folder of the part.
+        around: the variables that there are.
+    """
+    # What torch.compile keeps from one pass to the next, and from no earlier call.
+    own = {"TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"), "TRITON_CACHE_DIR": str(cache / "triton")}
+    if task.jax_alone:
+        # As in training, so that memory is not fragmented. PyTorch may have all there is; JAX's share is 75 % unless
+        # told otherwise.
+        own["XLA_PYTHON_CLIENT_PREALLOCATE"] = "true"
+        if not around.get("XLA_CLIENT_MEM_FRACTION") and not around.get("XLA_PYTHON_CLIENT_MEM_FRACTION"):
+            own["XLA_CLIENT_MEM_FRACTION"] = _SHARE
+    return own
+
+
 def _work(send: Connection, task: "Task", cache: Path) -> None:
     """In the new process: sends the result, or the reason why there is none."""
     keep_freed_memory()
-    # What torch.compile keeps from one pass to the next, and from no earlier call.
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache / "inductor")
-    os.environ["TRITON_CACHE_DIR"] = str(cache / "triton")
+    os.environ.update(environment(task, cache, os.environ))
     from jaxnext.benchmark.report import failure
     from jaxnext.benchmark.suite_tasks import measure
 

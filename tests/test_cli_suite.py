@@ -111,6 +111,31 @@ def test_table_measures_nothing(tmp_path, capsys, monkeypatch):
     assert file.read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "alone"),
+    [
+        ("model", "jaxnext", True),
+        ("model", "remat", True),
+        ("augmentation", "normalize", True),
+        ("model", "torch_compile", False),
+        ("model", "timm_compile", False),
+        ("convolution", "8x8x8", False),
+        ("ceilings", "ceilings", False),
+    ],
+)
+def test_jax_has_the_memory_where_it_is_alone(kind, name, alone, tmp_path):
+    caches = {"TORCHINDUCTOR_CACHE_DIR": f"{tmp_path}/inductor", "TRITON_CACHE_DIR": f"{tmp_path}/triton"}
+    most = {"XLA_PYTHON_CLIENT_PREALLOCATE": "true", "XLA_CLIENT_MEM_FRACTION": "0.92"}
+    task = Task(kind, name, OPTIONS)
+    assert cli_suite.environment(task, tmp_path, {}) == caches | (most if alone else {})
+
+
+@pytest.mark.parametrize("name", ["XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"])
+def test_the_user_s_share_of_the_memory_stays(name, tmp_path):
+    found = cli_suite.environment(Task("model", "jaxnext", OPTIONS), tmp_path, {name: "0.5"})
+    assert "XLA_CLIENT_MEM_FRACTION" not in found
+
+
 def fake_work(monkeypatch, body):
     """The new process runs this instead; fork, as what a test defines cannot be sent to a fresh one."""
     import multiprocessing

@@ -5,6 +5,7 @@ import json
 from typing import Any, Literal
 
 from jaxnext.benchmark.flops import TRAIN_PER_FORWARD, forward_flops
+from jaxnext.benchmark.jax_steps import NAME
 from jaxnext.benchmark.model import CLASSES
 from jaxnext.benchmark.torch_steps import Mode
 from jaxnext.config import Config, Precision
@@ -57,6 +58,11 @@ class Task:
     mode: Mode = "train"
     shape: tuple[int, int, int] = (1, 1, 1)
     stride: int = 1
+
+    @property
+    def jax_alone(self) -> bool:
+        """Whether PyTorch needs no device memory in the process."""
+        return self.kind == "augmentation" or (self.kind == "model" and self.name in (NAME, STORED, RECOMPUTED))
 
 
 @dataclasses.dataclass(frozen=True)

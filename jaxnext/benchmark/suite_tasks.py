@@ -15,7 +15,7 @@ import numpy as np
 from jaxnext.augment import augment, draw, normalize
 from jaxnext.benchmark import convolutions, jax_steps, machine, torch_model, torch_steps
 from jaxnext.benchmark.model import CLASSES
-from jaxnext.benchmark.suite_parts import AUGMENTATIONS, RECOMPUTED, STORED, Task
+from jaxnext.benchmark.suite_parts import AUGMENTATIONS, Task
 from jaxnext.benchmark.timing import Candidate, Clock, measure_in_turn
 from jaxnext.errors import UsageError
 from jaxnext.models.classifier import build
@@ -60,7 +60,7 @@ def measure(task: Task, cache: Path, *, cores: int, clock: Clock, say: Say) -> d
         return _convolution(task, cores, clock, say)
     if task.kind == "augmentation":
         return _augmentation(task, clock)
-    if task.name in (jax_steps.NAME, STORED, RECOMPUTED):
+    if task.jax_alone:
         return _own_model(task, clock)
     return _torch_model(task, cores, clock)
 
