@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxnext import cli_suite
 from jaxnext.cli_process import cores, keep_freed_memory
 from jaxnext.config_file import config_names, find_config
 from jaxnext.errors import JaxnextError, UsageError
@@ -55,6 +56,7 @@ def _parser(configs_dir: Path) -> argparse.ArgumentParser:
         ("model", "training step and inference of a network", _model, _add_model_arguments),
         ("grouped_conv", "every formulation of the grouped convolution", _grouped_conv, _add_grouped_conv_arguments),
         ("data", "loading of JPEGs, from files and from the decoded cache", _data, _add_data_arguments),
+        ("suite", "everything on a GPU, part after part, into one file", _suite, _add_suite_arguments),
     ):
         sub = commands.add_parser(
             name,
@@ -102,6 +104,10 @@ def _add_data_arguments(parser: argparse.ArgumentParser, configs_dir: Path) -> N
     parser.add_argument("--batch_size", type=_count, default=16, help="images in a batch")
 
 
+def _add_suite_arguments(parser: argparse.ArgumentParser, configs_dir: Path) -> None:
+    cli_suite.add_arguments(parser, configs_dir, _count)
+
+
 def _add_precision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=("float32", "bfloat16"), default="float32", help="bfloat16 is autocast's in PyTorch"
@@ -125,7 +131,8 @@ def _run(options: argparse.Namespace, configs_dir: Path) -> None:
         _say(f"the machine was busy in the last minute (load average {load:.1f}); if it still is, ratios will be off")
     result, table = options.command(options, configs_dir)
     print(table, flush=True)
-    if options.json is not None:
+    # The suite has written its own, part by part.
+    if options.json is not None and result:
         from jaxnext.benchmark.report import write_json
 
         write_json(options.json, {"date": date, "load_average_before": load, **result})
@@ -179,6 +186,10 @@ def _data(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any
     with tempfile.TemporaryDirectory(prefix="jaxnext-benchmark-") as folder:
         result = data.run(what, Path(folder), cores=cores(), clock=time.perf_counter, say=_say)
     return result, data.table(result)
+
+
+def _suite(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any], str]:
+    return {}, cli_suite.suite(options, configs_dir)
 
 
 def _count(text: str) -> int:

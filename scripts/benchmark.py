@@ -1,4 +1,4 @@
-"""Measure against PyTorch: ``python scripts/benchmark.py model|grouped_conv|data --json FILE``; see ``--help``."""
+"""Measure against PyTorch: ``python scripts/benchmark.py model|grouped_conv|data|suite --json FILE``; see --help."""
 
 import sys
 from pathlib import Path

@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "cli_parser",
         "cli_prepare",
         "cli_process",
+        "cli_suite",
     ),
     ("",),
 )

@@ -5,20 +5,22 @@ Forward alone, and forward and backward together: the result and the gradients o
 """
 
 import dataclasses
+import math
 import re
 import typing
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnext.benchmark import machine, torch_model
-from jaxnext.benchmark.report import text_table
+from jaxnext.benchmark.report import failure, text_table
 from jaxnext.benchmark.timing import Candidate, Clock, Timing, measure_in_turn, ratio
 from jaxnext.config import Precision
 from jaxnext.ops.grouped_conv import Formulation, grouped_conv
+from jaxnext.ops.grouped_formulations import NAMES
 
 SHAPES = ((56, 56, 128), (28, 28, 256), (14, 14, 512), (7, 7, 1024))
 """Height, width, channels of the 3x3 convolutions in the four stages of a ResNeXt-50 at 224 x 224 pixels."""
@@ -46,6 +48,10 @@ class Options:
     everything: bool = False
     """also what takes seconds a call: XLA's own gradient on a CPU"""
     shapes: tuple[tuple[int, int, int], ...] = SHAPES
+    formulations: tuple[Formulation, ...] = NAMES
+    """beside the rule's"""
+    seconds: float = math.inf
+    """a formulation whose turn comes later than that, of a shape and direction, is left out"""
 
 
 def run(options: Options, *, cores: int, clock: Clock, say: Say) -> dict[str, Any]:
@@ -103,7 +109,8 @@ def table(result: dict[str, Any]) -> str:
                 if record is None:
                     cells += ["-", ""]
                 else:
-                    cells += [f"{record['median_seconds'] * 1e3:.2f}", f"{record['ratio_to_torch']:.2f}"]
+                    against = record["ratio_to_torch"]
+                    cells += [f"{record['median_seconds'] * 1e3:.2f}", "" if against is None else f"{against:.2f}"]
             rows.append(cells)
         picks = " and ".join(dict.fromkeys(shape["rule_picks"][direction] or "none alone" for direction in DIRECTIONS))
         left_out = [f"{what}: left out, {why}" for what, why in shape["left_out"].items()]
@@ -117,39 +124,59 @@ def shape_name(shape: tuple[int, int, int]) -> str:
     return "x".join(map(str, shape))
 
 
+class _Compiled(NamedTuple):
+    candidate: Candidate
+    program: str
+    facts: dict[str, Any]
+    """of its record: the seconds of its compilation and the bytes that the compiler planned"""
+
+
 def _measure_shape(
     torch: Any, device: str, shape: tuple[int, int, int], options: Options, clock: Clock
 ) -> dict[str, Any]:
     arrays = _arrays(shape, options)
     found: dict[str, Any] = {"rule_picks": {}, "left_out": {}}
     for direction in DIRECTIONS:
+        compiled: dict[str, _Compiled] = {}
         candidates: list[Candidate] = []
-        programs: dict[str, str] = {}
-        names = (*typing.get_args(Formulation), RULE)
-        for name in names:
+        names = (*options.formulations, RULE)
+        begin = clock()
+        for name in (*names, *TORCH):
             reason = _reason_to_leave_out(name, direction, options)
+            if name in options.formulations and clock() - begin > options.seconds:
+                reason = f"the {options.seconds:g} s for compilations were over"
             if reason is None:
                 try:
-                    candidate, programs[name] = _jax_candidate(name, direction, arrays, options)
+                    if name in TORCH:
+                        candidate = _torch_candidate(torch, device, name, direction, arrays, options)
+                    else:
+                        compiled[name] = _jax_candidate(name, direction, arrays, options, clock)
+                        candidate = compiled[name].candidate
+                    # Once, so that what does not fit into memory is left out alone.
+                    candidate.wait(candidate.call())
                     candidates.append(candidate)
-                except (ValueError, NotImplementedError, jax.errors.JaxRuntimeError) as error:
+                except (ValueError, NotImplementedError, RuntimeError) as error:
                     if name == RULE:
                         raise
-                    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                    compiled.pop(name, None)
+                    reason = failure(error)
             if reason is not None:
                 found["left_out"][f"{name} {direction}"] = reason
-        candidates += [_torch_candidate(torch, device, name, direction, arrays, options) for name in TORCH]
         timings = measure_in_turn(candidates, options.rounds, clock)
-        found[direction] = {name: _record(timings.get(name), timings) for name in (*names, *TORCH)}
-        same = [name for name, program in programs.items() if name != RULE and program == programs[RULE]]
-        found["rule_picks"][direction] = same[0] if same else None
+        found[direction] = {
+            name: _record(timings.get(name), timings, compiled[name].facts if name in compiled else {})
+            for name in (*names, *TORCH)
+        }
+        rules = compiled.pop(RULE).program
+        found["rule_picks"][direction] = next((name for name, one in compiled.items() if one.program == rules), None)
     return found
 
 
-def _record(timing: Timing | None, timings: dict[str, Timing]) -> dict[str, Any] | None:
+def _record(timing: Timing | None, timings: dict[str, Timing], facts: dict[str, Any]) -> dict[str, Any] | None:
     if timing is None:
         return None
-    return {**timing.to_json(), "ratio_to_torch": ratio(timing, [timings[name] for name in TORCH])}
+    to_torch = ratio(timing, [timings.get(name) for name in TORCH])
+    return {**timing.to_json(), "ratio_to_torch": to_torch, **facts}
 
 
 def _reason_to_leave_out(name: str, direction: Direction, options: Options) -> str | None:
@@ -167,7 +194,7 @@ def _arrays(shape: tuple[int, int, int], options: Options) -> tuple[np.ndarray, 
     return x, kernel, random.standard_normal((options.batch_size, rows, columns, channels), np.float32)
 
 
-def _jax_candidate(name: str, direction: Direction, arrays: Any, options: Options) -> tuple[Candidate, str]:
+def _jax_candidate(name: str, direction: Direction, arrays: Any, options: Options, clock: Clock) -> _Compiled:
     x, kernel, cotangent = (jax.device_put(jnp.asarray(array, options.precision)) for array in arrays)
     formulation = None if name == RULE else typing.cast("Formulation", name)
 
@@ -186,13 +213,16 @@ def _jax_candidate(name: str, direction: Direction, arrays: Any, options: Option
         y, pull_back = jax.vjp(forward, x, kernel)
         return y, pull_back(cotangent)
 
+    begin = clock()
     with jax.default_matmul_precision("highest"):
         if direction == "forward":
             arguments, compiled = (x, kernel), jax.jit(forward).lower(x, kernel).compile()
         else:
             arguments = (x, kernel, cotangent)
             compiled = jax.jit(forward_backward).lower(*arguments).compile()
-    return machine.jax_candidate(name, lambda: compiled(*arguments)), _program(compiled.as_text() or "")
+    facts = {"compile_seconds": clock() - begin, "compiled_memory_bytes": machine.compiled_bytes(compiled)}
+    candidate = machine.jax_candidate(name, lambda: compiled(*arguments))
+    return _Compiled(candidate, _program(compiled.as_text() or ""), facts)
 
 
 def _program(text: str) -> str:

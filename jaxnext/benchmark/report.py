@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxnext.errors import UsageError
+from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.files import whole_file
 
 
@@ -30,6 +30,17 @@ def write_json(path: Path, result: dict[str, Any]) -> None:
     with whole_file(path) as file:
         json.dump(result, file, indent=2, allow_nan=False)
         file.write("\n")
+
+
+def failure(error: BaseException) -> str:
+    """Why something could not be measured, in one line: what was raised, a lack of memory in plain words."""
+    line = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, JaxnextError):
+        return line
+    kind = type(error).__name__
+    if isinstance(error, MemoryError) or kind == "OutOfMemoryError" or "RESOURCE_EXHAUSTED" in line:
+        kind = "out of memory"
+    return f"{kind}: {line}" if line else kind
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:

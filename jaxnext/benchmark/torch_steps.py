@@ -9,13 +9,16 @@ from jaxnext.benchmark.machine import waiter
 from jaxnext.benchmark.timing import Candidate, Clock
 from jaxnext.benchmark.torch_model import build
 from jaxnext.config import Config
+from jaxnext.errors import JaxnextError
 
 Mode = Literal["train", "inference"]
-Variant = Literal["torch_eager", "torch_channels_last", "torch_compile"]
+Variant = Literal["torch_eager", "torch_channels_last", "torch_compile", "timm_channels_last", "timm_compile"]
 
 EAGER: tuple[Variant, ...] = ("torch_eager", "torch_channels_last")
 """The better of these is what ratios "to torch" are against."""
 COMPILED: Variant = "torch_compile"
+TIMM: tuple[Variant, ...] = ("timm_channels_last", "timm_compile")
+"""timm's own ``resnext50_32x4d`` with its linear head, whatever the config's network is."""
 
 
 class Prepared(NamedTuple):
@@ -25,7 +28,7 @@ class Prepared(NamedTuple):
     first_call_seconds: float
     """with ``torch.compile``'s compilation, or what its own cache holds of it"""
     peak_memory_bytes: int | None
-    """on a GPU: the most that the network, its optimizer and its first call had allocated"""
+    """on a GPU: the most that the network, its optimizer and its first call had allocated, with what cuDNN tried"""
 
 
 def prepare(
@@ -43,7 +46,7 @@ def prepare(
     Args:
         torch: the module.
         device: ``cpu`` or ``cuda``.
-        variant: NCHW as PyTorch has it, channels_last, or channels_last under ``torch.compile``.
+        variant: NCHW as PyTorch has it, channels_last, or channels_last under ``torch.compile``; timm's likewise.
         mode: a training step (forward, cross-entropy, backward, Adam) or the forward pass.
         config: the network, the optimizer and the precision; bfloat16 is autocast's.
         classes: number of outputs.
@@ -51,18 +54,19 @@ def prepare(
         clock: seconds.
 
     Raises:
+        JaxnextError: timm is not installed.
         Exception: whatever ``torch.compile`` raises where it cannot compile.
     """
     gpu = device == "cuda"
     before = torch.cuda.memory_allocated() if gpu else 0
     if gpu:
         torch.cuda.reset_peak_memory_stats()
-    net = build(torch, config.model, classes).to(device)
+    net = (_timm_network(classes) if variant in TIMM else build(torch, config.model, classes)).to(device)
     x = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(device)
     if variant != "torch_eager":
         net, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     net.train(mode == "train")
-    function = torch.compile(net) if variant == COMPILED else net
+    function = torch.compile(net) if variant in (COMPILED, "timm_compile") else net
     autocast = _autocast(torch, device, config)
     if mode == "train":
         call = _training_step(torch, net, function, x, classes, config, autocast)
@@ -74,6 +78,27 @@ def prepare(
     return Prepared(
         Candidate(variant, call, wait), seconds, torch.cuda.max_memory_allocated() - before if gpu else None
     )
+
+
+def peak_of_a_call(torch: Any, device: str, call: Callable[[], Any]) -> int | None:
+    """On a GPU: the most bytes allocated during one more call; without what cuDNN tried during the first."""
+    if device != "cuda":
+        return None
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    call()
+    torch.cuda.synchronize()
+    return int(torch.cuda.max_memory_allocated())
+
+
+def _timm_network(classes: int) -> Any:
+    try:
+        import timm  # pyright: ignore[reportMissingImports]
+    except ModuleNotFoundError as error:
+        if error.name != "timm":
+            raise
+        raise JaxnextError("timm is not installed for this Python") from error
+    return timm.create_model("resnext50_32x4d", pretrained=False, num_classes=classes)
 
 
 def _autocast(torch: Any, device: str, config: Config) -> Callable[[], Any]:
