@@ -78,17 +78,20 @@ def test_padding_before_and_after_by_hand() -> None:
 
 # Blocks of 16 to 128 channels hold several groups of 1 to 40 channels, one, or less than one, and not always evenly.
 # A padding of -1 crops; one that is larger than the window crops the gradient's.
+ANY_SHAPE = {
+    "groups": st.sampled_from([1, 3, 8, 16]),
+    "per_group": st.sampled_from([1, 3, 4, 20]),
+    "features": st.integers(1, 3),
+    "window": st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    "beyond": st.tuples(st.integers(2, 4), st.integers(2, 4)),
+    "stride": st.integers(1, 3),
+    "padding": st.tuples(*[st.tuples(st.integers(-1, 3), st.integers(-1, 3))] * 2),
+}
+
+
 @pytest.mark.slow
 @settings(max_examples=8, deadline=None)
-@given(
-    groups=st.sampled_from([1, 3, 8, 16]),
-    per_group=st.sampled_from([1, 3, 4, 20]),
-    features=st.integers(1, 3),
-    window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    beyond=st.tuples(st.integers(2, 4), st.integers(2, 4)),
-    stride=st.integers(1, 3),
-    padding=st.tuples(*[st.tuples(st.integers(-1, 3), st.integers(-1, 3))] * 2),
-)
+@given(**ANY_SHAPE)
 def test_every_formulation_and_its_gradients_equal_lax(
     groups: int,
     per_group: int,
@@ -166,15 +169,7 @@ needs_onednn = pytest.mark.skipif(not onednn.works(), reason="this jaxlib is not
 @needs_onednn
 @pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    groups=st.sampled_from([1, 3, 8, 16]),
-    per_group=st.sampled_from([1, 3, 4, 20]),
-    features=st.integers(1, 3),
-    window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    beyond=st.tuples(st.integers(2, 4), st.integers(2, 4)),
-    stride=st.integers(1, 3),
-    padding=st.tuples(*[st.tuples(st.integers(-1, 3), st.integers(-1, 3))] * 2),
-)
+@given(**ANY_SHAPE)
 def test_onednn_and_its_gradients_equal_lax_in_float32(
     onednn_calls: None,
     groups: int,
