@@ -5,7 +5,8 @@ out where it is not installed; each line takes less than nine minutes and may be
 again::
 
     pip install "jax[cuda13]>=0.10,<0.12" flax optax pyyaml torch torchvision timm
-    python scripts/benchmark.py suite --json gpu.json --part ceilings augment remat
+    python scripts/benchmark.py suite --json gpu.json --part ceilings augment
+    python scripts/benchmark.py suite --json gpu.json --part remat
     python scripts/benchmark.py suite --json gpu.json --part train_bf16_16       # then _64, _128, _256
     python scripts/benchmark.py suite --json gpu.json --part inference_bf16_16   # then _64, _128, _256
     python scripts/benchmark.py suite --json gpu.json --part train_float32_16    # then inference_float32_16
