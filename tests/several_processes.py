@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -23,11 +23,12 @@ class Ended(NamedTuple):
 
 def environment(devices: int = 1) -> dict[str, str]:
     """CPUs, so many of them in each process, and the programs compiled by earlier tests."""
-    cache = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    settings: Any = jax.config
     return os.environ | {
         "JAX_PLATFORMS": "cpu",
         "JAX_NUM_CPU_DEVICES": str(devices),
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_ENABLE_COMPILATION_CACHE": str(settings.jax_enable_compilation_cache),
+        "JAX_COMPILATION_CACHE_DIR": str(settings.jax_compilation_cache_dir),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
         "PYTHONPATH": str(ROOT),
     }

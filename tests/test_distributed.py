@@ -56,7 +56,7 @@ def one_process(output, images, **changes) -> None:
     small_run.train(output, images, resume, around, epochs=EPOCHS, **changes)
 
 
-def test_sigterm_to_one_stops_both_and_the_resumed_run_is_that_of_one_process_bit_for_bit(folder, images, onednn_calls):
+def test_sigterm_to_one_stops_both_and_the_resumed_run_is_that_of_one_process_bit_for_bit(folder, images):
     first, second = several_processes.train(folder, "--output", "r", ends=("-", "SIGTERM:13"))
     assert (first.status, second.status) == (130, 130), (first, second)
     # Sent before step 13 is started, it goes with step 14, whose sums are read when step 15 has been started.
