@@ -52,8 +52,9 @@ def compilation_cache(
     """
     settings: Any = jax.config
     if wanted is None:
-        calls_onednn = jax.default_backend() == "cpu" and precision == "float32" and onednn.works()
-        wanted = bool(settings.jax_compilation_cache_dir) or not calls_onednn
+        wanted = bool(settings.jax_compilation_cache_dir) or not (
+            jax.default_backend() == "cpu" and precision == "float32" and onednn.works()
+        )
     if not wanted:
         settings.update("jax_enable_compilation_cache", False)
     enabled, given = settings.jax_enable_compilation_cache, settings.jax_compilation_cache_dir

@@ -112,14 +112,20 @@ def boot_id() -> str:
 
 
 def available_memory() -> int | None:
-    """Bytes of memory that this process can take at most, by the machine and its control group; None if unknown."""
+    """Bytes of memory that are left to this process, by the machine and its control group; None if unknown."""
     most = []
     with contextlib.suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text().splitlines()
         most.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]))
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):
-            most.append(int((Path("/sys/fs/cgroup") / limit).read_text()))
+    groups = Path("/sys/fs/cgroup")
+    for limit, used, statistics, evictable in (
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+    ):
+        with contextlib.suppress(OSError, ValueError, StopIteration):
+            lines = (groups / statistics).read_text().splitlines()
+            pages = int(next(line for line in lines if line.startswith(f"{evictable} ")).split()[1])
+            most.append(int((groups / limit).read_text()) - int((groups / used).read_text()) + pages)
     return min(most, default=None)
 
 

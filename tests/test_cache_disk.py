@@ -74,6 +74,7 @@ def test_the_next_run_finds_what_this_one_stored(tmp_path: Path, source: FolderS
         "durable.bin",
         "lock",
         "pixels.bin",
+        "settle.lock",
         "stamps.bin",
     ]
     assert (folder / "pixels.bin").stat().st_size == 4 * 5 * 5 * 3

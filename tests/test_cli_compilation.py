@@ -1,5 +1,7 @@
 import os
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from jaxnext import cli_compilation
 from jaxnext.cli_compilation import compilation_cache, shrink
 from jaxnext.ops import onednn
 
+ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = (
     "jax_enable_compilation_cache",
     "jax_compilation_cache_dir",
@@ -69,6 +72,27 @@ def test_the_second_start_finds_what_the_first_compiled(keep_all: Path) -> None:
     assert kept[0].startswith("jit_triple-")
     assert keep_all.stat().st_mode & 0o777 == 0o700
     assert triple() == (first, 1)
+
+
+def test_a_folder_given_to_jax_is_used_after_the_trial_of_onednn(tmp_path: Path) -> None:
+    code = (
+        "import jax\n"
+        "from jaxnext.cli_compilation import compilation_cache\n"
+        "from jaxnext.ops import onednn\n"
+        "onednn.works()\n"
+        "with compilation_cache(None, 'float32', print) as cache:\n"
+        "    jax.jit(lambda x: jax.numpy.sin(x) * 3).lower(0.5).compile()\n"
+        "    print(cache.found() > 0)\n"
+    )
+    given = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    environment = os.environ | given | {"JAX_PLATFORMS": "cpu"}
+    said = []
+    for _ in range(2):
+        found = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        said.append(found.stdout)
+    assert said == ["False\n", "True\n"]
 
 
 def test_settings_and_place(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

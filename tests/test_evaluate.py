@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 from unittest.mock import create_autospec
 
@@ -10,6 +11,7 @@ from jaxnext.errors import JaxnextError
 from jaxnext.metrics import Accumulator
 from jaxnext.training import trained
 from jaxnext.training.evaluate import evaluate, report
+from jaxnext.training.fit import fit
 from jaxnext.training.trained import TrainedClassifier
 
 
@@ -80,6 +82,20 @@ def test_corrupt_image_stops_it(classifier, tmp_path):
     with pytest.raises(JaxnextError) as error:
         sums_of(classifier, tmp_path)
     assert str(error.value) == f"{tmp_path / '3' / 'a.png'}: the image cannot be read (the file is empty)"
+
+
+def test_images_that_the_run_was_to_skip_are_skipped(tmp_path):
+    data = small_run.write_images(tmp_path / "data", {"train": 2, "val": 1})
+    (data / "val" / "7" / "0.jpg").write_bytes(b"not a picture")
+    config = small_run.config(data, epochs=1)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, on_corrupt="skip"))
+    fit(config, tmp_path / "r", False, small_run.surroundings())
+    lines: list[str] = []
+    sums = sums_of(TrainedClassifier(tmp_path / "r", devices=jax.devices()[:1]), None, lines)
+    assert int(sums.sums["count"]) == 11
+    assert lines[-1].endswith(
+        "val/7/0.jpg: the image cannot be read (not an image that Pillow can read); it is left out"
+    )
 
 
 def test_classes_of_the_run_have_changed(tmp_path):

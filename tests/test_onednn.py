@@ -84,3 +84,11 @@ def test_a_trial_that_fails(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None
     else:
         monkeypatch.setattr(onednn, "convolve", lambda x, kernel, *rest: 1.5 * convolve(x, kernel, *rest))
     assert not onednn.works()
+
+
+def test_without_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(backend: str) -> list[jax.Device]:
+        raise RuntimeError(f"Unknown backend {backend}")
+
+    monkeypatch.setattr(jax, "local_devices", missing)
+    assert not onednn.works()

@@ -115,6 +115,14 @@ def test_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen[1] == (sum(path.stat().st_size for path in (root / "train").rglob("*.*")), 9)
 
 
+def test_a_file_that_is_gone_is_planned_and_said_when_it_is_read(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", {"train": 1})
+    (root / "train" / "2" / "dead.png").symlink_to(tmp_path / "nowhere.png")
+    sources, _ = find_splits(root)
+    assert [shard.numbers for shard in plan_shards("x", sources, None)] == [range(4)]
+    assert len(images_digest(sources["train"])) == 64
+
+
 def test_digests_tell_what_has_changed(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "x", {"train": 2})
 

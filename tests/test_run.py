@@ -3,6 +3,7 @@ import itertools
 import json
 import math
 import shutil
+from pathlib import Path
 from unittest.mock import create_autospec
 
 import jax
@@ -15,6 +16,7 @@ from jaxnext.config import DataConfig, ModelConfig, OptimizerConfig, PlateauConf
 from jaxnext.config_file import load_config
 from jaxnext.data.loader import Stream
 from jaxnext.data.schedule import Schedule
+from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.training import run as module
@@ -237,6 +239,28 @@ def test_corrupt_image_stops_the_run_with_its_name(tmp_path):
         str(error.value)
         == f"{data / 'train' / '3' / '1.jpg'}: the image cannot be read (not an image that Pillow can read)"
     )
+
+
+def test_steps_done_before_a_corrupt_image_are_kept(tmp_path):
+    path, lines = small_run.write_images(tmp_path / "data", {"train": 2, "val": 1}), []
+    last = Schedule(24, 12, 10, 1, 0).locate(2).ids[0]
+    file = Path(load_splits(small_run.config(path).data, 0).train.location(int(last)))
+    image = file.read_bytes()
+    file.write_bytes(b"not a picture")
+    with pytest.raises(JaxnextError, match="the image cannot be read"):
+        fit_with(tmp_path / "r", path, [], epochs=1)
+    file.write_bytes(image)
+    resumed = fit_with(tmp_path / "r", path, lines, epochs=1, resume=True)
+    assert "resuming after epoch 0, batch 2 of the run" in lines
+    whole = fit_with(tmp_path / "whole", path, [], epochs=1)
+    assert resumed.history[0]["val_loss"] == whole.history[0]["val_loss"]
+
+
+def test_asked_to_stop_while_verifying_it_compiles_nothing(images, tmp_path):
+    lines: list[str] = []
+    fit_with(tmp_path / "r", images, lines, verify=True, stop=lambda: True)
+    assert not any(line.startswith("compiled") for line in lines)
+    assert lines[-1].startswith("stopped and saved")
 
 
 def data(path, **changes) -> dict[str, DataConfig]:

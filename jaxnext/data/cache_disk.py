@@ -4,7 +4,8 @@
     FOLDER/pixels.bin    uint8 [n, size, size, 3]; sparse until it is filled
     FOLDER/stamps.bin    int64 [n]; 0: no entry; else the stamp of the file that the entry was decoded from
     FOLDER/durable.bin   the stamps of those entries whose pixels are known to have reached the disk
-    FOLDER/lock          locked while the folder is opened or settled, and byte by byte while an entry is written
+    FOLDER/lock          locked byte by byte while an entry is written
+    FOLDER/settle.lock   locked while the folder is opened or settled
 
 Pixels are read through a memory map and written by ``pwrite``: a write to a map on a full disk would kill the process.
 A process that is killed leaves only entries that are right, for the system keeps what it has written. A machine that
@@ -117,6 +118,7 @@ def open_disk(place: Path, source: Source, size: int, boot: str) -> tuple[DiskSt
     with _errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with _exclusive(folder):
+            (folder / "lock").touch()
             if not noted.exists():
                 _create(folder, sizes)
                 _note(folder, what, boot)
@@ -219,7 +221,8 @@ def _check_space(folder: Path, needed: int, images: int) -> None:
 
 @contextlib.contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("ab") as file:
+    # Not the file of the entries' locks: closing it would give up those that this process's other threads hold.
+    with (folder / "settle.lock").open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

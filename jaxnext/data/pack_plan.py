@@ -101,15 +101,15 @@ def plan_shards(name: str, sources: Mapping[str, FolderSource], image_size: int 
 
     shards = []
     for split, source in sources.items():
-        status = [Path(source.location(i)).stat() for i in range(len(source))]
-        total = sum(s.st_size for s in status) if image_size is None else len(source) * image_size**2 * 3
+        status = [_size_and_time(source, i) for i in range(len(source))]
+        total = sum(size for size, _ in status) if image_size is None else len(source) * image_size**2 * 3
         count = shard_utils.ShardConfig().get_number_shards(total, len(source))
         ends = shard_utils.get_shard_boundaries(len(source), count)
         for number, (begin, end) in enumerate(zip([0, *ends], ends, strict=False)):
             digest = hashlib.sha256(f"{image_size} {PIL.__version__} {simplejpeg.__version__}\0".encode())
             digest.update("\0".join(source.classes).encode())
             for i in range(begin, end):
-                text = f"\0{source.labels[i]} {status[i].st_size} {status[i].st_mtime_ns} {source.names[i]}"
+                text = f"\0{source.labels[i]} {status[i][0]} {status[i][1]} {source.names[i]}"
                 digest.update(text.encode())
             file = f"{name}-{split}.array_record-{number:05d}-of-{count:05d}"
             shards.append(Shard(split, file, source, range(begin, end), image_size, digest.hexdigest()))
@@ -126,7 +126,16 @@ def images_digest(source: FolderSource) -> str:
 
 def _described(source: FolderSource) -> Iterator[bytes]:
     for i, (name, label) in enumerate(zip(source.names, source.labels.tolist(), strict=True)):
-        yield f"{label} {Path(source.location(i)).stat().st_size} {name}\0".encode()
+        yield f"{label} {_size_and_time(source, i)[0]} {name}\0".encode()
+
+
+def _size_and_time(source: FolderSource, index: int) -> tuple[int, int]:
+    """Bytes and nanoseconds of an image file; zeros where it is gone, which is said when it is read."""
+    try:
+        status = Path(source.location(index)).stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _is_utf8(name: str) -> bool:

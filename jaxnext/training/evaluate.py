@@ -42,8 +42,10 @@ def evaluate(
         tfds_folder: where data sets of TFDS are unless the run's config says.
 
     Raises:
-        JaxnextError: a class folder that the classifier does not know, or an image that cannot be read.
+        JaxnextError: a class folder that the classifier does not know, or an image that cannot be read, unless it is of
+            a run that was to skip such, where it is a warning.
     """
+    skip = data is None and classifier.meta.config.data.on_corrupt == "skip"
     source, lines = labelled(classifier, data, index, tfds_folder)
     for line in lines:
         warn(line)
@@ -53,7 +55,9 @@ def evaluate(
     with out_of_memory(batch_size, classifier.image_size):
         for host, batch_sums in progress(batches, -(-len(source) // batch_size)):
             for error in host.errors:
-                raise JaxnextError(cannot_be_read(error.name, error.reason))
+                if not skip:
+                    raise JaxnextError(cannot_be_read(error.name, error.reason))
+                warn(f"{cannot_be_read(error.name, error.reason)}; it is left out")
             sums.add(batch_sums)
     return sums
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, Protocol
 
 from jaxnext.errors import JaxnextError
 
-PATIENCE = 3600
-"""Seconds to wait for a process that is alive: it may list or copy images, or write a checkpoint, for long."""
+PATIENCE = 7 * 24 * 3600
+"""Seconds to wait for a process that is alive: it may list or verify images, or write a checkpoint, for long. The
+coordination service notices one that is not."""
 
 
 class Store(Protocol):

@@ -53,6 +53,7 @@ class Run:
         self.config, self.output, self.splits, self.classes = config, output, splits, classes
         self.model, self.checkpoints, self.around = model, checkpoints, surroundings
         self.cache = cache
+        self.given_up = False
         self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, surroundings.warn or surroundings.say)
         self.processes = surroundings.processes
         self.optimizer: optax.GradientTransformation = build_optimizer(config.optimizer)
@@ -77,6 +78,7 @@ class Run:
             size, cores = self.config.data.image_size, self.around.cores
             bad = find_bad_images(sources, size, self.cache, cores, bar.update, self.around.stop)
         self.cache.settle()
+        self.given_up = bad is None
         if bad is not None:
             self.corrupt.verified(bad, images)
             self.around.say(f"verified {images:,} images: {len(bad):,} cannot be read")
@@ -154,7 +156,7 @@ class Run:
         if progress.history:
             # A run that was killed between its last checkpoint and these files has them again.
             self.write_history(progress)
-        if progress.position < len(self.schedule):
+        if progress.position < len(self.schedule) and not (self.given_up and self.processes.count == 1):
             compilation = self.programs.compile(state, self.around.compilation_cache, self.around.clock)
             self.around.say(compilation)
             self.around.step_memory(self.programs.temporary_memory())
@@ -239,11 +241,11 @@ class Run:
                 asked = clock()
                 try:
                     host = next(batches)
+                    self.corrupt.meet(host.errors)
                 except JaxnextError:
                     self.count(pending, sums, bar, progress)
                     self.save_what_is_done(state, so_far())
                     raise
-                self.corrupt.meet(host.errors)
                 # The step before runs while this batch is fetched; only if it has ended meanwhile was there a wait.
                 if pending is None or pending[1]["loss"].is_ready():
                     data_wait += clock() - asked
@@ -286,10 +288,10 @@ class Run:
             for _ in range(self.schedule.val_steps_per_epoch):
                 try:
                     host = next(batches)
+                    self.corrupt.meet(host.errors)
                 except JaxnextError:
                     self.save_what_is_done(state, progress)
                     raise
-                self.corrupt.meet(host.errors)
                 sums.add(self.processes.note(self.programs.evaluate(variables, host, self.asked())))
                 bar.update(len(self.schedule.locate(host.index).ids) - len(host.errors))
                 if self.stopping():
