@@ -3,6 +3,7 @@
 import jax
 import pytest
 import small_run
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 jax.config.update("jax_num_cpu_devices", 4)
 
@@ -17,9 +18,12 @@ def _compile_once(tmp_path_factory):
 @pytest.fixture
 def onednn_calls():
     """Without the compilation cache, so that convolutions in float32 are computed by oneDNN where it works."""
+    # JAX looks at the setting at the first compilation only, unless it is told to forget what it saw.
     jax.config.update("jax_enable_compilation_cache", False)
+    reset_cache()
     yield
     jax.config.update("jax_enable_compilation_cache", True)
+    reset_cache()
 
 
 @pytest.fixture(scope="session")

@@ -108,10 +108,11 @@ def works() -> bool:
 def _without_cache() -> Iterator[None]:
     settings: Any = jax.config
     before = settings.jax_enable_compilation_cache
+    # JAX looks at the setting at the first compilation of a process only, unless it is told to forget what it saw.
     settings.update("jax_enable_compilation_cache", False)
+    reset_cache()
     try:
         yield
     finally:
         settings.update("jax_enable_compilation_cache", before)
-        # JAX asks once in a process whether there is a cache, at the first compilation, which this one may have been.
         reset_cache()
