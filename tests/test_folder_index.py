@@ -22,14 +22,15 @@ class Listing:
     def __init__(self, root: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root, self.store = root, store
         self.scanned: list[str] = []
-        scan = listing._scan
+        find = FolderIndex.find
 
-        def counted(folder: Path, times: bool):
-            if times:
-                self.scanned.append(folder.relative_to(root).as_posix())
-            return scan(folder, times)
+        def counted(index: FolderIndex, under: str, status: os.stat_result):
+            folder = find(index, under, status)
+            if folder is None:
+                self.scanned.append(under)
+            return folder
 
-        monkeypatch.setattr(listing, "_scan", counted)
+        monkeypatch.setattr(FolderIndex, "find", counted)
         # Every folder of a test has just been made; as if each had lain there for long.
         monkeypatch.setattr("jaxnext.data.folder_index._TICK_NS", -10_000_000_000)
 
@@ -241,16 +242,15 @@ def test_a_full_disk_is_one_warning_and_leaves_nothing(listed: Listing, monkeypa
     assert list(listed.store.iterdir()) == []
 
 
-def test_the_file_holds_sizes_and_times(listed: Listing) -> None:
-    os.utime(listed.root / "a/1.png", ns=(OLD, OLD))
+def test_the_file_holds_names_and_the_size_and_times_of_each_folder(listed: Listing) -> None:
+    os.utime(listed.root / "a", ns=(OLD, OLD))
     listed()
     (file,) = listed.store.iterdir()
     assert zipfile.is_zipfile(file)
     with np.load(file) as arrays:
-        assert arrays["files"].shape == (5, 2)
-        assert arrays["files"][0].tolist() == [len("a/1.png"), OLD]
         assert arrays["names_images"].tobytes() == b"1.png\x002.JPG\x001.png\x003.png\x00\xffbytes.png\x00"
-        assert arrays["status"].shape == (5, 4)
+        assert arrays["status"].shape == (5, 5)
+        assert arrays["status"][0, 2:4].tolist() == [(listed.root / "a").stat().st_size, OLD]
 
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=9)

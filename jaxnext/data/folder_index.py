@@ -1,12 +1,12 @@
 """What was in the folders of a data set when they were last listed, kept in a file for the next start.
 
-A folder whose times are those of the file is not listed again. Its modification time changes with every entry that is
-added, removed or renamed, its change time cannot be set back by whoever unpacks or copies files.
+A folder whose size and times are those of the file is not listed again. Its modification time changes with every entry
+that is added, removed or renamed, its change time cannot be set back by whoever unpacks or copies files. What is in the
+images is not asked here: they are read from their own files, and the decoded cache looks at the size and time of each.
 """
 
 import itertools
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,10 +32,8 @@ class Folder(NamedTuple):
 
 class _Known(NamedTuple):
     status: tuple[int, ...]
-    """device, inode, modification time and change time in nanoseconds"""
+    """device, inode, size, modification time and change time in nanoseconds"""
     folder: Folder
-    files: NDArray[np.int64]
-    """``[images, 2]``: size in bytes and modification time in nanoseconds of each image when it was listed"""
 
 
 class FolderIndex:
@@ -68,12 +66,12 @@ class FolderIndex:
     def find(self, under: str, status: os.stat_result) -> Folder | None:
         """What the folder ``under`` held, or None where that is unknown or may have changed since."""
         known = self._known.get(under)
-        if known is None or known.status != _times(status):
+        if known is None or known.status != _identity(status):
             return None
         self._found[under] = known
         return known.folder
 
-    def add(self, under: str, status: os.stat_result, folder: Folder, files: Sequence[tuple[int, int]]) -> None:
+    def add(self, under: str, status: os.stat_result, folder: Folder) -> None:
         """Notes what a folder holds, unless it has changed within the tick in which it was listed.
 
         Such a folder is listed again by the next start.
@@ -82,11 +80,10 @@ class FolderIndex:
             under: path relative to the root.
             status: of the folder, taken before it was listed.
             folder: what it holds.
-            files: size in bytes and modification time in nanoseconds of each image.
         """
         if isinstance(self._now, int) and max(status.st_mtime_ns, status.st_ctime_ns) > self._now - _TICK_NS:
             return
-        self._found[under] = _Known(_times(status), folder, np.array(files, np.int64).reshape(-1, 2))
+        self._found[under] = _Known(_identity(status), folder)
         self._new = True
 
     def save(self) -> None:
@@ -99,8 +96,7 @@ class FolderIndex:
         known = list(self._found.values())
         kinds = {name: [entry.folder[i] for entry in known] for i, name in enumerate(Folder._fields)}
         arrays = {
-            "status": np.array([entry.status for entry in known], np.uint64).reshape(-1, 4),
-            "files": np.concatenate([np.zeros((0, 2), np.int64), *(entry.files for entry in known)]),
+            "status": np.array([entry.status for entry in known], np.uint64).reshape(-1, 5),
         } | {f"{name}_count": np.array(list(map(len, lists)), np.int64) for name, lists in kinds.items()}
         names = {name: itertools.chain.from_iterable(lists) for name, lists in kinds.items()}
         self._file.write(arrays, {"under": self._found, **names}, self.lines)
@@ -112,15 +108,13 @@ def _folders(arrays: dict[str, NDArray[Any]], names: dict[str, list[str]]) -> di
     Raises:
         ValueError, KeyError: its parts do not fit together, or some are missing.
     """
-    under, status, files = names["under"], arrays["status"], arrays["files"]
+    under, status = names["under"], arrays["status"]
     columns = [_split(names[name], arrays[f"{name}_count"]) for name in Folder._fields]
-    counts = [len(images) for images in columns[Folder._fields.index("images")]]
-    if status.shape != (len(under), 4) or files.shape != (sum(counts), 2) or any(len(c) != len(under) for c in columns):
+    if status.shape != (len(under), 5) or any(len(column) != len(under) for column in columns):
         raise ValueError("its parts do not fit together")
-    parts = np.split(files, np.cumsum(counts, dtype=np.int64)[:-1]) if under else []
     return {
-        name: _Known(tuple(times), Folder(*lists), part)
-        for name, times, lists, part in zip(under, status.tolist(), zip(*columns, strict=True), parts, strict=True)
+        name: _Known(tuple(identity), Folder(*lists))
+        for name, identity, lists in zip(under, status.tolist(), zip(*columns, strict=True), strict=True)
     }
 
 
@@ -131,7 +125,7 @@ def _split(names: list[str], counts: NDArray[np.int64]) -> list[list[str]]:
     return [names[end - count : end] for end, count in zip(ends, counts.tolist(), strict=True)]
 
 
-def _times(status: os.stat_result) -> tuple[int, ...]:
-    numbers = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    numbers = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     # Inodes of some file systems take all 64 bits, times before 1970 are negative.
     return tuple(number % 2**64 for number in numbers)

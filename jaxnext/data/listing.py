@@ -55,7 +55,7 @@ def list_images(root: Path, under: str = "", index: FolderIndex | None = None) -
 
 def list_folder(folder: Path) -> tuple[list[str], list[str], list[str]]:
     """Names in a folder: folders, files, and hidden ones of both kinds (folders among these with a slash), sorted."""
-    folders, files, hidden, _ = _scan(folder, times=False)
+    folders, files, hidden, _ = _scan(folder)
     return folders, files, hidden
 
 
@@ -93,28 +93,25 @@ def _walk(
         raise JaxnextError(f"{path}: the link leads back to a folder that contains it")
     folder = index.find(under, status) if index else None
     if folder is None:
-        folders, files, hidden, times = _scan(path, times=index is not None)
+        folders, files, hidden, links = _scan(path)
         images = [name for name in files if is_image(name)]
         others = [name for name in files if not is_image(name)] if len(images) < len(files) else []
         folder = Folder(folders, images, hidden + others)
-        if index and times is not None:
-            index.add(under, status, folder, [times[name] for name in images])
+        # Links may come to lead elsewhere, which the folder's times do not tell.
+        if index and not links:
+            index.add(under, status, folder)
     below = f"{under}/" if under else ""
     yield below, folder
     for name in folder.folders:
         yield from _walk(root, below + name, ancestors | {identity}, index)
 
 
-def _scan(folder: Path, times: bool) -> tuple[list[str], list[str], list[str], dict[str, tuple[int, int]] | None]:
-    """Names as ``list_folder`` has them, and size and modification time of each file.
-
-    The latter are None unless asked for, and where they would not tell whether the folder is still the same: where it
-    holds links, which may come to lead elsewhere, and where a file vanished while it was listed.
-    """
+def _scan(folder: Path) -> tuple[list[str], list[str], list[str], bool]:
+    """Names as ``list_folder`` has them, and whether there are links among them."""
     folders: list[str] = []
     files: list[str] = []
     hidden: list[str] = []
-    found: dict[str, tuple[int, int]] | None = {} if times else None
+    links = False
     try:
         with os.scandir(folder) as scan:
             for entry in scan:
@@ -123,22 +120,10 @@ def _scan(folder: Path, times: bool) -> tuple[list[str], list[str], list[str], d
                     hidden.append(f"{name}/" if is_dir else name)
                 else:
                     (folders if is_dir else files).append(name)
-                if found is not None:
-                    found = _with_times(found, entry)
+                links = links or entry.is_symlink()
     except FileNotFoundError:
         raise JaxnextError(f"{folder}: no such folder") from None
     except OSError as error:
         raise JaxnextError(f"{folder}: expected a folder that can be read, found: {error.strerror}") from error
     hidden.sort(key=lambda name: (not name.endswith("/"), name.removesuffix("/")))
-    return sorted(folders), sorted(files), hidden, found
-
-
-def _with_times(found: dict[str, tuple[int, int]], entry: os.DirEntry[str]) -> dict[str, tuple[int, int]] | None:
-    if entry.is_symlink():
-        return None
-    try:
-        status = entry.stat()
-    except FileNotFoundError:
-        return None
-    found[entry.name] = (status.st_size, status.st_mtime_ns)
-    return found
+    return sorted(folders), sorted(files), hidden, links
