@@ -73,8 +73,8 @@ def grouped_conv(
         ``[N, H', W', F]`` in the dtype of ``x``.
 
     Raises:
-        ValueError: if ``groups`` does not divide the channels, the kernel does not match them, or there is no such
-            formulation.
+        ValueError: if ``groups`` does not divide the channels, the kernel does not match them or is larger than the
+            padded input, or there is no such formulation.
     """
     channels, features = x.shape[-1], kernel.shape[-1]
     if groups < 1 or channels % groups or features % groups or kernel.shape[2] != channels // groups:
@@ -82,8 +82,16 @@ def grouped_conv(
             f"grouped_conv: expected groups that divide {channels} input and {features} output channels and a kernel "
             f"of [kh, kw, {channels} // groups, {features}], found groups {groups} and kernel {list(kernel.shape)}"
         )
+    geometry = Geometry(stride, padding, groups)
+    if min(geometry.output_size(x, kernel)) < 1:
+        raise ValueError(
+            f"grouped_conv: expected an input that is, with its padding, as large as the kernel of {kernel.shape[0]}x"
+            f"{kernel.shape[1]} or larger, found {x.shape[1]}x{x.shape[2]} with padding {padding}"
+        )
     plan = Plan(formulation, formulation, formulation) if isinstance(formulation, str) else formulation
-    return _grouped_conv(x, kernel, Geometry(stride, padding, groups), plan)
+    if not (x.size and kernel.size):
+        plan = Plan("native", "native", "native")  # an empty batch: nothing to compute
+    return _grouped_conv(x, kernel, geometry, plan)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnext.ops import onednn
+from jaxnext.ops.onednn import Padding
 
-Padding = tuple[tuple[int, int], tuple[int, int]]
 Formulation = Literal[
     "native",
     "packed16",
@@ -142,6 +142,7 @@ def _native(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
 
 def _conv(x: jax.Array, kernel: jax.Array, geometry: Geometry, groups: int = 1) -> jax.Array:
     stride, padding, _, dilation = geometry
+    x, padding, dilation = _safely_padded(x, (kernel.shape[0], kernel.shape[1]), padding, dilation)
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -156,6 +157,22 @@ def _conv(x: jax.Array, kernel: jax.Array, geometry: Geometry, groups: int = 1) 
 def _native_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> jax.Array:
     kernel = jax.ShapeDtypeStruct((*window, x.shape[-1] // geometry.groups, dy.shape[-1]), x.dtype)
     return jax.linear_transpose(lambda kernel: _native(x, kernel, geometry), kernel)(dy)[0]
+
+
+def _safely_padded(
+    x: jax.Array, window: tuple[int, int], padding: Padding, dilation: int
+) -> tuple[jax.Array, Padding, int]:
+    """Input, padding and dilation for XLA, which on the CPU reads outside of an input that is cropped at its beginning
+    and padded at its end (openxla/xla#48713); so does its gradient where the padding is as long as the window."""
+    if all(0 <= low < length for (low, _), length in zip(padding, window, strict=True)):
+        return x, padding, dilation
+    return _pad(x, padding, dilation), ((0, 0), (0, 0)), 1
+
+
+def _pad(x: jax.Array, padding: Padding, dilation: int) -> jax.Array:
+    """``[N, H, W, C]`` with zeros between the values of height and width and around them; negative padding crops."""
+    spatial = [(low, high, dilation - 1) for low, high in padding]
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *spatial, (0, 0, 0)])
 
 
 # ---- Dense convolutions of packed groups ----
@@ -193,8 +210,9 @@ def _packed_kernel_gradient(
     # The kernel's gradient is a convolution as well: channels take the place of the batch, the batch that of the
     # input channels, and the output's gradient is the kernel.
     blocks, in_block = _blocks(geometry.groups, x.shape[-1] // geometry.groups, channels)
-    padding = _kernel_gradient_padding(x, dy, window, geometry)
     stride = (geometry.stride, geometry.stride)
+    padding = _kernel_gradient_padding(x, dy, window, geometry)
+    x, padding, _ = _safely_padded(x, _reach(dy, geometry), padding, 1)
     pairs = zip(jnp.split(x, blocks, axis=-1), jnp.split(dy, blocks, axis=-1), strict=True)
     dense = [
         lax.conv_general_dilated(
@@ -208,11 +226,15 @@ def _packed_kernel_gradient(
 def _kernel_gradient_padding(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> Padding:
     """Of the convolution of the input with the output's gradient, spread by the stride, that gives ``window``."""
     padding = []
-    for axis in (0, 1):
+    for axis, reach in enumerate(_reach(dy, geometry)):
         low, size = geometry.padding[axis][0], x.shape[1 + axis]
-        reach = (dy.shape[1 + axis] - 1) * geometry.stride + 1
         padding.append((low, window[axis] - 1 + reach - size - low))
     return padding[0], padding[1]
+
+
+def _reach(dy: jax.Array, geometry: Geometry) -> tuple[int, int]:
+    """Height and width of the output's gradient, spread by the stride."""
+    return (dy.shape[1] - 1) * geometry.stride + 1, (dy.shape[2] - 1) * geometry.stride + 1
 
 
 def block_diagonal(kernel: jax.Array, groups: int) -> jax.Array:
@@ -244,12 +266,6 @@ def _same_group(groups: int) -> jax.Array:
 # ---- Matrix products of shifted slices ----
 
 
-def _padded(x: jax.Array, geometry: Geometry) -> jax.Array:
-    spatial = [(low, high, geometry.dilation - 1) for low, high in geometry.padding]
-    rest = [(0, 0, 0)] * (x.ndim - 3)
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *spatial, *rest])
-
-
 def _windows(x: jax.Array, window: tuple[int, int], size: tuple[int, int], stride: int) -> list[jax.Array]:
     """For each kernel position, row-major, the values of a padded input that it meets: ``[N, H', W', ...]``."""
     rows, columns = ((count - 1) * stride + 1 for count in size)
@@ -264,7 +280,7 @@ def _shifted(x: jax.Array, kernel: jax.Array, geometry: Geometry, channels: int)
     blocks, in_block = _blocks(geometry.groups, per_group, channels)
     size = geometry.output_size(x, kernel)
     dense = jnp.stack([block_diagonal(part, in_block) for part in jnp.split(kernel, blocks, axis=-1)])
-    windows = _windows(_padded(x, geometry), (kh, kw), size, geometry.stride)
+    windows = _windows(_pad(x, geometry.padding, geometry.dilation), (kh, kw), size, geometry.stride)
     total = jnp.zeros((), _accumulator(x.dtype))
     for place, part in enumerate(windows):
         split = part.reshape(*part.shape[:3], blocks, -1)
@@ -334,7 +350,8 @@ def _lanes(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     kh, kw = kernel.shape[:2]
     size = geometry.output_size(x, kernel)
     spread = _to_lanes(kernel, geometry.groups)  # [kh, kw, in, out, groups]
-    windows = _windows(_padded(_to_lanes(x, geometry.groups), geometry), (kh, kw), size, geometry.stride)
+    x = _to_lanes(_pad(x, geometry.padding, geometry.dilation), geometry.groups)
+    windows = _windows(x, (kh, kw), size, geometry.stride)
     accumulator = _accumulator(x.dtype)
     total = jnp.zeros((), accumulator)
     for place, part in enumerate(windows):
@@ -347,9 +364,8 @@ def _lanes(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
 def _lanes_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> jax.Array:
     accumulator = _accumulator(x.dtype)
     gradient = _to_lanes(dy, geometry.groups).astype(accumulator)[:, :, :, None]
-    windows = _windows(
-        _padded(_to_lanes(x, geometry.groups), geometry), window, (dy.shape[1], dy.shape[2]), geometry.stride
-    )
+    x = _to_lanes(_pad(x, geometry.padding, geometry.dilation), geometry.groups)
+    windows = _windows(x, window, (dy.shape[1], dy.shape[2]), geometry.stride)
     sums = [(part.astype(accumulator)[:, :, :, :, None] * gradient).sum((0, 1, 2)) for part in windows]
     return _from_lanes(jnp.stack(sums).reshape(*window, *sums[0].shape)).astype(x.dtype)
 
@@ -361,8 +377,7 @@ def _onednn(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     _check_onednn(x)
 
     def call(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        x, padding = _cropped(x, geometry.padding, geometry.dilation)
-        return onednn.convolve(x, kernel, geometry.stride, padding, 1, geometry.groups)
+        return _by_onednn(x, kernel, geometry, 1)
 
     return _with_gradient_of(call, lambda x, kernel: _packed(x, kernel, geometry, 32))(x, kernel)
 
@@ -374,10 +389,10 @@ def _onednn_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int]
         # As in ``_packed_kernel_gradient``, but with the groups left to the library: the channels of a group are the
         # batch, and the batch the input channels of every group.
         groups = geometry.groups
-        x, padding = _cropped(x, _kernel_gradient_padding(x, dy, window, geometry), 1)
+        padding = _kernel_gradient_padding(x, dy, window, geometry)
         x = jnp.moveaxis(x.reshape(*x.shape[:3], groups, -1), (4, 0), (0, 4))
         x = x.reshape(*x.shape[:3], -1)
-        dense = onednn.convolve(x, jnp.moveaxis(dy, 0, 2), 1, padding, geometry.stride, groups)
+        dense = _by_onednn(x, jnp.moveaxis(dy, 0, 2), Geometry(1, padding, groups), geometry.stride)
         return jnp.moveaxis(dense, 0, 2)
 
     return _with_gradient_of(call, lambda x, dy: _packed_kernel_gradient(x, dy, window, geometry, 32))(x, dy)
@@ -388,13 +403,17 @@ def _check_onednn(x: jax.Array) -> None:
         raise ValueError(f"grouped_conv: the formulation 'onednn' cannot be used: {reason}")
 
 
-def _cropped(x: jax.Array, padding: Padding, dilation: int) -> tuple[jax.Array, Padding]:
-    """``x`` spread by ``dilation`` and cropped where the padding is negative, and the padding that is left."""
-    if dilation > 1 or min(map(min, padding)) < 0:
-        edges = [(min(low, 0), min(high, 0), dilation - 1) for low, high in padding]
-        x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
-    height, width = ((max(low, 0), max(high, 0)) for low, high in padding)
-    return x, (height, width)
+def _by_onednn(x: jax.Array, kernel: jax.Array, geometry: Geometry, kernel_dilation: int) -> jax.Array:
+    """``onednn.convolve``, which takes no dilated input, no negative padding and no array without values."""
+    stride, padding, groups, dilation = geometry
+    none = ((0, 0), (0, 0))
+    if min(map(min, padding)) < 0:
+        x, padding = _pad(x, padding, dilation), none
+    elif dilation > 1:
+        x = _pad(x, none, dilation)
+    if x.size and kernel.size:
+        return onednn.convolve(x, kernel, stride, padding, kernel_dilation, groups)
+    return jnp.zeros(onednn.output_shape(x, kernel, stride, padding, kernel_dilation), x.dtype)
 
 
 def _with_gradient_of(fast: Callable[..., jax.Array], slow: Callable[..., jax.Array]) -> Callable[..., jax.Array]:

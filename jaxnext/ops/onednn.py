@@ -28,7 +28,7 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dil
     """Grouped two-dimensional cross-correlation on the CPU, without derivatives.
 
     Args:
-        x: float32 ``[N, H, W, C]``.
+        x: float32 ``[N, H, W, C]``; not empty.
         kernel: float32 ``[kh, kw, C // groups, F]``; output channels of one group are contiguous.
         stride: of both spatial axes.
         padding: zeros before and after, for height and for width; not negative.
@@ -50,18 +50,25 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dil
         "window": window,
         "feature_groups": groups,
     }
-    height, width = (
-        (x.shape[1 + axis] + sum(padding[axis]) - (kernel.shape[axis] - 1) * dilation - 1) // stride + 1
-        for axis in (0, 1)
-    )
     call = jax.ffi.ffi_call(
         _TARGET,
-        jax.ShapeDtypeStruct((x.shape[0], height, width, kernel.shape[-1]), x.dtype),
+        jax.ShapeDtypeStruct(output_shape(x, kernel, stride, padding, dilation), x.dtype),
         vmap_method="sequential",
         custom_call_api_version=1,
         legacy_backend_config=json.dumps({"onednn_conv_config": config}),
     )
     return call(x, kernel)
+
+
+def output_shape(
+    x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
+) -> tuple[int, int, int, int]:
+    """``[N, H', W', F]`` for the same arguments."""
+    height, width = (
+        (x.shape[1 + axis] + sum(padding[axis]) - (kernel.shape[axis] - 1) * dilation - 1) // stride + 1
+        for axis in (0, 1)
+    )
+    return x.shape[0], height, width, kernel.shape[-1]
 
 
 def obstacle(dtype: jax.typing.DTypeLike) -> str | None:
