@@ -29,9 +29,11 @@ from jaxnext.cli_process import (
     index_folder,
     keep_freed_memory,
     resume_command,
+    say,
     stop_on_interrupt,
     tfds_folder,
     versions,
+    warn,
 )
 from jaxnext.config import Config
 from jaxnext.config_file import load_config
@@ -58,14 +60,14 @@ def _train(arguments: TrainArguments, argv: Sequence[str], configs_dir: Path, pr
 
     with (
         stop_on_interrupt() as stop,
-        compilation_cache(arguments.compilation_cache, arguments.config.precision, _warn) as cache,
+        compilation_cache(arguments.compilation_cache, arguments.config.precision, warn) as cache,
     ):
         surroundings = Surroundings(
             devices=sorted(jax.devices(), key=lambda device: device.process_index),
             clock=time.perf_counter,
             stop=stop,
-            say=_say if processes.first else lambda line: None,
-            warn=_warn,
+            say=say if processes.first else lambda line: None,
+            warn=warn,
             cores=cores(),
             show_progress=None if processes.first else False,
             versions=versions(configs_dir.parent),
@@ -96,8 +98,8 @@ def port_weights(argv: Sequence[str], configs_dir: Path) -> int:
         output=arguments.output,
         classes=arguments.classes,
         cache=cache_folder(),
-        say=_say,
-        warn=_warn,
+        say=say,
+        warn=warn,
     )
     return 0
 
@@ -110,7 +112,7 @@ def predict(argv: Sequence[str]) -> int:
     from jaxnext.training.predict import predict_to_csv
     from jaxnext.training.trained import TrainedClassifier
 
-    with compilation_cache(arguments.compilation_cache, precision, _warn, each=_warn):
+    with compilation_cache(arguments.compilation_cache, precision, warn, each=warn):
         return predict_to_csv(
             TrainedClassifier(arguments.checkpoint, arguments.which),
             arguments.data,
@@ -121,8 +123,8 @@ def predict(argv: Sequence[str]) -> int:
             workers=arguments.workers,
             keep_extension=arguments.keep_extension,
             cores=cores(),
-            say=_say,
-            warn=_warn,
+            say=say,
+            warn=warn,
             progress=_progress,
         )
 
@@ -135,7 +137,7 @@ def evaluate(argv: Sequence[str]) -> int:
     from jaxnext.training import evaluate as evaluation
     from jaxnext.training.trained import TrainedClassifier
 
-    with compilation_cache(arguments.compilation_cache, precision, _warn, each=_warn):
+    with compilation_cache(arguments.compilation_cache, precision, warn, each=warn):
         classifier = TrainedClassifier(arguments.checkpoint, arguments.which)
         sums = evaluation.evaluate(
             classifier,
@@ -143,7 +145,7 @@ def evaluate(argv: Sequence[str]) -> int:
             batch_size=arguments.batch_size,
             workers=arguments.workers,
             cores=cores(),
-            warn=_warn,
+            warn=warn,
             progress=_progress,
             index=index_folder(),
             tfds_folder=tfds_folder(),
@@ -164,20 +166,9 @@ def export_weights(argv: Sequence[str]) -> int:
         arguments.output,
         arguments.form,
         arguments.classes,
-        say=_say,
+        say=say,
     )
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _warn(line: str) -> None:
-    from tqdm import tqdm
-
-    # Above the progress bar where one is shown, not at its end.
-    tqdm.write(line, file=sys.stderr)
 
 
 def _progress(batches: Iterable[Any], total: int) -> Iterable[Any]:

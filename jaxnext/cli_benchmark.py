@@ -6,7 +6,6 @@ import dataclasses
 import datetime
 import importlib.util
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxnext import cli_suite
-from jaxnext.cli_process import cores, keep_freed_memory
+from jaxnext.cli_process import cores, keep_freed_memory, note
 from jaxnext.config_file import config_names, find_config
 from jaxnext.errors import JaxnextError, UsageError
 
@@ -128,7 +127,7 @@ def _run(options: argparse.Namespace, configs_dir: Path) -> None:
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > _BUSY:
-        _say(f"the machine was busy in the last minute (load average {load:.1f}); if it still is, ratios will be off")
+        note(f"the machine was busy in the last minute (load average {load:.1f}); if it still is, ratios will be off")
     result, table = options.command(options, configs_dir)
     print(table, flush=True)
     # The suite has written its own, part by part.
@@ -149,7 +148,7 @@ def _model(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, An
     from jaxnext.benchmark import model
 
     what = model.Options(config, name, options.rounds, not options.no_torch_compile)
-    result = model.run(what, cores=cores(), clock=time.perf_counter, say=_say)
+    result = model.run(what, cores=cores(), clock=time.perf_counter, say=note)
     return result, model.table(result)
 
 
@@ -171,7 +170,7 @@ def _grouped_conv(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[
         everything=options.all,
         shapes=shapes,
     )
-    result = convolutions.run(what, cores=cores(), clock=time.perf_counter, say=_say)
+    result = convolutions.run(what, cores=cores(), clock=time.perf_counter, say=note)
     return result, convolutions.table(result)
 
 
@@ -184,7 +183,7 @@ def _data(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any
 
     what = data.Options(options.images, options.image_size, options.batch_size, options.rounds)
     with tempfile.TemporaryDirectory(prefix="jaxnext-benchmark-") as folder:
-        result = data.run(what, Path(folder), cores=cores(), clock=time.perf_counter, say=_say)
+        result = data.run(what, Path(folder), cores=cores(), clock=time.perf_counter, say=note)
     return result, data.table(result)
 
 
@@ -205,7 +204,3 @@ def _shape(text: str) -> tuple[int, int, int]:
         raise argparse.ArgumentTypeError(f"expected three numbers such as 56x56x128, found {text!r}")
     height, width, channels = map(_count, sizes)
     return height, width, channels
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

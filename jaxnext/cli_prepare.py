@@ -2,13 +2,12 @@
 
 import dataclasses
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from jaxnext.cli_parser import Parser
-from jaxnext.cli_process import cores
+from jaxnext.cli_process import cores, say, warn
 from jaxnext.errors import UsageError
 
 _CORRUPT_STATUS = 1
@@ -55,7 +54,8 @@ def parse_prepare_data(argv: Sequence[str]) -> PrepareArguments:
 def prepare_data(argv: Sequence[str]) -> int:
     """Runs ``scripts/prepare_data.py``; returns the exit status, 1 where corrupt images keep it from finishing."""
     arguments = parse_prepare_data(argv)
-    from jaxnext.data.pack import pack, write_corrupt
+    from jaxnext.data.pack import pack
+    from jaxnext.files import write_corrupt
 
     outcome = pack(
         arguments.folder,
@@ -64,35 +64,24 @@ def prepare_data(argv: Sequence[str]) -> int:
         image_size=arguments.image_size,
         on_corrupt=arguments.on_corrupt,
         threads=cores(),
-        say=_say,
-        warn=_warn,
+        say=say,
+        warn=warn,
         progress=_bar,
     )
     report = arguments.output / "corrupt.csv"
     if outcome.corrupt is not None:
         write_corrupt(report, outcome.corrupt)
     if not outcome.finished:
-        _warn(
+        warn(
             f"{outcome.folder}: not finished: {len(outcome.corrupt or ()):,} images cannot be read, listed in {report}"
             "; mend or remove them, or leave them out with --on_corrupt skip; the shards packed so far are kept"
         )
         return _CORRUPT_STATUS
     if outcome.corrupt:
-        _warn(f"{report}: {len(outcome.corrupt):,} images that cannot be read are left out")
+        warn(f"{report}: {len(outcome.corrupt):,} images that cannot be read are left out")
     train = f"--data.source tfds --data.path {shlex.quote(str(outcome.folder))}"
-    _say(f"{outcome.folder}: ready; train on it with {train}")
+    say(f"{outcome.folder}: ready; train on it with {train}")
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _warn(line: str) -> None:
-    from tqdm import tqdm
-
-    # Above the progress bar where one is shown, not at its end.
-    tqdm.write(line, file=sys.stderr)
 
 
 def _bar(total: int) -> Any:

@@ -19,6 +19,23 @@ from typing import Any
 _PACKAGES = ("jaxnext", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow", "simplejpeg")
 
 
+def say(line: str) -> None:
+    """Shows a line to the user at once, on standard output."""
+    print(line, flush=True)
+
+
+def warn(line: str) -> None:
+    """Shows a line to the user on standard error, above the progress bar where one is shown, not at its end."""
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stderr)
+
+
+def note(line: str) -> None:
+    """Shows a line to the user on standard error; needs nothing beside Python."""
+    print(line, file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
     """Within it Ctrl-C and SIGTERM only set what the yielded function returns.

@@ -6,7 +6,6 @@ import datetime
 import functools
 import multiprocessing
 import os
-import sys
 import tempfile
 import time
 import traceback
@@ -15,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxnext.cli_process import cores, keep_freed_memory
+from jaxnext.cli_process import cores, keep_freed_memory, note
 from jaxnext.config_file import config_names, find_config
 from jaxnext.errors import JaxnextError, UsageError
 
@@ -101,7 +100,7 @@ def suite(options: argparse.Namespace, configs_dir: Path) -> str:
             clock=time.perf_counter,
             now=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             load=lambda: os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
-            say=_say,
+            say=note,
         )
         table, failed = parts.run(
             what, tuple(options.part), options.json, again=options.again, seconds=options.seconds, around=around
@@ -175,14 +174,10 @@ def _work(send: Connection, task: "Task", cache: Path) -> None:
     from jaxnext.benchmark.suite_tasks import measure
 
     try:
-        found = measure(task, cache / "jax", cores=cores(), clock=time.perf_counter, say=_say)
+        found = measure(task, cache / "jax", cores=cores(), clock=time.perf_counter, say=note)
         send.send((found, None))
     except JaxnextError as error:
         send.send((None, str(error)))
     except Exception as error:  # whatever stops one candidate, the others go on
         traceback.print_exc()
         send.send((None, failure(error)))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The project's two exceptions: what a user did wrong, said in one sentence."""
+"""The project's two exceptions: what a user did wrong, said in one sentence; and other people's, in one line."""
 
 
 class JaxnextError(Exception):
@@ -11,3 +11,8 @@ class UsageError(JaxnextError):
     """A mistake on the command line or in a config. The message is one clear sentence; the exit status is 2."""
 
     exit_status = 2
+
+
+def one_line(error: Exception) -> str:
+    """The message of any exception in one line; its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

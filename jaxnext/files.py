@@ -1,7 +1,10 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there; tables of files that cannot be read; digests."""
 
 import contextlib
-from collections.abc import Iterator
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -32,3 +35,34 @@ def whole_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
+
+
+CORRUPT_COLUMNS = ("path", "error")
+
+
+def write_corrupt(path: Path, corrupt: Iterable[tuple[str, str]]) -> None:
+    """A CSV file of images that cannot be read; where there are none, it is removed.
+
+    A list from an earlier call would speak of images that this one has read.
+
+    Args:
+        path: of the CSV file.
+        corrupt: path and reason of each image; names that are not UTF-8 are written as they are.
+
+    Raises:
+        JaxnextError: the file cannot be written.
+    """
+    rows = list(corrupt)
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([CORRUPT_COLUMNS, *rows])
+    with whole_file(path, "wb") as file:
+        file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's content."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jaxnext.data import decode as module
-from jaxnext.data.decode import CorruptImage, decode, resize
+from jaxnext.data.decode import CorruptImage, decode, resize, why_unreadable
 from jaxnext.errors import JaxnextError
 
 
@@ -191,3 +191,9 @@ def test_resize_antialiases() -> None:
     stripes = np.zeros((8, 8, 3), np.uint8)
     stripes[:, ::2] = 200
     assert set(np.unique(resize(stripes, 2))) <= set(range(80, 121))
+
+
+def test_why_an_image_cannot_be_read() -> None:
+    assert why_unreadable(CorruptImage("the file is empty")) == "the file is empty"
+    assert why_unreadable(FileNotFoundError(2, "No such file or directory", "a.png")) == "No such file or directory"
+    assert why_unreadable(OSError("the record is short")) == "the record is short"

@@ -1,6 +1,6 @@
 import pytest
 
-from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.errors import JaxnextError, UsageError, one_line
 
 
 def test_exit_statuses() -> None:
@@ -11,3 +11,8 @@ def test_exit_statuses() -> None:
 def test_a_usage_error_is_caught_as_any_other() -> None:
     with pytest.raises(JaxnextError, match=r"^a sentence$"):
         raise UsageError("a sentence")
+
+
+def test_one_line() -> None:
+    assert one_line(ValueError("two\n  lines ")) == "two lines"
+    assert one_line(ValueError()) == "ValueError"

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from jaxnext.errors import JaxnextError
-from jaxnext.files import whole_file
+from jaxnext.files import sha256, whole_file, write_corrupt
 
 
 def test_text_keeps_its_line_ends_and_leaves_one_file(tmp_path):
@@ -52,3 +52,16 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(JaxnextError) as error:
         write()
     assert str(error.value) == f"{tmp_path / 'file' / 'a'}: the file cannot be written (File exists)"
+
+
+def test_the_list_of_corrupt_images(tmp_path: Path) -> None:
+    file = tmp_path / "corrupt.csv"
+    write_corrupt(file, [("a,b.jpg", "the file is empty"), ("\udcff.png", "truncated")])
+    assert file.read_bytes() == b'path,error\n"a,b.jpg",the file is empty\n\xff.png,truncated\n'
+    write_corrupt(file, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,4 +1,3 @@
-import csv
 import io
 import json
 import os
@@ -17,9 +16,9 @@ from PIL import Image
 
 from jaxnext.config import DataConfig
 from jaxnext.data.decode import decode, resize
-from jaxnext.data.pack import sha256, write_corrupt
 from jaxnext.data.splits import Splits, load_splits
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.files import sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -254,11 +253,3 @@ def test_an_output_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JaxnextError, match=r"file: the data set cannot be written \(Not a directory\)"):
         pack_folder(folder, tmp_path / "file")
-
-
-def test_the_list_of_corrupt_images(tmp_path: Path) -> None:
-    write_corrupt(tmp_path / "corrupt.csv", (("a,b.jpg", "the file is empty"),))
-    with (tmp_path / "corrupt.csv").open(newline="") as file:
-        assert list(csv.reader(file)) == [["path", "error"], ["a,b.jpg", "the file is empty"]]
-    write_corrupt(tmp_path / "corrupt.csv", ())
-    assert list(tmp_path.iterdir()) == []

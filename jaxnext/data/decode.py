@@ -6,7 +6,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError, features
 
-from jaxnext.errors import JaxnextError
+from jaxnext.errors import JaxnextError, one_line
 from jaxnext.types import UInt8Image
 
 RESIZE = "bilinear, antialiased, to a square"
@@ -20,6 +20,11 @@ _PILLOW_HAS_TURBO = features.check_feature("libjpeg_turbo") is True
 
 class CorruptImage(JaxnextError):
     """A file is not an image that can be decoded. The message is the short reason, without the file's name."""
+
+
+def why_unreadable(error: CorruptImage | OSError) -> str:
+    """The short reason, of an image that cannot be decoded or of a file that cannot be read."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def cannot_be_read(name: str, reason: str) -> str:
@@ -58,8 +63,7 @@ def decode(data: bytes) -> UInt8Image:
     except UnidentifiedImageError as error:
         raise CorruptImage("not an image that Pillow can read") from error
     except Exception as error:  # Pillow's decoders meet broken bytes with many types of exception.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CorruptImage(reason) from error
+        raise CorruptImage(one_line(error)) from error
 
 
 def resize(image: UInt8Image, size: int) -> UInt8Image:

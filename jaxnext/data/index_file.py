@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxnext.errors import one_line
+
 _FORMAT = 1
 _NAMES = "names_"
 
@@ -64,8 +66,7 @@ class IndexFile:
 
     def unusable(self, error: Exception) -> str:
         """The line for a file that does not hold what it should."""
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return f"{self.path}: {self._title}: the file cannot be used ({reason}) and is made anew"
+        return f"{self.path}: {self._title}: the file cannot be used ({one_line(error)}) and is made anew"
 
     def write(self, arrays: Mapping[str, NDArray[Any]], names: Mapping[str, Iterable[str]], lines: list[str]) -> None:
         """Writes the file beside and renames it; where that is not possible, ``lines`` gets one that says so.

@@ -17,7 +17,7 @@ from absl import flags
 from numpy.typing import NDArray
 
 from jaxnext.data.cache import Cache, Reader
-from jaxnext.data.decode import CorruptImage
+from jaxnext.data.decode import CorruptImage, why_unreadable
 from jaxnext.data.schedule import BatchSchedule
 from jaxnext.data.sources import Source
 from jaxnext.errors import JaxnextError
@@ -179,10 +179,8 @@ class _BatchMaker:
         for position, example in enumerate(map(int, own)):
             try:
                 reader.read(example, image[position])
-            except CorruptImage as error:
-                errors.append(ImageError(position, source.location(example), str(error)))
-            except OSError as error:
-                errors.append(ImageError(position, source.location(example), error.strerror or str(error)))
+            except (CorruptImage, OSError) as error:
+                errors.append(ImageError(position, source.location(example), why_unreadable(error)))
         failed = [error.position for error in errors]
         mask[failed], image[failed] = False, 0
         return HostBatch(index, image, label, mask, ids, tuple(errors))

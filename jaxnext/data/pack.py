@@ -1,7 +1,5 @@
 """A tree of class folders as a TFDS data set in ``array_record`` files, which TFDS reads as one of its own."""
 
-import csv
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -14,7 +12,7 @@ from jaxnext.data.pack_plan import Shard, dataset_name, find_splits, images_dige
 from jaxnext.data.pack_shards import ShardReport, features_of, pack_shard
 from jaxnext.data.sources import FolderSource
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.files import whole_file
+from jaxnext.files import sha256, whole_file
 
 VERSION = "1.0.0"
 _REPORTS = "reports"
@@ -101,16 +99,6 @@ def pack(
     return Outcome(target, corrupt, finished=True)
 
 
-def write_corrupt(file: Path, corrupt: tuple[tuple[str, str], ...]) -> None:
-    """``corrupt.csv``: path and reason of each image; removed where there are none."""
-    if not corrupt:
-        # A list from an earlier call would speak of images that this one has read.
-        file.unlink(missing_ok=True)
-        return
-    with whole_file(file) as table:
-        csv.writer(table, lineterminator="\n").writerows([("path", "error"), *corrupt])
-
-
 def _already(target: Path, what: Mapping[str, Any], say: Callable[[str], None]) -> Outcome:
     try:
         found = json.loads((target / "metadata.json").read_text(encoding="utf-8"))
@@ -190,9 +178,3 @@ def _write_metadata(
     info.set_file_format("array_record")
     info.set_splits(tfds.core.SplitDict(splits))
     info.write_to_directory(str(work))
-
-
-def sha256(file: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,14 +119,9 @@ def plan_shards(name: str, sources: Mapping[str, FolderSource], image_size: int 
 def images_digest(source: FolderSource) -> str:
     """Of names, labels and sizes: which images a data set was packed from, wherever they were."""
     digest = hashlib.sha256()
-    for line in _described(source):
-        digest.update(line)
-    return digest.hexdigest()
-
-
-def _described(source: FolderSource) -> Iterator[bytes]:
     for i, (name, label) in enumerate(zip(source.names, source.labels.tolist(), strict=True)):
-        yield f"{label} {_size_and_time(source, i)[0]} {name}\0".encode()
+        digest.update(f"{label} {_size_and_time(source, i)[0]} {name}\0".encode())
+    return digest.hexdigest()
 
 
 def _size_and_time(source: FolderSource, index: int) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import hashlib
 import importlib
 import io
 import tempfile
@@ -14,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from jaxnext.data.decode import CorruptImage, decode, resize
+from jaxnext.data.decode import CorruptImage, decode, resize, why_unreadable
 from jaxnext.data.pack_plan import Shard
 from jaxnext.data.sources import FolderSource
-from jaxnext.errors import JaxnextError
+from jaxnext.errors import JaxnextError, one_line
+from jaxnext.files import sha256
 
 _AHEAD = 4
 """Images decoded ahead of the writer, for each thread."""
@@ -90,12 +90,11 @@ def pack_shard(
         reader.close()
         if found != images:
             raise JaxnextError(f"{path}: the shard cannot be written (of {images} images {found} are in it)")
-        with beside.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        digest = sha256(beside)
         beside.chmod(0o644)
         beside.replace(path)
     except RuntimeError as error:  # all that array_record raises
-        raise JaxnextError(f"{path}: the shard cannot be written ({' '.join(str(error).split())})") from error
+        raise JaxnextError(f"{path}: the shard cannot be written ({one_line(error)})") from error
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
@@ -123,10 +122,8 @@ def _stored(source: FolderSource, index: int, image_size: int | None) -> bytes |
     try:
         data = source.read(index)
         pixels = decode(data)
-    except CorruptImage as error:
-        return str(error)
-    except OSError as error:
-        return error.strerror or str(error)
+    except (CorruptImage, OSError) as error:
+        return why_unreadable(error)
     if image_size is None:
         return data
     file = io.BytesIO()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jaxnext.data.sources import some
-from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.errors import JaxnextError, UsageError, one_line
 
 INFO = "dataset_info.json"
 """the file that makes a folder a prepared data set"""
@@ -58,7 +58,7 @@ def open_name(name: str, data_dir: str) -> Any:
     except (registered.DatasetNotFoundError, ImportError):
         pass
     except Exception as error:
-        raise JaxnextError(f"tfds:{name}: the data set in {data_dir} cannot be read ({_reason(error)})") from error
+        raise JaxnextError(f"tfds:{name}: the data set in {data_dir} cannot be read ({one_line(error)})") from error
     plain = match[1]
     here = sorted(_prepared(os.path.join(data_dir, plain), _LEVELS - 1))  # noqa: PTH118
     if here:
@@ -98,7 +98,7 @@ def _builder(folder: str) -> Any:
     try:
         return tfds.builder_from_directory(folder)
     except Exception as error:
-        raise JaxnextError(f"{folder}: the data set's metadata cannot be read ({_reason(error)})") from error
+        raise JaxnextError(f"{folder}: the data set's metadata cannot be read ({one_line(error)})") from error
 
 
 def _spelled(folder: str) -> str:
@@ -125,7 +125,3 @@ def _known(data_dir: str) -> list[str]:
     except OSError:
         own = set()
     return sorted(names | own)
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

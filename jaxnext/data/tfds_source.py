@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from jaxnext.data.index_file import IndexFile
 from jaxnext.data.sources import some
 from jaxnext.data.tfds_builder import INFO, open_folder, open_name
-from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.errors import JaxnextError, UsageError, one_line
 
 FILE_NAMES = ("file_name", "filename", "image/filename", "image/file_name")
 """Features that hold the name of an image's file."""
@@ -69,7 +69,7 @@ class TfdsSource:
         try:
             return self.parser(self.records[index])[self.parser.image]
         except Exception as error:  # the reader of array_record raises RuntimeError, its parser others
-            raise OSError(_reason(error)) from error
+            raise OSError(one_line(error)) from error
 
     def stamp(self, index: int) -> int:
         """A number from 1 to 2**63 - 1 that changes when the image's shard does; ``OSError`` where that is gone."""
@@ -227,7 +227,7 @@ def _labels_and_names(
             examples = list(map(parser, records.__getitems__(list(wanted))))
         except Exception as error:  # as in TfdsSource.read
             shards = sorted({files[i] for i in places[wanted.start : wanted.stop, 0]})
-            raise JaxnextError(f"{', '.join(shards)}: the shard cannot be read ({_reason(error)})") from error
+            raise JaxnextError(f"{', '.join(shards)}: the shard cannot be read ({one_line(error)})") from error
         labels[wanted.start : wanted.stop] = [example[parser.label] for example in examples]
         if parser.file_name:
             names += [example[parser.file_name].decode("utf-8", "surrogateescape") for example in examples]
@@ -250,7 +250,3 @@ def _numbered(builder: Any, files: tuple[str, ...], places: NDArray[np.int64]) -
 def _version(file: str) -> str:
     status = os.stat(file)  # noqa: PTH116
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxnext.data.cache import Cache, Reader
-from jaxnext.data.decode import CorruptImage, decode
+from jaxnext.data.decode import CorruptImage, decode, why_unreadable
 from jaxnext.data.sources import Source
 
 _CHUNK = 32
@@ -84,8 +84,6 @@ def _look(source: Source, reader: Reader | None, indices: Sequence[int]) -> tupl
                 reader.read(index, scratch)
             else:
                 decode(source.read(index))
-        except CorruptImage as error:
-            bad.append(BadImage(source.location(index), str(error)))
-        except OSError as error:
-            bad.append(BadImage(source.location(index), error.strerror or str(error)))
+        except (CorruptImage, OSError) as error:
+            bad.append(BadImage(source.location(index), why_unreadable(error)))
     return len(indices), bad

@@ -1,7 +1,6 @@
 """ImageNet weights by name: downloaded once, resumed when broken off, verified by their digest."""
 
 import difflib
-import hashlib
 import http.client
 import urllib.error
 import urllib.request
@@ -11,6 +10,7 @@ from typing import Final
 from tqdm import tqdm
 
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.files import sha256
 
 FILES: Final[dict[str, str]] = {
     "imagenet1k_v1": "resnext50_32x4d-7cdf4587.pth",
@@ -74,8 +74,7 @@ def fetch(
 
 def _verify(path: Path, name: str, url: str) -> None:
     digits = Path(name).stem.rpartition("-")[2]
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256(path)
     if not digest.startswith(digits):
         path.unlink()
         raise JaxnextError(

@@ -9,9 +9,7 @@ from jaxnext.data.decode import cannot_be_read
 from jaxnext.data.loader import ImageError
 from jaxnext.data.verify import BadImage
 from jaxnext.errors import JaxnextError
-from jaxnext.files import whole_file
-
-_COLUMNS = ["path", "error"]
+from jaxnext.files import CORRUPT_COLUMNS, write_corrupt
 
 
 class CorruptImages:
@@ -68,7 +66,7 @@ class CorruptImages:
         elif self.file.exists():
             try:
                 rows = list(csv.reader(io.StringIO(self.file.read_text(encoding="utf-8", errors="surrogateescape"))))
-                assert rows[0] == _COLUMNS
+                assert tuple(rows[0]) == CORRUPT_COLUMNS
                 self._reasons = dict(rows[1:]) | self._reasons
             except (OSError, ValueError, AssertionError, IndexError, csv.Error) as error:
                 raise JaxnextError(
@@ -80,11 +78,7 @@ class CorruptImages:
         """Write the list, if it has grown."""
         if len(self._reasons) == self._written:
             return
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *self._reasons.items()])
-        with whole_file(self.file, "wb") as file:
-            # Names of files that are not UTF-8 are written as they are.
-            file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+        write_corrupt(self.file, self._reasons.items())
         self._written = len(self._reasons)
 
     def summary(self) -> str:

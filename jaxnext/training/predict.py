@@ -13,7 +13,7 @@ from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
 from jaxnext.data.sources import FolderSource, files_source
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.files import whole_file
+from jaxnext.files import whole_file, write_corrupt
 from jaxnext.training.memory import out_of_memory
 from jaxnext.training.trained import TrainedClassifier
 
@@ -80,12 +80,7 @@ def predict_to_csv(
             for position in np.flatnonzero(host.mask):
                 name = names[host.ids[position]]
                 table.writerow([name, *cells(rows[position], classifier.classes, probabilities, top_k)])
-        if failed:
-            with whole_file(errors_file) as errors:
-                csv.writer(errors, lineterminator="\n").writerows([("path", "error"), *failed])
-        else:
-            # A list from an earlier run would speak of images that this one has read.
-            errors_file.unlink(missing_ok=True)
+        write_corrupt(errors_file, failed)
     say(f"{output}: {len(source) - len(failed):,} images")
     if failed:
         warn(f"{errors_file}: {len(failed):,} images that cannot be read")
