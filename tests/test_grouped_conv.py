@@ -233,6 +233,17 @@ def test_onednn_and_its_gradients_equal_lax_in_float32(
         assert np.abs(result - right).max() <= 1e-5 * np.abs(right).max()
 
 
+# The kernel's gradient is a dilated depthwise convolution, which oneDNN must not compute.
+@needs_onednn
+def test_onednn_and_the_gradient_of_one_image_with_a_group_a_channel(onednn_calls: None) -> None:
+    x, kernel = random((1, 6, 7, 3)), random((3, 3, 1, 3), 1)
+    found = both_gradients(x.astype(np.float32), kernel.astype(np.float32), 2, ONE, 3, "onednn")
+    with jax.enable_x64(True):
+        exact = both_gradients(*jax.device_put((x, kernel)), 2, ONE, 3, "native")
+    for result, expected in zip(found, exact, strict=True):
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 @needs_onednn
 def test_onednn_maps_over_images_and_kernels(onednn_calls: None) -> None:
     x, kernels = random((3, 1, 5, 5, 48)).astype(np.float32), random((3, 3, 3, 12, 8), 1).astype(np.float32)

@@ -1,5 +1,6 @@
 import platform
 from importlib import metadata
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -47,8 +48,19 @@ def test_by_hand() -> None:
     one = jax.jit(lambda x, kernel: onednn.convolve(x, kernel, 1, ((0, 0), (0, 0)), 1, 2))(x, kernel)
     assert one.tolist() == [[[[1 + 6 + 15 + 28, 20 + 80 + 180 + 320]]]]
     # Only the last value of the kernel meets the first of the image; the next window lies two further.
-    spread = jax.jit(lambda x, kernel: onednn.convolve(x, kernel, 2, ((2, 1), (2, 1)), 2, 2))(x, kernel)
-    assert spread[0, :, :, 0].tolist() == [[4.0 * 1, 3.0 * 1], [2.0 * 1, 1.0 * 1]]
+    kernel = kernel.reshape(2, 2, 2, 1)  # both channels in one group
+    spread = jax.jit(lambda x, kernel: onednn.convolve(x, kernel, 2, ((2, 1), (2, 1)), 2, 1))(x, kernel)
+    assert spread[0, :, :, 0].tolist() == [[4 * 1 + 40 * 2, 3 * 1 + 30 * 2], [2 * 1 + 20 * 2, 1 * 1 + 10 * 2]]
+
+
+# oneDNN would hang or corrupt the memory.
+def test_a_dilated_depthwise_kernel() -> None:
+    x, kernel = jnp.zeros((2, 9, 12, 32)), jnp.zeros((1, 2, 1, 32))
+    assert onednn.bears(kernel, 1, 32)
+    assert onednn.bears(jnp.zeros((1, 2, 1, 64)), 3, 32)
+    assert onednn.bears(jnp.zeros((1, 2, 2, 32)), 3, 32)
+    with pytest.raises(ValueError, match=r"a depthwise kernel \[1, 2, 1, 32\] must not be dilated \(3\)"):
+        onednn.convolve(x, kernel, 3, ((2, 2), (3, 1)), 3, 32)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.bfloat16])
@@ -83,6 +95,16 @@ def test_a_trial_that_fails(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(onednn, "_TARGET", "__no_such_call")
     else:
         monkeypatch.setattr(onednn, "convolve", lambda x, kernel, *rest: 1.5 * convolve(x, kernel, *rest))
+    assert not onednn.works()
+
+
+@pytest.mark.parametrize("processor", [None, "model name\t: avx2\nflags\t\t: fpu sse4_1 avx avx2_not\n"])
+def test_without_avx2(processor: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    if processor:
+        cpuinfo.write_text(processor)
+    monkeypatch.setattr(onednn, "_CPUINFO", cpuinfo)
+    monkeypatch.setattr(onednn, "convolve", None)
     assert not onednn.works()
 
 

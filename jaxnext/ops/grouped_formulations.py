@@ -385,17 +385,22 @@ def _onednn(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
 def _onednn_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> jax.Array:
     _check_onednn(x)
 
+    def by_packing(x: jax.Array, dy: jax.Array) -> jax.Array:
+        return _packed_kernel_gradient(x, dy, window, geometry, 32)
+
     def call(x: jax.Array, dy: jax.Array) -> jax.Array:
         # As in ``_packed_kernel_gradient``, but with the groups left to the library: the channels of a group are the
         # batch, and the batch the input channels of every group.
         groups = geometry.groups
-        padding = _kernel_gradient_padding(x, dy, window, geometry)
+        padding, kernel = _kernel_gradient_padding(x, dy, window, geometry), jnp.moveaxis(dy, 0, 2)
+        if not onednn.bears(kernel, geometry.stride, groups):
+            return by_packing(x, dy)
         x = jnp.moveaxis(x.reshape(*x.shape[:3], groups, -1), (4, 0), (0, 4))
         x = x.reshape(*x.shape[:3], -1)
-        dense = _by_onednn(x, jnp.moveaxis(dy, 0, 2), Geometry(1, padding, groups), geometry.stride)
+        dense = _by_onednn(x, kernel, Geometry(1, padding, groups), geometry.stride)
         return jnp.moveaxis(dense, 0, 2)
 
-    return _with_gradient_of(call, lambda x, dy: _packed_kernel_gradient(x, dy, window, geometry, 32))(x, dy)
+    return _with_gradient_of(call, by_packing)(x, dy)
 
 
 def _check_onednn(x: jax.Array) -> None:

@@ -3,6 +3,10 @@
 jaxlib holds it as well, and XLA's CPU backend runs it where a program calls it by the name below, though its compiler
 puts no such calls into programs. The name is internal to XLA, so that it is used only with versions of jaxlib in which
 it was tried, and after a trial in this process.
+
+XLA's threads bear none of oneDNN's kernels that start threads within threads: those that make a matrix product of a
+convolution (``gemm`` in what ONEDNN_VERBOSE=1 prints) hang, or corrupt the memory. oneDNN falls back to them without
+AVX2, and for dilated kernels of depthwise convolutions.
 """
 
 import contextlib
@@ -11,6 +15,7 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,6 +27,7 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 _TARGET = "__onednn$convolution"
 _TRIED = ("0.10.", "0.11.")
 """Versions of jaxlib: 0.10.0, 0.10.1, 0.10.2 and 0.11.2 were tried."""
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int, groups: int) -> jax.Array:
@@ -37,7 +43,12 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dil
 
     Returns:
         float32 ``[N, H', W', F]``.
+
+    Raises:
+        ValueError: a kernel that ``bears`` refuses.
     """
+    if not bears(kernel, dilation, groups):
+        raise ValueError(f"onednn.convolve: a depthwise kernel {list(kernel.shape)} must not be dilated ({dilation})")
     image = {"dims": 4, "data": {"batch_dim": 0, "feature_dim": 3, "spatial_dims": [1, 2]}}
     filters = {"input_feature_dim": 2, "output_feature_dim": 3, "spatial_dims": [0, 1]}
     low, high = zip(*padding, strict=True)
@@ -58,6 +69,11 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dil
         legacy_backend_config=json.dumps({"onednn_conv_config": config}),
     )
     return call(x, kernel)
+
+
+def bears(kernel: jax.Array, dilation: int, groups: int) -> bool:
+    """Whether ``convolve`` takes this kernel: not one that is dilated with one channel of input and output a group."""
+    return dilation == 1 or kernel.shape[2] > 1 or kernel.shape[3] > groups
 
 
 def output_shape(
@@ -89,9 +105,12 @@ def obstacle(dtype: jax.typing.DTypeLike) -> str | None:
 
 @functools.cache
 def works() -> bool:
-    """Whether ``convolve`` computes what it should: on Linux, x86-64, with a version that was tried, after a trial."""
+    """Whether ``convolve`` computes what it should, after a trial.
+
+    On Linux, on x86-64 with AVX2, with a version of jaxlib that was tried.
+    """
     system, version = (platform.system(), platform.machine()), importlib.metadata.version("jaxlib")
-    if system != ("Linux", "x86_64") or not version.startswith(_TRIED):
+    if system != ("Linux", "x86_64") or not version.startswith(_TRIED) or not _has_avx2():
         return False
     x = np.arange(2 * 5 * 4 * 4, dtype=np.float32).reshape(2, 5, 4, 4)
     kernel = np.arange(3 * 2 * 2 * 6, dtype=np.float32).reshape(3, 2, 2, 6) % 7
@@ -109,6 +128,14 @@ def works() -> bool:
         outputs = slice(3 * group, 3 * group + 3)
         expected[:, i, j, outputs] = np.tensordot(part, kernel[..., outputs], 3)
     return bool(np.array_equal(found, expected))
+
+
+def _has_avx2() -> bool:
+    try:
+        lines = _CPUINFO.read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("flags") and "avx2" in line.split() for line in lines)
 
 
 @contextlib.contextmanager
