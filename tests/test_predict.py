@@ -50,9 +50,8 @@ def test_labels_are_right_for_classes_that_sort_as_strings(classifier, images, t
     assert lines == [f"{tmp_path / 'out' / 'p.csv'}: 24 images"]
     assert table[0] == ["image_name", "pred_label"]
     assert [name for name, _ in table[1:]] == sorted(f"class{c}_{i}" for c in range(12) for i in range(2))
-    # The net is tiny and its run short: it errs here and there, depending on the processor. With the classes in the
-    # order of their numbers four labels could be right.
-    assert sum(name == f"class{label}_{name[-1]}" for name, label in table[1:]) >= 12
+    # With the classes in the order of their numbers four labels could be right.
+    assert sum(name == f"class{label}_{name[-1]}" for name, label in table[1:]) >= 18
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["p.csv"]
 
 
