@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from named_values import CLASSES
-from quick_jit import quick_jit
+from quick_jit import less_quick_jit, quick_jit
 from torch_reference import SETTINGS, TINY
 
 from jaxnext.config import ModelConfig, OptimizerConfig, PlateauConfig, Precision
@@ -142,7 +142,7 @@ def _step(setting: str, tiny: bool, mesh: Mesh) -> Callable[..., Any]:
     over = jax.shard_map(
         step, mesh=mesh, in_specs=(PartitionSpec(), split, split, split), out_specs=PartitionSpec(), check_vma=False
     )
-    return quick_jit(over, donate_argnums=0)
+    return less_quick_jit(over, donate_argnums=0)
 
 
 class Descent(NamedTuple):
