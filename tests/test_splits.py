@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,25 @@ def test_splits_errors(tmp_path: Path) -> None:
     write(tmp_path, "train/cat/1.png", "train/dog/1.png")
     with pytest.raises(JaxnextError, match="no class has two images"):
         load_splits(DataConfig(path=str(tmp_path)), 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "value", "other"),
+    [
+        ("digits", "path", "my images", "folder"),
+        ("digits", "train_split", "train[:80%]", "tfds"),
+        ("digits", "val_split", "val", "tfds"),
+        ("folder", "train_split", "test", "tfds"),
+        ("folder", "val_split", "val", "tfds"),
+    ],
+)
+def test_a_setting_that_the_source_does_not_read_is_refused(source: str, name: str, value: str, other: str) -> None:
+    with pytest.raises(UsageError) as error:
+        load_splits(dataclasses.replace(DataConfig(source=source), **{name: value}), 0)
+    assert str(error.value) == (
+        f"data.{name}: expected no value, since data.source {source} does not read it, found '{value}'; "
+        f"leave it out, or set --data.source {other}"
+    )
 
 
 def test_listings_are_kept_and_what_cannot_be_kept_is_said(tmp_path: Path) -> None:

@@ -38,14 +38,28 @@ def load_splits(data: DataConfig, seed: int, index: Path | None = None, tfds_fol
         tfds_folder: where data sets of TFDS are where ``data.path`` is None.
 
     Raises:
-        UsageError: ``data.path`` is needed and None.
+        UsageError: ``data.path`` is needed and None, or a setting is given that this ``data.source`` does not read.
         JaxnextError: the folders or the data set are not as expected, or hold too few images to split.
     """
+    _refuse_unread(data)
     if data.source == "folder":
         return _folder_splits(data, seed, index)
     if data.source == "digits":
         return _hold_out(digits_source(), "digits", data.val_fraction, seed, "")
     return _tfds_splits(data, seed, index, tfds_folder)
+
+
+def _refuse_unread(data: DataConfig) -> None:
+    """Refuses a path or split that would be passed over, so that nobody takes the digits' result for his folder's."""
+    unread = {"digits": ("path", "train_split", "val_split"), "folder": ("train_split", "val_split")}
+    for name in unread.get(data.source, ()):
+        value = getattr(data, name)
+        if value != getattr(DataConfig(), name):
+            source = "folder" if name == "path" else "tfds"
+            raise UsageError(
+                f"data.{name}: expected no value, since data.source {data.source} does not read it, found {value!r}; "
+                f"leave it out, or set --data.source {source}"
+            )
 
 
 def _folder_splits(data: DataConfig, seed: int, store: Path | None) -> Splits:
