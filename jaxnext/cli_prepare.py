@@ -73,12 +73,13 @@ def prepare_data(argv: Sequence[str]) -> int:
         write_corrupt(report, outcome.corrupt)
     if not outcome.finished:
         warn(
-            f"{outcome.folder}: not finished: {len(outcome.corrupt or ()):,} images cannot be read, listed in {report}"
-            "; mend or remove them, or leave them out with --on_corrupt skip; the shards packed so far are kept"
+            f"{outcome.folder}: not finished: images that cannot be read, listed in {report}: "
+            f"{len(outcome.corrupt or ()):,}; mend or remove them, or leave them out with --on_corrupt skip; "
+            "the shards packed so far are kept"
         )
         return _CORRUPT_STATUS
     if outcome.corrupt:
-        warn(f"{report}: {len(outcome.corrupt):,} images that cannot be read are left out")
+        warn(f"{report}: images that cannot be read and are left out: {len(outcome.corrupt):,}")
     train = f"--data.source tfds --data.path {shlex.quote(str(outcome.folder))}"
     say(f"{outcome.folder}: ready; train on it with {train}")
     return 0

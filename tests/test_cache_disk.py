@@ -272,7 +272,7 @@ def test_a_file_system_without_locks(tmp_path: Path, source: FolderSource, monke
 # Several processes, and one that is killed
 
 PROGRAM = """
-    import sys
+    import sys, time
     from pathlib import Path
     from jaxnext.data.cache import open_cache
     from jaxnext.data.loader import stream
@@ -280,13 +280,15 @@ PROGRAM = """
     from jaxnext.data.sources import files_source
 
     def main():
-        images, place, workers = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+        images, place, workers, last = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
         source = files_source([images])
         cache, lines = open_cache("disk", place, [source], 64, "monday")
         print(lines[0], flush=True)
         total = 0
         with stream(Schedule(len(source), 0, 4, 1, 0), source, source, 64, workers=workers, cache=cache) as batches:
-            for batch in batches:
+            for number, batch in enumerate(batches):
+                if number == last:
+                    time.sleep(600)  # To be killed.
                 assert not batch.errors
                 total += int(batch.image.sum(dtype="int64"))
         cache.settle()
@@ -297,11 +299,11 @@ PROGRAM = """
 """
 
 
-def program(folder: Path, images: Path, workers: int = 0) -> "subprocess.Popen[str]":
+def program(folder: Path, images: Path, workers: int = 0, last: int = -1) -> "subprocess.Popen[str]":
     script = folder / "program.py"
     script.write_text(textwrap.dedent(PROGRAM))
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    command = [sys.executable, str(script), str(images), str(folder / "c"), str(workers)]
+    command = [sys.executable, str(script), str(images), str(folder / "c"), str(workers), str(last)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
@@ -331,11 +333,8 @@ def check_all_held(place: Path, source: FolderSource) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_killed_half_way_the_next_run_is_right_and_finishes(tmp_path: Path, workers: int) -> None:
     source = photographs(tmp_path / "images", 400)
-    with program(tmp_path, tmp_path / "images", workers) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        deadline = time.monotonic() + 60
-        while filled(tmp_path / "c") < 100 and time.monotonic() < deadline:
+    with program(tmp_path, tmp_path / "images", workers, last=50) as process:
+        while filled(tmp_path / "c") < 100 and process.poll() is None:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
     there = filled(tmp_path / "c")

@@ -48,8 +48,8 @@ def test_corrupt_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert shown.out == ""
     assert shown.err.splitlines() == [
         f"{bad}: the image cannot be read (the file is empty)",
-        f"{place}: not finished: 1 images cannot be read, listed in {out}/corrupt.csv; mend or remove them, or leave "
-        "them out with --on_corrupt skip; the shards packed so far are kept",
+        f"{place}: not finished: images that cannot be read, listed in {out}/corrupt.csv: 1; mend or remove them, "
+        "or leave them out with --on_corrupt skip; the shards packed so far are kept",
     ]
     listed = [["path", "error"], [str(bad), "the file is empty"]]
     with (out / "corrupt.csv").open(newline="") as file:
@@ -57,7 +57,7 @@ def test_corrupt_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert prepare_data([str(root), "--output", str(out), "--on_corrupt", "skip"]) == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines()[-1] == f"{place}: ready; train on it with --data.source tfds --data.path {place}"
-    assert shown.err.splitlines()[-1] == f"{out}/corrupt.csv: 1 images that cannot be read are left out"
+    assert shown.err.splitlines()[-1] == f"{out}/corrupt.csv: images that cannot be read and are left out: 1"
     # The list stays true of the finished data set.
     assert prepare_data([str(root), "--output", str(out)]) == 0
     with (out / "corrupt.csv").open(newline="") as file:

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -146,28 +145,26 @@ def test_an_interrupted_call_is_gone_on_with(folder: Path, tmp_path: Path, monke
 @pytest.mark.slow
 def test_a_killed_call_is_gone_on_with(folder: Path, tmp_path: Path) -> None:
     whole = pack_folder(folder, tmp_path / "whole").folder
+    work = tmp_path / "two/my_images/incomplete.1.0.0"
     code = """
-import sys, time
+import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, "tests")
-from packed_images import Counter, pack_folder
+from packed_images import pack_folder
 from jaxnext.data import pack_shards
 stored = pack_shards._stored
-def slow(*arguments):
-    time.sleep(0.2)
+def killed_in_the_second_shard(*arguments):
+    if list(Path(sys.argv[3]).glob("my_images-train*")):
+        os.kill(os.getpid(), signal.SIGKILL)
     return stored(*arguments)
-pack_shards._stored = slow
-from tensorflow_datasets.core.utils import shard_utils
+pack_shards._stored = killed_in_the_second_shard
 pack_folder(Path(sys.argv[1]), Path(sys.argv[2]))
 """
-    command = [sys.executable, "-c", code, str(folder), str(tmp_path / "two")]
-    with subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}) as process:
-        work = tmp_path / "two/my_images/incomplete.1.0.0"
-        while not list(work.glob("my_images-train*")) and process.poll() is None:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    assert list(work.glob("array_record.*"))
+    command = [sys.executable, "-c", code, str(folder), str(tmp_path / "two"), str(work)]
+    killed = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert killed.returncode == -signal.SIGKILL
+    assert [path.name for path in work.glob("my_images-*")] == ["my_images-train.array_record-00000-of-00001"]
+    assert len(list(work.glob("array_record.*.part"))) == 1
     assert contents(pack_folder(folder, tmp_path / "two").folder) == contents(whole)
 
 

@@ -107,7 +107,7 @@ def test_corrupt_image_has_no_row_and_is_listed(classifier, images, tmp_path):
     assert lines == [
         f"{bad}: the image cannot be read ({reason})",
         f"{tmp_path / 'p.csv'}: 23 images",
-        f"{tmp_path / 'p.csv.errors.csv'}: 1 images that cannot be read",
+        f"{tmp_path / 'p.csv.errors.csv'}: 1 of 24 images cannot be read",
     ]
     # A later run without failures takes the list away.
     bad.unlink()

@@ -83,7 +83,7 @@ def predict_to_csv(
         write_corrupt(errors_file, failed)
     say(f"{output}: {len(source) - len(failed):,} images")
     if failed:
-        warn(f"{errors_file}: {len(failed):,} images that cannot be read")
+        warn(f"{errors_file}: {len(failed):,} of {len(source):,} images cannot be read")
     return CORRUPT_STATUS if failed else 0
 
 
