@@ -18,8 +18,10 @@ AROUND = ((1, 1), (1, 1))
 @pytest.fixture(autouse=True)
 def _fresh(onednn_calls):
     onednn.works.cache_clear()
+    onednn.multiplies.cache_clear()
     yield
     onednn.works.cache_clear()
+    onednn.multiplies.cache_clear()
 
 
 @on_x86_linux
@@ -53,12 +55,64 @@ def test_by_hand() -> None:
     assert spread[0, :, :, 0].tolist() == [[4 * 1 + 40 * 2, 3 * 1 + 30 * 2], [2 * 1 + 20 * 2, 1 * 1 + 10 * 2]]
 
 
+@on_x86_linux
+def test_what_follows_the_convolution() -> None:
+    x, kernel = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 1, 2, 2), jnp.array([1.0, 10.0]).reshape(1, 1, 1, 2)
+    bias, residual = jnp.array([0.5, -30.0]), jnp.array([[-9.0, 1.0], [0.0, -20.0]]).reshape(1, 1, 2, 2)
+
+    def follow(**options: jax.Array | bool) -> list[list[float]]:
+        call = jax.jit(lambda x, kernel: onednn.convolve(x, kernel, 1, ((0, 0), (0, 0)), 1, 2, **options))
+        return call(x, kernel)[0, 0].tolist()
+
+    assert follow() == [[1, 20], [3, 40]]
+    assert follow(bias=bias) == [[1.5, -10], [3.5, 10]]
+    assert follow(residual=residual) == [[-8, 21], [3, 20]]
+    assert follow(bias=bias, residual=residual) == [[-7.5, -9], [3.5, -10]]
+    assert follow(bias=bias, residual=residual, relu=True) == [[0, 0], [3.5, 0]]
+
+
+@on_x86_linux
+def test_another_order_of_the_kernels_axes() -> None:
+    x = jnp.arange(1.0, 9.0).reshape(1, 2, 2, 2)
+    kernel = jnp.arange(1.0, 25.0).reshape(2, 2, 2, 3)
+    none = ((0, 0), (0, 0))
+    expected = jax.jit(lambda x, kernel: onednn.convolve(x, kernel, 1, none, 1, 1))(x, kernel)
+    turned = jnp.transpose(kernel, (2, 0, 1, 3))
+    found = jax.jit(lambda x, kernel: onednn.convolve(x, kernel, 1, none, 1, 1, kernel_axes="IHWO"))(x, turned)
+    assert found.tolist() == expected.tolist() == [[[[540, 576, 612]]]]
+
+
+# Without AVX-512 oneDNN would multiply in threads within threads.
+@on_x86_linux
+@pytest.mark.skipif(not onednn._has("avx512bw", "avx512dq", "avx512vl"), reason="it is used with AVX-512")
+def test_a_transposed_product() -> None:
+    assert onednn.multiplies()
+    x, y = jnp.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), jnp.array([[1.0], [10.0], [100.0]])
+    assert jax.jit(onednn.transposed_product)(x, y).tolist() == [[531], [642]]
+
+
+@pytest.mark.parametrize("flags", ["fpu avx2", "fpu avx2 avx512f avx512dq avx512bw"])
+def test_no_product_without_avx512(flags: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
+    monkeypatch.setattr(onednn, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(onednn, "works", lambda: True)
+    monkeypatch.setattr(onednn, "transposed_product", None)
+    assert not onednn.multiplies()
+
+
+@on_x86_linux
+def test_a_trial_of_the_product_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn, "transposed_product", lambda x, y: 2 * x.T @ y)
+    assert not onednn.multiplies()
+
+
 # oneDNN would hang or corrupt the memory.
 def test_a_dilated_depthwise_kernel() -> None:
     x, kernel = jnp.zeros((2, 9, 12, 32)), jnp.zeros((1, 2, 1, 32))
-    assert onednn.bears(kernel, 1, 32)
-    assert onednn.bears(jnp.zeros((1, 2, 1, 64)), 3, 32)
-    assert onednn.bears(jnp.zeros((1, 2, 2, 32)), 3, 32)
+    assert onednn.bears((1, 2, 1, 32), 1, 32)
+    assert onednn.bears((1, 2, 1, 64), 3, 32)
+    assert onednn.bears((1, 2, 2, 32), 3, 32)
+    assert not onednn.bears((1, 2, 1, 32), 3, 32)
     with pytest.raises(ValueError, match=r"a depthwise kernel \[1, 2, 1, 32\] must not be dilated \(3\)"):
         onednn.convolve(x, kernel, 3, ((2, 2), (3, 1)), 3, 32)
 

@@ -6,8 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxnext.ops.grouped_conv import grouped_conv
-from jaxnext.ops.pointwise import pointwise_conv
+from jaxnext.ops.fused_conv import conv, fused_conv
 
 
 def uniform_fan_in(fan_in: int) -> nn.initializers.Initializer:
@@ -40,16 +39,43 @@ class Conv(nn.Module):
     param_dtype: jnp.dtype = jnp.dtype("float32")
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Convolve ``[N, H, W, C]`` to ``[N, H', W', features]``."""
+    def __call__(
+        self,
+        x: jax.Array,
+        *,
+        bias: jax.Array | None = None,
+        residual: jax.Array | None = None,
+        relu: bool = False,
+    ) -> jax.Array:
+        """Convolve.
+
+        Args:
+            x: ``[N, H, W, C]``.
+            bias: ``[features]``, in inference: what a batch norm has left that is folded into the kernel.
+            residual: with a bias: ``[N, H', W', features]`` to be added.
+            relu: with a bias: whether the sum is rectified.
+
+        Returns:
+            ``[N, H', W', features]``.
+        """
         shape = (self.size, self.size, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init or self._kaiming_fan_out(), shape, self.param_dtype)
         kernel = kernel.astype(x.dtype)
-        if self.size == 1 and self.groups == 1:
-            return pointwise_conv(x[:, :: self.stride, :: self.stride], kernel[0, 0])
         pad = (self.size - 1) // 2
         padding = ((pad, pad), (pad, pad))
-        return grouped_conv(x, kernel, stride=self.stride, padding=padding, groups=self.groups)
+        if bias is None:
+            return conv(x, kernel, stride=self.stride, padding=padding, groups=self.groups)
+        bias = bias.astype(x.dtype)
+        return fused_conv(
+            x,
+            kernel,
+            bias,
+            stride=self.stride,
+            padding=padding,
+            groups=self.groups,
+            residual=residual,
+            relu=relu,
+        )
 
     def _kaiming_fan_out(self) -> nn.initializers.Initializer:
         # PyTorch's fan-out counts all output channels, of every group.

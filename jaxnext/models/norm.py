@@ -7,7 +7,26 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxnext.ops.channel_sums import channel_sums
+
 Statistics = tuple[jax.Array, jax.Array, jax.Array]
+
+
+class FoldedNorm(nn.Module):
+    """The bias that is left of a batch norm whose scale and statistics are in the layer before (``models.folding``).
+
+    Attributes:
+        features: number of channels.
+        param_dtype: of the bias.
+    """
+
+    features: int
+    param_dtype: jnp.dtype = jnp.dtype("float32")
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        """``[features]``."""
+        return self.param("bias", nn.initializers.zeros, (self.features,), self.param_dtype)
 
 
 class BatchNorm(nn.Module):
@@ -103,41 +122,54 @@ def batch_norm(
 
 
 def _forward(x, scale, bias, mask, shift, eps, axis_name):
-    offset, var, values = _moments(x.astype(shift.dtype) - shift, mask, axis_name)
+    offset, var, values = _moments(x, mask, shift, axis_name)
     mean = offset + shift
     inverse = lax.rsqrt(var + eps)
     y = _normalise(x, mean, inverse, scale, bias)
     return (y, (mean, var, values)), (x, scale, mask, mean, inverse, jnp.maximum(values, 1))
 
 
-def _moments(x: jax.Array, mask: jax.Array, axis_name: str | None) -> Statistics:
-    """Mean and biased variance of the rows that count, and the number of values per channel."""
-    axes = tuple(range(x.ndim - 1))
+def _moments(x: jax.Array, mask: jax.Array, shift: jax.Array, axis_name: str | None) -> Statistics:
+    """Mean less ``shift`` and biased variance of the rows that count, and the number of values per channel."""
     rows = mask.reshape(-1, *[1] * (x.ndim - 1))
-    x = jnp.where(rows, x, 0)
-    values = jnp.sum(mask, dtype=x.dtype) * (x.size // (x.shape[0] * x.shape[-1]))
+    values = jnp.sum(mask, dtype=shift.dtype) * (x.size // (x.shape[0] * x.shape[-1]))
+
+    def moved(x: jax.Array, rows: jax.Array) -> jax.Array:
+        return jnp.where(rows, x.astype(shift.dtype) - shift, 0)
+
     if x.ndim == 2:
-        total, values = _psum((jnp.sum(x, axes), values), axis_name)
+        total, values = _psum((jnp.sum(moved(x, rows), 0), values), axis_name)
         mean = total / jnp.maximum(values, 1)
-        distances = jnp.where(rows, x - mean, 0)
-        (squares,) = _psum((jnp.sum(distances * distances, axes),), axis_name)
+        distances = jnp.where(rows, moved(x, rows) - mean, 0)
+        (squares,) = _psum((jnp.sum(distances * distances, 0),), axis_name)
         return mean, squares / jnp.maximum(values, 1), values
-    total, squares, values = _psum((jnp.sum(x, axes), jnp.sum(x * x, axes), values), axis_name)
+
+    def terms(x: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        distance = moved(x, rows)
+        return distance, distance * distance
+
+    total, squares, values = _psum((*channel_sums(terms, x, rows), values), axis_name)
     mean = total / jnp.maximum(values, 1)
     return mean, jnp.maximum(squares / jnp.maximum(values, 1) - mean * mean, 0), values
 
 
 def _backward(eps, axis_name, residuals, gradients):
     x, scale, mask, mean, inverse, count = residuals
-    dy = gradients[0].astype(scale.dtype)
-    axes = tuple(range(x.ndim - 1))
-    normal = (x.astype(scale.dtype) - mean) * inverse
+    dy = gradients[0]
+
+    def normal(x: jax.Array) -> jax.Array:
+        return (x.astype(scale.dtype) - mean) * inverse
+
+    def terms(dy: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        wide = dy.astype(scale.dtype)
+        return wide, wide * normal(x)
+
     # Local sums are this device's part of the parameters' gradients, which the training step sums over devices.
-    dbias, dscale = jnp.sum(dy, axes), jnp.sum(dy * normal, axes)
+    dbias, dscale = channel_sums(terms, dy, x)
     total_dbias, total_dscale = _psum((dbias, dscale), axis_name)
     rows = mask.reshape(-1, *[1] * (x.ndim - 1))
-    through = jnp.where(rows, (total_dbias + normal * total_dscale) / count, 0)
-    dx = (dy - through) * (scale * inverse)
+    through = jnp.where(rows, (total_dbias + normal(x) * total_dscale) / count, 0)
+    dx = (dy.astype(scale.dtype) - through) * (scale * inverse)
     return dx.astype(x.dtype), dscale, dbias, None, jnp.zeros_like(mean)
 
 

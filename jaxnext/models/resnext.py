@@ -3,13 +3,50 @@
 Stages carry the paper's numbers: ``stage2`` to ``stage5`` are torchvision's ``layer1`` to ``layer4``.
 """
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxnext.models.layers import Conv
-from jaxnext.models.norm import BatchNorm
+from jaxnext.models.norm import BatchNorm, FoldedNorm
 from jaxnext.ops.pooling import max_pool
+
+
+def conv_norm(
+    part: "Bottleneck | ResNeXt",
+    conv: Conv,
+    norm: str,
+    x: jax.Array,
+    *,
+    train: bool,
+    mask: jax.Array | None,
+    residual: jax.Array | None = None,
+    relu: bool = True,
+) -> jax.Array:
+    """A convolution and its batch norm, then the sum with ``residual`` and the ReLU.
+
+    Args:
+        part: of the network, which is being called.
+        conv: a layer of it.
+        norm: name of its norm behind that layer, whole or folded into the kernel as the part's fields say.
+        x: ``[N, H, W, C]``.
+        train: batch statistics instead of the running ones.
+        mask: ``[N]`` of bool that marks real rows, or ``None``.
+        residual: ``[N, H', W', features]``; ``None`` adds nothing.
+        relu: whether the sum is rectified.
+
+    Returns:
+        ``[N, H', W', features]``.
+    """
+    if part.folded:
+        bias = FoldedNorm(conv.features, part.param_dtype, name=norm)()
+        return conv(x, bias=bias, residual=residual, relu=relu)
+    y = BatchNorm(axis_name=part.axis_name, param_dtype=part.param_dtype, name=norm)(conv(x), train=train, mask=mask)
+    if residual is not None:
+        y = residual + y
+    return nn.relu(y) if relu else y
 
 
 class Bottleneck(nn.Module):
@@ -38,18 +75,13 @@ class Bottleneck(nn.Module):
         """Map ``[N, H, W, C]`` to ``[N, H / stride, W / stride, features]``; ``mask`` ``[N]`` marks real rows."""
         dtype = self.param_dtype
 
-        def norm(y: jax.Array, name: str) -> jax.Array:
-            module = BatchNorm(axis_name=self.axis_name, param_dtype=dtype, folded=self.folded, name=name)
-            return module(y, train=train, mask=mask)
-
-        y = nn.relu(norm(Conv(self.width, 1, param_dtype=dtype, name="conv1")(x), "norm1"))
-        conv2 = Conv(self.width, 3, self.stride, self.groups, param_dtype=dtype, name="conv2")
-        y = nn.relu(norm(conv2(y), "norm2"))
-        y = norm(Conv(self.features, 1, param_dtype=dtype, name="conv3")(y), "norm3")
+        layer = functools.partial(conv_norm, self, train=train, mask=mask)
+        y = layer(Conv(self.width, 1, param_dtype=dtype, name="conv1"), "norm1", x)
+        y = layer(Conv(self.width, 3, self.stride, self.groups, param_dtype=dtype, name="conv2"), "norm2", y)
         if self.stride != 1 or x.shape[-1] != self.features:
             shortcut = Conv(self.features, 1, self.stride, param_dtype=dtype, name="shortcut_conv")
-            x = norm(shortcut(x), "shortcut_norm")
-        return nn.relu(x + y)
+            x = layer(shortcut, "shortcut_norm", x, relu=False)
+        return layer(Conv(self.features, 1, param_dtype=dtype, name="conv3"), "norm3", y, residual=x)
 
 
 class ResNeXt(nn.Module):
@@ -83,9 +115,10 @@ class ResNeXt(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None = None) -> jax.Array:
         """Map normalised images ``[N, H, W, 3]`` to features ``[N, H / 32, W / 32, features[-1]]``."""
-        x = Conv(self.stem_features, 7, 2, param_dtype=self.param_dtype, name="stem_conv")(x)
-        norm = BatchNorm(axis_name=self.axis_name, param_dtype=self.param_dtype, folded=self.folded, name="stem_norm")
-        x = max_pool(nn.relu(norm(x, train=train, mask=mask)))
+        if self.folded and train:
+            raise ValueError("folded: expected inference, found train=True")
+        stem = Conv(self.stem_features, 7, 2, param_dtype=self.param_dtype, name="stem_conv")
+        x = max_pool(conv_norm(self, stem, "stem_norm", x, train=train, mask=mask))
         self.sow("intermediates", "stem", x)
         # Argument 2, counted from self, is train, which is no array.
         kind = nn.remat(Bottleneck, static_argnums=(2,)) if self.remat and train else Bottleneck

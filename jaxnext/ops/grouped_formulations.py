@@ -379,7 +379,7 @@ def _onednn(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     def call(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return _by_onednn(x, kernel, geometry, 1)
 
-    return _with_gradient_of(call, lambda x, kernel: _packed(x, kernel, geometry, 32))(x, kernel)
+    return with_gradient_of(call, lambda x, kernel: _packed(x, kernel, geometry, 32))(x, kernel)
 
 
 def _onednn_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> jax.Array:
@@ -392,15 +392,15 @@ def _onednn_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int]
         # As in ``_packed_kernel_gradient``, but with the groups left to the library: the channels of a group are the
         # batch, and the batch the input channels of every group.
         groups = geometry.groups
-        padding, kernel = _kernel_gradient_padding(x, dy, window, geometry), jnp.moveaxis(dy, 0, 2)
-        if not onednn.bears(kernel, geometry.stride, groups):
+        padding, size = _kernel_gradient_padding(x, dy, window, geometry), (*dy.shape[1:3], dy.shape[0], dy.shape[3])
+        if not onednn.bears(size, geometry.stride, groups):
             return by_packing(x, dy)
         x = jnp.moveaxis(x.reshape(*x.shape[:3], groups, -1), (4, 0), (0, 4))
         x = x.reshape(*x.shape[:3], -1)
-        dense = _by_onednn(x, kernel, Geometry(1, padding, groups), geometry.stride)
+        dense = _by_onednn(x, dy, Geometry(1, padding, groups), geometry.stride, "IHWO")
         return jnp.moveaxis(dense, 0, 2)
 
-    return _with_gradient_of(call, by_packing)(x, dy)
+    return with_gradient_of(call, by_packing)(x, dy)
 
 
 def _check_onednn(x: jax.Array) -> None:
@@ -408,7 +408,9 @@ def _check_onednn(x: jax.Array) -> None:
         raise ValueError(f"grouped_conv: the formulation 'onednn' cannot be used: {reason}")
 
 
-def _by_onednn(x: jax.Array, kernel: jax.Array, geometry: Geometry, kernel_dilation: int) -> jax.Array:
+def _by_onednn(
+    x: jax.Array, kernel: jax.Array, geometry: Geometry, kernel_dilation: int, kernel_axes: str = "HWIO"
+) -> jax.Array:
     """``onednn.convolve``, which takes no dilated input, no negative padding and no array without values."""
     stride, padding, groups, dilation = geometry
     none = ((0, 0), (0, 0))
@@ -417,11 +419,12 @@ def _by_onednn(x: jax.Array, kernel: jax.Array, geometry: Geometry, kernel_dilat
     elif dilation > 1:
         x = _pad(x, none, dilation)
     if x.size and kernel.size:
-        return onednn.convolve(x, kernel, stride, padding, kernel_dilation, groups)
-    return jnp.zeros(onednn.output_shape(x, kernel, stride, padding, kernel_dilation), x.dtype)
+        return onednn.convolve(x, kernel, stride, padding, kernel_dilation, groups, kernel_axes=kernel_axes)
+    size = [kernel.shape[kernel_axes.index(axis)] for axis in "HWIO"]
+    return jnp.zeros(onednn.output_shape(x, size, stride, padding, kernel_dilation), x.dtype)
 
 
-def _with_gradient_of(fast: Callable[..., jax.Array], slow: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+def with_gradient_of(fast: Callable[..., jax.Array], slow: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     """``fast`` with the derivatives of ``slow``, which computes the same."""
     function = jax.custom_vjp(fast)
     function.defvjp(lambda *both: (fast(*both), both), lambda both, dy: jax.vjp(slow, *both)[1](dy))

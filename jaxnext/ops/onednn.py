@@ -14,7 +14,7 @@ import functools
 import importlib.metadata
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +25,42 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 _TARGET = "__onednn$convolution"
+_PRODUCT = "__onednn$matmul"
 _TRIED = ("0.10.", "0.11.")
 """Versions of jaxlib: 0.10.0, 0.10.1, 0.10.2 and 0.11.2 were tried."""
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int, groups: int) -> jax.Array:
+def convolve(
+    x: jax.Array,
+    kernel: jax.Array,
+    stride: int,
+    padding: Padding,
+    dilation: int,
+    groups: int,
+    *,
+    kernel_axes: str = "HWIO",
+    bias: jax.Array | None = None,
+    residual: jax.Array | None = None,
+    relu: bool = False,
+) -> jax.Array:
     """Grouped two-dimensional cross-correlation on the CPU, without derivatives.
+
+    What may follow it costs no further pass over memory: the bias is added, then the residual, and what is negative is
+    set to zero.
 
     Args:
         x: float32 ``[N, H, W, C]``; not empty.
-        kernel: float32 ``[kh, kw, C // groups, F]``; output channels of one group are contiguous.
+        kernel: float32 ``[kh, kw, C // groups, F]`` or in the order of ``kernel_axes``; output channels of one group
+            are contiguous.
         stride: of both spatial axes.
         padding: zeros before and after, for height and for width; not negative.
         dilation: distance of the kernel's values, 1 where they are neighbours.
         groups: divides ``C`` and ``F``.
+        kernel_axes: height, width, input and output channels in the order in which the kernel has them.
+        bias: float32 ``[F]``.
+        residual: float32 ``[N, H', W', F]``.
+        relu: whether the result is rectified.
 
     Returns:
         float32 ``[N, H', W', F]``.
@@ -47,13 +68,19 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dil
     Raises:
         ValueError: a kernel that ``bears`` refuses.
     """
-    if not bears(kernel, dilation, groups):
-        raise ValueError(f"onednn.convolve: a depthwise kernel {list(kernel.shape)} must not be dilated ({dilation})")
+    place = kernel_axes.index
+    size = [kernel.shape[place(axis)] for axis in "HWIO"]
+    if not bears(size, dilation, groups):
+        raise ValueError(f"onednn.convolve: a depthwise kernel {size} must not be dilated ({dilation})")
     image = {"dims": 4, "data": {"batch_dim": 0, "feature_dim": 3, "spatial_dims": [1, 2]}}
-    filters = {"input_feature_dim": 2, "output_feature_dim": 3, "spatial_dims": [0, 1]}
+    filters = {
+        "input_feature_dim": place("I"),
+        "output_feature_dim": place("O"),
+        "spatial_dims": [place("H"), place("W")],
+    }
     low, high = zip(*padding, strict=True)
     window = {"pad_left": low, "pad_right": high, "strides": [stride] * 2, "window_dilations": [dilation] * 2}
-    config = {
+    config: dict[str, Any] = {
         "dims": 4,
         "input": image,
         "kernel": {"dims": 4, "filter": filters},
@@ -61,30 +88,54 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dil
         "window": window,
         "feature_groups": groups,
     }
+    followers = {"BIAS": bias, "BINARY_ADD": residual}
+    operands = {name: operand for name, operand in followers.items() if operand is not None}
+    if operands or relu:
+        config["fusions"] = {"ops": [*operands, *["RELU"] * relu]}
     call = jax.ffi.ffi_call(
         _TARGET,
-        jax.ShapeDtypeStruct(output_shape(x, kernel, stride, padding, dilation), x.dtype),
+        jax.ShapeDtypeStruct(output_shape(x, size, stride, padding, dilation), x.dtype),
         vmap_method="sequential",
         custom_call_api_version=1,
         legacy_backend_config=json.dumps({"onednn_conv_config": config}),
     )
-    return call(x, kernel)
+    return call(x, kernel, *operands.values())
 
 
-def bears(kernel: jax.Array, dilation: int, groups: int) -> bool:
-    """Whether ``convolve`` takes this kernel: not one that is dilated with one channel of input and output a group."""
-    return dilation == 1 or kernel.shape[2] > 1 or kernel.shape[3] > groups
+def transposed_product(x: jax.Array, y: jax.Array) -> jax.Array:
+    """``x.T @ y`` on the CPU, without derivatives; only where ``multiplies`` says so.
+
+    Args:
+        x: float32 ``[R, C]``; not empty.
+        y: float32 ``[R, F]``; not empty.
+
+    Returns:
+        float32 ``[C, F]``.
+    """
+    call = jax.ffi.ffi_call(
+        _PRODUCT,
+        jax.ShapeDtypeStruct((x.shape[1], y.shape[1]), x.dtype),
+        vmap_method="sequential",
+        custom_call_api_version=1,
+        legacy_backend_config=json.dumps({"onednn_matmul_config": {"transpose_a": True}}),
+    )
+    return call(x, y)
+
+
+def bears(kernel: Sequence[int], dilation: int, groups: int) -> bool:
+    """Whether ``convolve`` takes a kernel of shape ``[kh, kw, C // groups, F]``: not one that is dilated with one
+    channel of input and output a group."""
+    return dilation == 1 or kernel[2] > 1 or kernel[3] > groups
 
 
 def output_shape(
-    x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int
+    x: jax.Array, kernel: Sequence[int], stride: int, padding: Padding, dilation: int
 ) -> tuple[int, int, int, int]:
-    """``[N, H', W', F]`` for the same arguments."""
+    """``[N, H', W', F]`` for the same arguments and a kernel of shape ``[kh, kw, C // groups, F]``."""
     height, width = (
-        (x.shape[1 + axis] + sum(padding[axis]) - (kernel.shape[axis] - 1) * dilation - 1) // stride + 1
-        for axis in (0, 1)
+        (x.shape[1 + axis] + sum(padding[axis]) - (kernel[axis] - 1) * dilation - 1) // stride + 1 for axis in (0, 1)
     )
-    return x.shape[0], height, width, kernel.shape[-1]
+    return x.shape[0], height, width, kernel[3]
 
 
 def obstacle(dtype: jax.typing.DTypeLike) -> str | None:
@@ -110,32 +161,51 @@ def works() -> bool:
     On Linux, on x86-64 with AVX2, with a version of jaxlib that was tried.
     """
     system, version = (platform.system(), platform.machine()), importlib.metadata.version("jaxlib")
-    if system != ("Linux", "x86_64") or not version.startswith(_TRIED) or not _has_avx2():
+    if system != ("Linux", "x86_64") or not version.startswith(_TRIED) or not _has("avx2"):
         return False
     x = np.arange(2 * 5 * 4 * 4, dtype=np.float32).reshape(2, 5, 4, 4)
     kernel = np.arange(3 * 2 * 2 * 6, dtype=np.float32).reshape(3, 2, 2, 6) % 7
     padding = ((2, 0), (0, 1))
-    try:
-        cpu = jax.local_devices(backend="cpu")[0]
-        with jax.ensure_compile_time_eval(), jax.default_device(cpu), _without_cache():
-            found = np.asarray(jax.jit(lambda x, kernel: convolve(x, kernel, 2, padding, 1, 2))(x, kernel))
-    except (RuntimeError, NotImplementedError, ValueError):
-        return False  # JAX was told to do without CPUs, or jaxlib was built without it
+    found = _tried(lambda x, kernel: convolve(x, kernel, 2, padding, 1, 2), x, kernel)
     padded = np.pad(x, ((0, 0), *padding, (0, 0)))
     expected = np.zeros((2, 3, 2, 6), np.float32)
     for i, j, group in np.ndindex(3, 2, 2):
         part = padded[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 2, 2 * group : 2 * group + 2]
         outputs = slice(3 * group, 3 * group + 3)
         expected[:, i, j, outputs] = np.tensordot(part, kernel[..., outputs], 3)
-    return bool(np.array_equal(found, expected))
+    return found is not None and bool(np.array_equal(found, expected))
 
 
-def _has_avx2() -> bool:
+@functools.cache
+def multiplies() -> bool:
+    """Whether ``transposed_product`` computes what it should, after a trial.
+
+    Where ``works`` says that oneDNN does, with AVX-512: without it oneDNN multiplies in threads within threads.
+    """
+    if not works() or not _has("avx512bw", "avx512dq", "avx512vl"):
+        return False
+    x, y = np.arange(12, dtype=np.float32).reshape(4, 3) % 7, np.arange(8, dtype=np.float32).reshape(4, 2) % 5
+    found = _tried(transposed_product, x, y)
+    return found is not None and bool(np.array_equal(found, x.T @ y))
+
+
+def _tried(function: Callable[..., jax.Array], *operands: np.ndarray) -> np.ndarray | None:
+    """What ``function`` computes on the CPU; ``None`` where JAX was told to do without CPUs or jaxlib lacks it."""
+    try:
+        cpu = jax.local_devices(backend="cpu")[0]
+        with jax.ensure_compile_time_eval(), jax.default_device(cpu), _without_cache():
+            return np.asarray(jax.jit(function)(*operands))
+    except (RuntimeError, NotImplementedError, ValueError):
+        return None
+
+
+def _has(*features: str) -> bool:
+    """Whether the processor has all of them, by the names that Linux has for them."""
     try:
         lines = _CPUINFO.read_text().splitlines()
     except OSError:
         return False
-    return any(line.startswith("flags") and "avx2" in line.split() for line in lines)
+    return any(line.startswith("flags") and set(features) <= set(line.split()) for line in lines)
 
 
 @contextlib.contextmanager

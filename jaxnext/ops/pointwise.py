@@ -2,11 +2,15 @@
 
 On the CPU XLA runs a 1x1 convolution 1.4 to 2 times faster as a product. JAX differentiates the product by contracting
 the output's gradient with the input, in this order, and XLA then writes a transposed copy of the former for the
-gradient of every kernel, together a sixth of a training step. The other order needs none.
+gradient of every kernel, together a sixth of a training step. The other order needs none. On x86 CPUs with AVX-512
+oneDNN computes that product in four fifths of the time.
 """
 
 import jax
 from jax import lax
+
+from jaxnext.ops import onednn
+from jaxnext.ops.grouped_formulations import with_gradient_of
 
 
 @jax.custom_vjp
@@ -30,8 +34,17 @@ def _forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Arra
 def _backward(residuals: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     dx = lax.dot_general(dy, kernel, (((3,), (1,)), ((), ())))
-    rows = (x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1]))
-    return dx, lax.dot_general(*rows, (((0,), (0,)), ((), ())))
+    return dx, _kernel_gradient(x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1]))
 
 
 pointwise_conv.defvjp(_forward, _backward)
+
+
+def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
+    if not (x.size and dy.size) or onednn.obstacle(x.dtype) is not None or not onednn.multiplies():
+        return _product(x, dy)
+    return lax.platform_dependent(x, dy, cpu=with_gradient_of(onednn.transposed_product, _product), default=_product)
+
+
+def _product(x: jax.Array, dy: jax.Array) -> jax.Array:
+    return lax.dot_general(x, dy, (((0,), (0,)), ((), ())))

@@ -1,0 +1,66 @@
+"""Convolution with the bias, the residual sum and the ReLU behind it: what a folded batch norm leaves for inference.
+
+On x86 CPUs oneDNN does all of it in one pass over memory. Elsewhere the parts are written one after the other, for XLA
+to fuse.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxnext.ops import onednn
+from jaxnext.ops.grouped_conv import grouped_conv
+from jaxnext.ops.grouped_formulations import Padding, with_gradient_of
+from jaxnext.ops.pointwise import pointwise_conv
+
+
+def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: Padding, groups: int) -> jax.Array:
+    """Grouped two-dimensional cross-correlation: ``pointwise_conv`` where it is one, else ``grouped_conv``.
+
+    Arguments and result are those of ``grouped_conv``.
+    """
+    if kernel.shape[:2] == (1, 1) and groups == 1 and padding == ((0, 0), (0, 0)):
+        return pointwise_conv(x[:, ::stride, ::stride], kernel[0, 0])
+    return grouped_conv(x, kernel, stride=stride, padding=padding, groups=groups)
+
+
+def fused_conv(
+    x: jax.Array,
+    kernel: jax.Array,
+    bias: jax.Array,
+    *,
+    stride: int,
+    padding: Padding,
+    groups: int,
+    residual: jax.Array | None = None,
+    relu: bool = False,
+) -> jax.Array:
+    """``relu(conv(x, kernel) + bias + residual)``.
+
+    Args:
+        x: ``[N, H, W, C]``, any float dtype.
+        kernel: ``[kh, kw, C // groups, F]`` of the same dtype.
+        bias: ``[F]``, same dtype.
+        stride: of both spatial axes.
+        padding: zeros before and after, for height and for width.
+        groups: divides ``C`` and ``F``.
+        residual: ``[N, H', W', F]``, same dtype; ``None`` adds nothing.
+        relu: whether the sum is rectified.
+
+    Returns:
+        ``[N, H', W', F]``, same dtype.
+    """
+    others = () if residual is None else (residual,)
+
+    def in_parts(x: jax.Array, kernel: jax.Array, bias: jax.Array, *others: jax.Array) -> jax.Array:
+        y = sum(others, start=conv(x, kernel, stride=stride, padding=padding, groups=groups) + bias)
+        return jax.nn.relu(y) if relu else y
+
+    def at_once(x: jax.Array, kernel: jax.Array, bias: jax.Array, *others: jax.Array) -> jax.Array:
+        residual = others[0] if others else None
+        return onednn.convolve(x, kernel, stride, padding, 1, groups, bias=bias, residual=residual, relu=relu)
+
+    refused = onednn.obstacle(x.dtype) is not None or min(map(min, padding)) < 0 or not (x.size and kernel.size)
+    if refused or not x.dtype == kernel.dtype == bias.dtype == jnp.result_type(*others, x.dtype):
+        return in_parts(x, kernel, bias, *others)
+    return lax.platform_dependent(x, kernel, bias, *others, cpu=with_gradient_of(at_once, in_parts), default=in_parts)
