@@ -71,4 +71,4 @@ def test_on_a_cpu_the_terms_are_not_written_out() -> None:
     text = quick_jit(lambda x: channel_sums(lambda x: (jnp.sin(x),), x)).lower(x).compile().as_text()
     entry = text[text.index("\nENTRY") :]
     written = [math.prod(map(int, shape.split(","))) for shape in re.findall(r"= f32\[([\d,]+)\]\S* fusion", entry)]
-    assert max(written) == 16 * 24 * 32 // module.MOST_ROWS
+    assert max(written) == 16 * 24 * 32 // module.IN_SUM

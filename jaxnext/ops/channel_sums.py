@@ -12,8 +12,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-MOST_ROWS = 8
-"""Rows whose terms are added before the product: more of them take longer to compile and gain nothing."""
+IN_SUM = 8
+"""Rows whose terms are added before the product, at most: more of them take longer to compile and gain nothing."""
+
+IN_PRODUCT = 16
+"""Rows that a product adds, at most."""
 
 Terms = Callable[..., tuple[jax.Array, ...]]
 
@@ -43,18 +46,31 @@ def _by_product(terms: Terms, arrays: Sequence[jax.Array]) -> tuple[jax.Array, .
     rows = arrays[0].size // max(arrays[0].shape[-1], 1)
     if rows == 0:
         return _by_sum(terms, arrays)
-    together = max(count for count in range(1, MOST_ROWS + 1) if rows % count == 0)
+    together = _divisor(rows, IN_SUM)
     split = [
         jnp.broadcast_to(array, (*lead, array.shape[-1])).reshape(rows // together, together, array.shape[-1])
         for array in arrays
     ]
-    totals = terms(*(array[:, 0] for array in split))
-    for place in range(1, together):
-        more = terms(*(array[:, place] for array in split))
-        totals = tuple(total + term for total, term in zip(totals, more, strict=True))
-    return tuple(_column_sums(total) for total in totals)
+    places = [terms(*(array[:, place] for array in split)) for place in range(together)]
+    return tuple(_column_sums(_pairwise_sum(each)) for each in zip(*places, strict=True))
+
+
+def _divisor(rows: int, most: int) -> int:
+    return max(count for count in range(1, most + 1) if rows % count == 0)
+
+
+def _pairwise_sum(terms: Sequence[jax.Array]) -> jax.Array:
+    """In pairs, and pairs of these: the error grows with the depth."""
+    while len(terms) > 1:
+        pairs = [sum(terms[place + 1 : place + 2], start=terms[place]) for place in range(0, len(terms), 2)]
+        terms = pairs
+    return terms[0]
 
 
 def _column_sums(x: jax.Array) -> jax.Array:
-    ones = jnp.ones(x.shape[:1], x.dtype)
-    return lax.dot_general(ones, x, (((0,), (0,)), ((), ())), precision=lax.Precision.HIGHEST)
+    # In blocks: the product adds one row after the other, and in float32 the error grows with their number.
+    rows, channels = x.shape
+    together = _divisor(rows, IN_PRODUCT)
+    x = x.reshape(rows // together, together, channels)
+    ones = jnp.ones(x.shape[:2], x.dtype)
+    return lax.dot_general(ones, x, (((1,), (1,)), ((0,), (0,))), precision=lax.Precision.HIGHEST).sum(0)
