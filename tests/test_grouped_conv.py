@@ -394,3 +394,36 @@ def test_groups_that_do_not_fit(channels: int, kernel: tuple[int, ...], groups: 
     with pytest.raises(ValueError, match="expected groups that divide") as caught:
         grouped_conv(jnp.zeros((1, 4, 4, channels)), jnp.zeros(kernel), stride=1, padding=ONE, groups=groups)
     assert str(caught.value) == f"grouped_conv: expected groups that divide {message} kernel {list(kernel)}"
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 4), (1, 1, 4, 4, 4)])
+def test_an_input_of_another_rank(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="expected an input") as caught:
+        grouped_conv(jnp.zeros(shape), jnp.zeros((3, 3, 1, 4)), stride=1, padding=ONE, groups=4)
+    assert str(caught.value) == (
+        "grouped_conv: expected an input [N, H, W, C] and a kernel [kh, kw, C // groups, F], "
+        f"found {list(shape)} and [3, 3, 1, 4]"
+    )
+
+
+def test_a_kernel_of_another_rank() -> None:
+    with pytest.raises(ValueError, match=r"found \[1, 4, 4, 4\] and \[3, 1, 4\]"):
+        grouped_conv(jnp.zeros((1, 4, 4, 4)), jnp.zeros((3, 1, 4)), stride=1, padding=ONE, groups=4)
+
+
+@pytest.mark.parametrize(
+    ("x", "kernel"),
+    [("float32", "bfloat16"), ("bfloat16", "float32"), ("float16", "float16"), ("int32", "int32"), ("bool", "bool")],
+)
+def test_dtypes_that_differ_or_were_not_tested(x: str, kernel: str) -> None:
+    with pytest.raises(ValueError, match="expected input and kernel") as caught:
+        grouped_conv(jnp.zeros((1, 4, 4, 4), x), jnp.zeros((3, 3, 1, 4), kernel), stride=1, padding=ONE, groups=4)
+    assert str(caught.value) == (
+        f"grouped_conv: expected input and kernel both in one of float32, bfloat16, float64, found {x} and {kernel}"
+    )
+
+
+@pytest.mark.parametrize("stride", [0, -1])
+def test_a_stride_below_one(stride: int) -> None:
+    with pytest.raises(ValueError, match=f"^grouped_conv: expected a stride of at least 1, found {stride}$"):
+        grouped_conv(jnp.zeros((1, 4, 4, 4)), jnp.zeros((3, 3, 1, 4)), stride=stride, padding=ONE, groups=4)

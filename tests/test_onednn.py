@@ -1,6 +1,7 @@
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,6 +62,38 @@ def test_a_dilated_depthwise_kernel() -> None:
     assert onednn.bears(jnp.zeros((1, 2, 2, 32)), 3, 32)
     with pytest.raises(ValueError, match=r"a depthwise kernel \[1, 2, 1, 32\] must not be dilated \(3\)"):
         onednn.convolve(x, kernel, 3, ((2, 2), (3, 1)), 3, 32)
+
+
+# oneDNN would end the process for most of these.
+@pytest.mark.parametrize(
+    ("x", "kernel", "others", "message"),
+    [
+        (
+            jnp.zeros((4, 4, 2)),
+            jnp.zeros((3, 3, 1, 2)),
+            {},
+            r"of rank 4, found float32\[4, 4, 2\] and float32\[3, 3, 1, 2\]",
+        ),
+        (jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 2)), {}, "of rank 4, found"),
+        (
+            jnp.zeros((1, 4, 4, 2)),
+            jnp.zeros((3, 3, 1, 2), jnp.bfloat16),
+            {},
+            "in float32 and of rank 4, found float32.* bf",
+        ),
+        (jnp.zeros((1, 4, 4, 2), jnp.int32), jnp.zeros((3, 3, 1, 2), jnp.int32), {}, "in float32 and .*, found int32"),
+        (jnp.zeros((1, 4, 4, 4)), jnp.zeros((3, 3, 1, 2)), {}, "channels in 2 groups, found"),
+        (jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 1, 3)), {}, "channels in 2 groups, found"),
+        (jnp.zeros((0, 4, 4, 2)), jnp.zeros((3, 3, 1, 2)), {}, "values, and channels"),
+        (jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 1, 2)), {"stride": 0}, "at least 1 .*, found 0, 1 and"),
+        (jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 1, 2)), {"dilation": 0}, "at least 1 .*, found 1, 0 and"),
+        (jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 1, 2)), {"padding": ((0, 0), (-1, 1))}, "no negative padding"),
+        (jnp.zeros((1, 2, 4, 2)), jnp.zeros((3, 3, 1, 2)), {"padding": ((0, 0), (0, 0))}, "as large as the kernel"),
+    ],
+)
+def test_what_it_does_not_bear(x: jax.Array, kernel: jax.Array, others: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^onednn.convolve: expected .*{message}"):
+        onednn.convolve(x, kernel, **({"stride": 1, "padding": AROUND, "dilation": 1, "groups": 2} | others))
 
 
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.bfloat16])

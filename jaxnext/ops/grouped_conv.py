@@ -18,6 +18,9 @@ from jaxnext.ops.grouped_formulations import Formulation, Geometry, Padding, inp
 
 __all__ = ["Formulation", "Padding", "Plan", "choose", "grouped_conv"]
 
+DTYPES = ("float32", "bfloat16", "float64")
+"""Those that the tests compare with XLA's own convolution."""
+
 
 class Plan(NamedTuple):
     """The names of the formulations that compute the three parts."""
@@ -62,9 +65,9 @@ def grouped_conv(
     every function with a gradient of its own.
 
     Args:
-        x: ``[N, H, W, C]``, any float dtype.
+        x: ``[N, H, W, C]``; float32, bfloat16 or float64. Others are refused, float16 too: they are not tested.
         kernel: ``[kh, kw, C // groups, F]`` of the same dtype; output channels of one group are contiguous.
-        stride: of both spatial axes.
+        stride: of both spatial axes; at least 1.
         padding: zeros before and after, for height and for width.
         groups: divides ``C`` and ``F``.
         formulation: one for all three parts, or one for each; ``None`` chooses by the platform that runs it.
@@ -73,9 +76,12 @@ def grouped_conv(
         ``[N, H', W', F]`` in the dtype of ``x``.
 
     Raises:
-        ValueError: if ``groups`` does not divide the channels, the kernel does not match them or is larger than the
-            padded input, or there is no such formulation.
+        ValueError: ranks, dtypes or stride are not as above, ``groups`` does not divide the channels, the kernel does
+            not match them or is larger than the padded input, or there is no such formulation.
     """
+    _check_arrays(x, kernel)
+    if stride < 1:
+        raise ValueError(f"grouped_conv: expected a stride of at least 1, found {stride}")
     channels, features = x.shape[-1], kernel.shape[-1]
     if groups < 1 or channels % groups or features % groups or kernel.shape[2] != channels // groups:
         raise ValueError(
@@ -92,6 +98,19 @@ def grouped_conv(
     if not (x.size and kernel.size):
         plan = Plan("native", "native", "native")  # an empty batch: nothing to compute
     return _grouped_conv(x, kernel, geometry, plan)
+
+
+def _check_arrays(x: jax.Array, kernel: jax.Array) -> None:
+    if x.ndim != 4 or kernel.ndim != 4:
+        raise ValueError(
+            "grouped_conv: expected an input [N, H, W, C] and a kernel [kh, kw, C // groups, F], "
+            f"found {list(x.shape)} and {list(kernel.shape)}"
+        )
+    if x.dtype != kernel.dtype or x.dtype.name not in DTYPES:
+        raise ValueError(
+            f"grouped_conv: expected input and kernel both in one of {', '.join(DTYPES)}, "
+            f"found {x.dtype} and {kernel.dtype}"
+        )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -45,8 +45,9 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dil
         float32 ``[N, H', W', F]``.
 
     Raises:
-        ValueError: a kernel that ``bears`` refuses.
+        ValueError: arrays that are not as above, or a kernel that ``bears`` refuses.
     """
+    _check(x, kernel, stride, padding, dilation, groups)
     if not bears(kernel, dilation, groups):
         raise ValueError(f"onednn.convolve: a depthwise kernel {list(kernel.shape)} must not be dilated ({dilation})")
     image = {"dims": 4, "data": {"batch_dim": 0, "feature_dim": 3, "spatial_dims": [1, 2]}}
@@ -69,6 +70,29 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dil
         legacy_backend_config=json.dumps({"onednn_conv_config": config}),
     )
     return call(x, kernel)
+
+
+def _check(x: jax.Array, kernel: jax.Array, stride: int, padding: Padding, dilation: int, groups: int) -> None:
+    """Raises for what is not as ``convolve`` has it: oneDNN would end the process for most of it."""
+    arrays = f"{x.dtype}{list(x.shape)} and {kernel.dtype}{list(kernel.shape)}"
+    if x.ndim != 4 or kernel.ndim != 4 or x.dtype != np.float32 or kernel.dtype != np.float32:
+        raise ValueError(f"onednn.convolve: expected input and kernel in float32 and of rank 4, found {arrays}")
+    if (
+        min(*x.shape, *kernel.shape) < 1
+        or groups < 1
+        or kernel.shape[3] % groups
+        or x.shape[3] != kernel.shape[2] * groups
+    ):
+        raise ValueError(f"onednn.convolve: expected values, and channels in {groups} groups, found {arrays}")
+    if min(stride, dilation) < 1 or min(map(min, padding)) < 0:
+        raise ValueError(
+            "onednn.convolve: expected stride and dilation of at least 1 and no negative padding, "
+            f"found {stride}, {dilation} and {padding}"
+        )
+    if min(output_shape(x, kernel, stride, padding, dilation)) < 1:
+        raise ValueError(
+            f"onednn.convolve: expected an input, padded by {padding}, as large as the kernel, found {arrays}"
+        )
 
 
 def bears(kernel: jax.Array, dilation: int, groups: int) -> bool:
