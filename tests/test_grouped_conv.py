@@ -1,4 +1,6 @@
 import functools
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from jax import lax
 from quick_jit import quick_jit
 from tolerances import FLOAT64_OPERATION
 
+from jaxnext.ops import grouped_conv as grouped_conv_module
 from jaxnext.ops import onednn
 from jaxnext.ops.grouped_conv import Formulation, Padding, Plan, choose, grouped_conv
 from jaxnext.ops.grouped_formulations import NAMES
@@ -74,6 +77,14 @@ def test_padding_before_and_after_by_hand() -> None:
     before = grouped_conv(x, kernel, stride=2, padding=((1, 0), (1, 0)), groups=2)
     assert after[0, :, :, 1].tolist() == [[9, 6], [6, 4]]
     assert before[0, :, :, 1].tolist() == [[4, 6], [6, 9]]
+
+
+def test_the_example_of_the_readme() -> None:
+    text = (Path(grouped_conv_module.__file__).parent / "README.md").read_text()
+    names: dict[str, Any] = {}
+    exec(text.split("```python\n", 1)[1].split("```", 1)[0], names)
+    assert names["y"].shape == (8, 56, 56, 128)
+    assert names["dkernel"].shape == (3, 3, 4, 128)
 
 
 # Blocks of 16 to 128 channels hold several groups of 1 to 40 channels, one, or less than one, and not always evenly.

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import jax
 from jax import lax
 
-from jaxnext.ops import onednn
-from jaxnext.ops.grouped_formulations import Formulation, Geometry, Padding, input_gradient, parts
+from . import onednn
+from .grouped_formulations import Formulation, Geometry, Padding, input_gradient, parts
 
 __all__ = ["Formulation", "Padding", "Plan", "choose", "grouped_conv"]
 

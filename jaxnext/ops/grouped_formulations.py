@@ -21,8 +21,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnext.ops import onednn
-from jaxnext.ops.onednn import Padding
+from . import onednn
+from .onednn import Padding
 
 Formulation = Literal[
     "native",
