@@ -56,7 +56,7 @@ def assert_equal(found, expected, what: object) -> None:
         assert error <= FLOAT64_OPERATION * np.abs(right).max(), (what, part, error)
 
 
-@pytest.mark.parametrize("formulation", ["native", "packed32", "spare32", "shifted32", "lanes", MIXED, None])
+@pytest.mark.parametrize("formulation", ["native", "packed32", "spare32", "shifted32", "pallas", "lanes", MIXED, None])
 def test_two_groups_of_two_channels_by_hand(formulation: Formulation | Plan | None) -> None:
     x = jnp.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 1, 4)
     kernel = jnp.array([[1.0, 10.0, 100.0, 1000.0], [2.0, 20.0, 200.0, 2000.0]]).reshape(1, 1, 2, 4)
@@ -169,7 +169,11 @@ def test_an_empty_batch(formulation: Formulation | Plan | None) -> None:
     assert dkernel.tolist() == np.zeros_like(kernel).tolist()
 
 
-FAMILIES: tuple[Formulation | Plan | None, ...] = ("native", "packed16", "spare16", "shifted32", "lanes", MIXED, None)
+FAMILIES: tuple[Formulation | Plan | None, ...] = (
+    *("native", "packed16", "spare16", "shifted32", "pallas", "lanes"),
+    MIXED,
+    None,
+)
 
 
 def test_second_derivatives_equal_lax() -> None:
