@@ -111,7 +111,11 @@ def test_not_where_programs_are_kept() -> None:
 
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
-    [(platform, "system", "Darwin"), (platform, "machine", "aarch64"), (metadata, "version", "0.12.0")],
+    [
+        (platform, "system", "Darwin"),
+        (platform, "machine", "aarch64"),
+        *((metadata, "version", version) for version in ("0.12.0", "0.10.3", "0.11.1", "0.10.2.dev20260901", "0.10")),
+    ],
 )
 def test_not_tried_elsewhere(owner: object, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owner, name, lambda *_: value)

@@ -25,8 +25,8 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 _TARGET = "__onednn$convolution"
-_TRIED = ("0.10.", "0.11.")
-"""Versions of jaxlib: 0.10.0, 0.10.1, 0.10.2 and 0.11.2 were tried."""
+_TRIED = ("0.10.0", "0.10.1", "0.10.2", "0.11.2")
+"""Versions of jaxlib. With any other ``works`` is false, and ``obstacle`` says so to who asked for oneDNN by name."""
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -134,7 +134,7 @@ def works() -> bool:
     On Linux, on x86-64 with AVX2, with a version of jaxlib that was tried.
     """
     system, version = (platform.system(), platform.machine()), importlib.metadata.version("jaxlib")
-    if system != ("Linux", "x86_64") or not version.startswith(_TRIED) or not _has_avx2():
+    if system != ("Linux", "x86_64") or version not in _TRIED or not _has_avx2():
         return False
     x = np.arange(2 * 5 * 4 * 4, dtype=np.float32).reshape(2, 5, 4, 4)
     kernel = np.arange(3 * 2 * 2 * 6, dtype=np.float32).reshape(3, 2, 2, 6) % 7
