@@ -13,6 +13,8 @@ from jax import lax
 def pointwise_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """``torch.nn.functional.conv2d`` with a 1x1 kernel, on the last axis.
 
+    ``jax.vmap`` and second derivatives by ``jax.grad`` or ``jax.jacrev`` work, ``jax.jvp`` and ``jax.hessian`` do not.
+
     Args:
         x: ``[N, H, W, C]``, any float dtype.
         kernel: ``[C, F]``, same dtype.
