@@ -294,17 +294,39 @@ def test_onednn_maps_over_images_and_kernels(onednn_calls: None) -> None:
         np.testing.assert_allclose(result, right, atol=FLOAT32_OPERATION * np.abs(right).max())
 
 
-@pytest.mark.parametrize("obstacle", [None, "some reason"])
-@pytest.mark.parametrize("groups", [1, 32])
-def test_the_rule(groups: int, obstacle: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onednn, "obstacle", lambda dtype: obstacle if dtype == jnp.float32 else "not float32")
-    native = Plan("native", "native", "native")
-    without = native if groups == 1 else Plan("spare32", "spare32", "packed32")
-    best = without if obstacle else Plan("onednn", "onednn", "onednn")
-    for dtype, on_cpu in ((jnp.bfloat16, without), (jnp.float64, without), (jnp.float32, best)):
-        assert choose("cpu", groups, 4, (56, 56), dtype) == on_cpu
-        for platform in ("cuda", "rocm", "tpu"):
-            assert choose(platform, groups, 4, (56, 56), dtype) == native
+ALL_NATIVE, ALL_PACKED = Plan("native", "native", "native"), Plan("packed32", "packed32", "packed32")
+ALL_ONEDNN, LANES = Plan("onednn", "onednn", "onednn"), Plan("lanes", "lanes", "packed32")
+SPARE = Plan("spare32", "spare32", "packed32")
+
+
+@pytest.mark.parametrize(
+    ("groups", "per_group", "with_onednn", "float32", "bfloat16", "float64"),
+    [
+        (1, 3, ALL_ONEDNN, ALL_NATIVE, ALL_NATIVE, ALL_NATIVE),
+        (1, 1, ALL_ONEDNN, ALL_NATIVE, ALL_NATIVE, ALL_NATIVE),
+        (2, 1, Plan("onednn", "onednn", "packed32"), LANES, LANES, LANES),
+        (768, 1, Plan("onednn", "onednn", "packed32"), LANES, LANES, LANES),
+        (64, 2, ALL_ONEDNN, SPARE, SPARE, ALL_PACKED),
+        (32, 4, ALL_ONEDNN, SPARE, SPARE, ALL_PACKED),
+        (17, 64, ALL_ONEDNN, SPARE, SPARE, ALL_PACKED),
+    ],
+)
+def test_the_rule(
+    groups: int,
+    per_group: int,
+    with_onednn: Plan,
+    float32: Plan,
+    bfloat16: Plan,
+    float64: Plan,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for obstacle, single in ((None, with_onednn), ("some reason", float32)):
+        monkeypatch.setattr(onednn, "obstacle", lambda dtype, o=obstacle: o if dtype == jnp.float32 else "not float32")
+        for dtype, expected in ((jnp.float32, single), (jnp.bfloat16, bfloat16), (jnp.float64, float64)):
+            for size in ((7, 7), (56, 56)):
+                assert choose("cpu", groups, per_group, size, dtype) == expected
+                for platform in ("cuda", "rocm", "tpu"):
+                    assert choose(platform, groups, per_group, size, dtype) == ALL_NATIVE
 
 
 def test_onednn_where_it_cannot_be_used(onednn_calls: None) -> None:
