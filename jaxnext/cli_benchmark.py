@@ -86,7 +86,9 @@ def _add_grouped_conv_arguments(parser: argparse.ArgumentParser, configs_dir: Pa
     _add_precision(parser)
     parser.add_argument("--groups", type=_count, default=32, help="divides the channels of every shape")
     parser.add_argument("--stride", type=int, choices=(1, 2), default=1, help="of both axes")
-    parser.add_argument("--all", action="store_true", help="also what takes seconds a call: XLA's gradient on a CPU")
+    parser.add_argument(
+        "--all", action="store_true", help="also what takes seconds a call on a CPU: XLA's gradient, and Pallas"
+    )
     parser.add_argument(
         "--shapes",
         type=_shape,

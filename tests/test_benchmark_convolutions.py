@@ -27,6 +27,8 @@ def test_result_and_table():
         assert records["rule"]["ratio_to_torch"] == records["rule"]["median_seconds"] / better
         assert shape["rule_picks"][direction] in (*FORMULATIONS, None)
     assert shape["forward_backward"]["native"] is None
+    assert shape["forward"]["pallas"] is shape["forward_backward"]["pallas"] is None
+    assert shape["left_out"]["pallas forward"] == "Pallas is interpreted on a CPU, --all measures it"
     why = shape["left_out"]["native forward_backward"]
     assert "--all" in why
     text = table(result)
@@ -37,7 +39,8 @@ def test_result_and_table():
 def test_everything():
     pytest.importorskip("torch")
     result = run(Options(**SMALL, everything=True), cores=1, clock=time.perf_counter, say=lambda line: None)
-    assert result["shapes"]["6x5x16"]["forward_backward"]["native"]["median_seconds"] > 0
+    for name in ("native", "pallas"):
+        assert result["shapes"]["6x5x16"]["forward_backward"][name]["median_seconds"] > 0
 
 
 def test_a_formulation_that_refuses_is_left_out_with_its_reason(monkeypatch):

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("onednn_calls")
 
 def test_names() -> None:
     assert set(NAMES) == {
-        *("native", "lanes", "onednn", "packed16", "packed32", "packed64", "packed128"),
+        *("native", "lanes", "onednn", "pallas", "packed16", "packed32", "packed64", "packed128"),
         *("spare16", "spare32", "spare64", "shifted16", "shifted32", "shifted64", "shifted128"),
     }
 

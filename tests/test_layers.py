@@ -1,6 +1,10 @@
 """The architecture, read off the source: who imports whom, who reads the process, which test goes with which file."""
 
 import ast
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -32,6 +36,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 
 HOST_FOLDERS = ("data", "porting")
 HOST_MUST_NOT_IMPORT = ("jax", "jaxlib", "flax", "optax", "orbax")
+STANDS_ALONE = "ops"
+"""The folder that others may copy into their projects: it imports itself, relatively, and these."""
+MAY_IMPORT = (*sys.stdlib_module_names, "jax", "numpy")
 NOBODY_IMPORTS = ("torch", "torchvision")
 COMPARES_WITH_TORCH = "benchmark"
 """The folder that may import torch, inside a function only: nothing else needs it."""
@@ -123,6 +130,29 @@ def framework_faults(modules: Mapping[str, ast.Module]) -> list[str]:
     return faults
 
 
+def alone_faults(modules: Mapping[str, ast.Module]) -> list[str]:
+    """What a copy of the folder that stands alone would not find under another name."""
+    faults = []
+    for name in modules:
+        if name.partition(".")[0] != STANDS_ALONE:
+            continue
+        for imported, line in imports(name, modules):
+            target = own_module(imported)
+            known = imported.partition(".")[0] in MAY_IMPORT if target is None else target.startswith(STANDS_ALONE)
+            if not known:
+                faults.append(f"jaxnext.{name}, line {line}: imports {imported}")
+        for node in ast.walk(modules[name]):
+            absolute = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                absolute = [node.module or ""]
+            faults += [
+                f"jaxnext.{name}, line {getattr(node, 'lineno', 0)}: expected a relative import, found {module}"
+                for module in absolute
+                if own_module(module) is not None
+            ]
+    return faults
+
+
 def lines_in_functions(module: ast.Module) -> set[int]:
     """Numbers of the lines that run only when a function is called."""
     functions = (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
@@ -196,6 +226,38 @@ def test_frameworks() -> None:
     assert framework_faults(read_package(PACKAGE)) == []
 
 
+def test_ops_stand_alone() -> None:
+    assert alone_faults(read_package(PACKAGE)) == []
+
+
+USE = """
+import sys, jax, numpy as np
+from convolutions.elsewhere.grouped_conv import choose, grouped_conv
+from convolutions.elsewhere.pointwise import pointwise_conv
+from convolutions.elsewhere.pooling import max_pool
+
+def loss(x, kernel):
+    y = grouped_conv(x, kernel, stride=2, padding=((1, 1), (1, 1)), groups=2)
+    return pointwise_conv(max_pool(y), np.ones((4, 2), np.float32)).sum()
+
+x, kernel = np.ones((1, 4, 4, 4), np.float32), np.ones((3, 3, 2, 4), np.float32)
+value, gradients = jax.value_and_grad(loss, (0, 1))(x, kernel)
+# Of the four windows the last lies wholly on the input: 9 places of 2 channels, summed over 4 features, twice.
+assert value == 9 * 2 * 4 * 2, value
+assert gradients[1].ravel().tolist() == [2.0] * 72
+others = {"jaxnext", "flax", "optax", "torch"} & {name.partition(".")[0] for name in sys.modules}
+assert not others, others
+"""
+
+
+def test_a_copy_of_ops_works_under_another_name(tmp_path: Path) -> None:
+    shutil.copytree(PACKAGE / "ops", tmp_path / "convolutions" / "elsewhere")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", USE]
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+
+
 def test_the_process_is_read_by_the_command_line_only() -> None:
     assert process_faults(read_package(PACKAGE)) == []
 
@@ -262,6 +324,22 @@ def test_a_framework_in_the_wrong_place_is_found(tmp_path: Path) -> None:
         "jaxnext.models.layers, line 2: imports torch",
         "jaxnext.models.norm, line 2: imports torch",
         "jaxnext.porting.merge: imports flax.linen",
+    ]
+
+
+def test_ops_that_need_the_rest_are_found(tmp_path: Path) -> None:
+    files = {
+        "config.py": "",
+        "ops/onednn.py": "import json\nimport jax.numpy as jnp\nfrom jax import lax\nimport flax.linen",
+        "ops/pooling.py": "from . import onednn\nfrom .onednn import x\nfrom ..config import Config",
+        "ops/conv.py": "from jaxnext.ops.onednn import x\ndef late():\n    import jaxnext.config",
+    }
+    assert alone_faults(package_of(files, tmp_path)) == [
+        "jaxnext.ops.conv, line 3: imports jaxnext.config",
+        "jaxnext.ops.conv, line 1: expected a relative import, found jaxnext.ops.onednn",
+        "jaxnext.ops.conv, line 3: expected a relative import, found jaxnext.config",
+        "jaxnext.ops.onednn, line 4: imports flax.linen",
+        "jaxnext.ops.pooling, line 3: imports jaxnext.config",
     ]
 
 

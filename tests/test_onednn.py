@@ -1,6 +1,7 @@
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -91,6 +92,19 @@ def test_a_transposed_product() -> None:
     assert jax.jit(onednn.transposed_product)(x, y).tolist() == [[531], [642]]
 
 
+def test_a_product_of_other_arrays() -> None:
+    with pytest.raises(ValueError, match=r"matrices of as many rows, found float32\[3, 2\] and float32\[2, 3\]"):
+        onednn.transposed_product(jnp.zeros((3, 2)), jnp.zeros((2, 3)))
+
+
+def test_a_bias_or_residual_of_another_shape() -> None:
+    x, kernel = jnp.zeros((1, 2, 2, 4)), jnp.zeros((1, 1, 4, 3))
+    with pytest.raises(ValueError, match=r"expected a bias of float32\[3\], found float32\[4\]"):
+        onednn.convolve(x, kernel, 1, ((0, 0), (0, 0)), 1, 1, bias=jnp.zeros(4))
+    with pytest.raises(ValueError, match=r"expected a residual of float32\[1, 2, 2, 3\], found float32\[3\]"):
+        onednn.convolve(x, kernel, 1, ((0, 0), (0, 0)), 1, 1, residual=jnp.zeros(3))
+
+
 @pytest.mark.parametrize("flags", ["fpu avx2", "fpu avx2 avx512f avx512dq avx512bw"])
 def test_no_product_without_avx512(flags: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
@@ -117,6 +131,38 @@ def test_a_dilated_depthwise_kernel() -> None:
         onednn.convolve(x, kernel, 3, ((2, 2), (3, 1)), 3, 32)
 
 
+# oneDNN would end the process for most of these.
+@pytest.mark.parametrize(
+    ("x", "kernel", "others", "message"),
+    [
+        (
+            jnp.zeros((4, 4, 2)),
+            jnp.zeros((3, 3, 1, 2)),
+            {},
+            r"of rank 4, found float32\[4, 4, 2\] and float32\[3, 3, 1, 2\]",
+        ),
+        (jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 2)), {}, "of rank 4, found"),
+        (
+            jnp.zeros((1, 4, 4, 2)),
+            jnp.zeros((3, 3, 1, 2), jnp.bfloat16),
+            {},
+            "in float32 and of rank 4, found float32.* bf",
+        ),
+        (jnp.zeros((1, 4, 4, 2), jnp.int32), jnp.zeros((3, 3, 1, 2), jnp.int32), {}, "in float32 and .*, found int32"),
+        (jnp.zeros((1, 4, 4, 4)), jnp.zeros((3, 3, 1, 2)), {}, "channels in 2 groups, found"),
+        (jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 1, 3)), {}, "channels in 2 groups, found"),
+        (jnp.zeros((0, 4, 4, 2)), jnp.zeros((3, 3, 1, 2)), {}, "values, and channels"),
+        (jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 1, 2)), {"stride": 0}, "at least 1 .*, found 0, 1 and"),
+        (jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 1, 2)), {"dilation": 0}, "at least 1 .*, found 1, 0 and"),
+        (jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 1, 2)), {"padding": ((0, 0), (-1, 1))}, "no negative padding"),
+        (jnp.zeros((1, 2, 4, 2)), jnp.zeros((3, 3, 1, 2)), {"padding": ((0, 0), (0, 0))}, "as large as the kernel"),
+    ],
+)
+def test_what_it_does_not_bear(x: jax.Array, kernel: jax.Array, others: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^onednn.convolve: expected .*{message}"):
+        onednn.convolve(x, kernel, **({"stride": 1, "padding": AROUND, "dilation": 1, "groups": 2} | others))
+
+
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.bfloat16])
 def test_other_dtypes(dtype: jax.typing.DTypeLike) -> None:
     assert onednn.obstacle(dtype) == f"it is used for float32, not for {np.dtype(dtype)}"
@@ -132,7 +178,11 @@ def test_not_where_programs_are_kept() -> None:
 
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
-    [(platform, "system", "Darwin"), (platform, "machine", "aarch64"), (metadata, "version", "0.12.0")],
+    [
+        (platform, "system", "Darwin"),
+        (platform, "machine", "aarch64"),
+        *((metadata, "version", version) for version in ("0.12.0", "0.10.3", "0.11.1", "0.10.2.dev20260901", "0.10")),
+    ],
 )
 def test_not_tried_elsewhere(owner: object, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owner, name, lambda *_: value)

@@ -67,6 +67,26 @@ def test_nan_fills_every_window_that_it_is_in() -> None:
     assert y[2].tolist() == [21, 23, 24]
 
 
+# Each of 6, 8, 14 and 16 is the maximum of one window: the second derivative of its cube is six times it.
+def test_second_derivatives_by_hand() -> None:
+    def cubes(x: jax.Array) -> jax.Array:
+        return (max_pool(x.reshape(1, 4, 4, 1)) ** 3).sum()
+
+    hessian = jax.jacrev(jax.grad(cubes))(jnp.arange(1.0, 17.0))
+    expected = np.zeros((16, 16))
+    expected[[5, 7, 13, 15], [5, 7, 13, 15]] = [36, 48, 84, 96]
+    assert hessian.tolist() == expected.tolist()
+
+
+def test_vmap_equals_a_loop() -> None:
+    x = np.random.default_rng(0).integers(-2, 3, (3, 2, 5, 6, 2)).astype(np.float32)
+    cotangents = np.stack([counting((2, 3, 3, 2)) + n for n in range(3)])
+    together = jax.vmap(pool_and_gradient)(x, cotangents)
+    for n in range(3):
+        for found, expected in zip(together, pool_and_gradient(x[n], cotangents[n]), strict=True):
+            np.testing.assert_array_equal(found[n], expected)
+
+
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.float64])
 def test_dtype_stays(dtype: jnp.dtype) -> None:
     with jax.enable_x64(True):

@@ -16,6 +16,7 @@ from jaxnext.models.classifier import build
 from jaxnext.models.folding import fold
 from jaxnext.models.initialisation import initialise
 from jaxnext.models.summary import variable_shapes
+from jaxnext.ops import onednn
 from jaxnext.training import optimizer, steps
 from jaxnext.training.rows import pad_rows
 from jaxnext.training.state import Batch, TrainBatch, create
@@ -196,27 +197,56 @@ def collectives(text: str) -> list[tuple[str, int]]:
     return found
 
 
-def test_train_step_is_named_gathers_nothing_and_reduces_parameters_and_batch_norm_sums():
-    on = net(2)
-    text = on.train_step.lower(start(on), train_batch(on, 0)).compile().as_text()
+needs_onednn = pytest.mark.skipif(not onednn.works(), reason="this jaxlib is not known to have oneDNN")
+BASELINE = ModelConfig()
+
+
+# The two programs of a CPU, of the tiny net and, in full width, of baseline, which takes 15 s of processor
+# time to compile.
+@pytest.mark.parametrize("by_onednn", [False, pytest.param(True, marks=needs_onednn)])
+@pytest.mark.parametrize("config", [NET, pytest.param(BASELINE, marks=pytest.mark.slow)], ids=["tiny", "baseline"])
+def test_train_step_is_named_gathers_nothing_and_reduces_parameters_and_batch_norm_sums(
+    config: ModelConfig, by_onednn: bool, onednn_calls: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(onednn, "obstacle", lambda dtype: None if by_onednn else "the other program is asked for")
+    text, shapes = compiled_train_step(config)
     assert re.search(r"HloModule jit_train_step\b", text)
+    calls = len(re.findall(r'custom_call_target="__onednn\$convolution"', text))
+    # The stem, a grouped convolution a block and CBAM's, three parts each, but for the gradient of the image.
+    convolutions = 1 + sum(config.stage_sizes) + (config.attention == "cbam")
+    assert calls == (3 * convolutions - 1 if by_onednn else 0)
     found = collectives(text)
     assert {name for name, _ in found} == {"all-reduce"}
     assert len(found) == len(re.findall(r" all-reduce(?:-start)?\(", text))
-    params = {path_name(path): leaf for path, leaf in flatten(on.state.params).items()}
+    params = {path_name(path): leaf for path, leaf in flatten(shapes).items()}
     # Every gradient. A batch norm's backward pass needs those of its scale and bias: they are summed once for both.
-    expected = sum(leaf.nbytes for leaf in params.values())
+    expected = sum(leaf.size * 4 for leaf in params.values())
     # In the forward pass of each batch norm, for each channel, the sum of the values and that of their squares.
     scales = {name: leaf for name, leaf in params.items() if name.endswith("/scale")}
-    assert len(scales) == 1 + 2 * 4 + 2
-    expected += sum(2 * leaf.nbytes for leaf in scales.values())
-    # The number of values, once for each spatial size: after the stem's convolution, in both stages, in the head.
-    expected += 4 * 4
+    head_norms = 2 if config.head == "fc" else 0
+    stages = len(config.stage_sizes)
+    assert len(scales) == 1 + 3 * sum(config.stage_sizes) + stages + head_norms
+    expected += sum(2 * leaf.size * 4 for leaf in scales.values())
+    # The number of values, once for each spatial size: after the stem's convolution, in every stage, in the head.
+    expected += 4 * (1 + stages + (head_norms > 0))
     # The end of a residual block adds norm3 and shortcut_norm: their biases have one gradient, summed once.
-    expected -= sum(leaf.nbytes for name, leaf in params.items() if name.endswith("shortcut_norm/bias"))
+    expected -= sum(leaf.size * 4 for name, leaf in params.items() if name.endswith("shortcut_norm/bias"))
     # The metrics: loss, correct, correct_top5, class_count, class_correct, and count, also the divisor of the loss.
     expected += 4 * (4 + 2 * CLASSES)
     assert sum(size for _, size in found) == expected
+
+
+def compiled_train_step(config: ModelConfig) -> tuple[str, Any]:
+    """Text of the program over two devices, and the shapes of its parameters."""
+    adam, model = optimizer.build(OptimizerConfig()), build(config, CLASSES, "float32", steps.AXIS)
+    state = jax.eval_shape(lambda v: create(v, adam, 1e-3, 0), variable_shapes(model))
+    size = 64  # every stage is of a size of its own
+    label, mask = (jax.ShapeDtypeStruct((ROWS,), dtype) for dtype in (jnp.int32, bool))
+    images = jax.ShapeDtypeStruct((ROWS, size, size, 3), jnp.uint8)
+    batch = TrainBatch(Batch(images, label, mask), draw(0, 0, ROWS, size, **AUGMENTATION))
+    lowered = steps.compile_train_step(model, adam, steps.mesh_of(jax.devices()[:2])).lower(state, batch)
+    # LLVM's optimisation does not change what XLA sends.
+    return lowered.compile(compiler_options={"xla_backend_optimization_level": 0}).as_text(), state.params
 
 
 def test_collectives_of_a_program():

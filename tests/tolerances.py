@@ -15,7 +15,9 @@ A leaf whose true gradient is zero (a bias before a batch norm) is compared with
 FLOAT64_ADAM_STEPS = 1e-7
 """float64, parameters after 20 steps of Adam. PyTorch's own two memory layouts differ by 7e-11 in the worst leaf."""
 FLOAT32_OPERATION = 1e-5
-"""float32, one operation that a library computes in float32 only: largest error over the largest reference value."""
+"""float32, one convolution, forward or gradient, against float64: largest error over the largest reference value."""
+BFLOAT16_OPERATION = 0.01
+"""bfloat16, which rounds by at most 1/256, one convolution against float32: largest error over the largest value."""
 FLOAT32_LOGITS = 1e-4
 """float32, logits: largest error over the largest reference logit."""
 FLOAT32_FIRST_LOSS = 1e-4

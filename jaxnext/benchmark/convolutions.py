@@ -46,7 +46,7 @@ class Options:
     stride: int = 1
     rounds: int = 5
     everything: bool = False
-    """also what takes seconds a call: XLA's own gradient on a CPU"""
+    """also what takes seconds a call: on a CPU XLA's own gradient, and Pallas, which is interpreted there"""
     shapes: tuple[tuple[int, int, int], ...] = SHAPES
     formulations: tuple[Formulation, ...] = NAMES
     """beside the rule's"""
@@ -180,8 +180,11 @@ def _record(timing: Timing | None, timings: dict[str, Timing], facts: dict[str, 
 
 
 def _reason_to_leave_out(name: str, direction: Direction, options: Options) -> str | None:
-    slow = name == "native" and direction == "forward_backward" and jax.default_backend() == "cpu"
-    return "XLA's own gradient takes seconds on a CPU, --all measures it" if slow and not options.everything else None
+    if options.everything or jax.default_backend() != "cpu":
+        return None
+    if name == "native" and direction == "forward_backward":
+        return "XLA's own gradient takes seconds on a CPU, --all measures it"
+    return "Pallas is interpreted on a CPU, --all measures it" if name == "pallas" else None
 
 
 def _arrays(shape: tuple[int, int, int], options: Options) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnext.ops import onednn
-from jaxnext.ops.grouped_conv import grouped_conv
-from jaxnext.ops.grouped_formulations import Padding, with_gradient_of
-from jaxnext.ops.pointwise import pointwise_conv
+from . import onednn
+from .grouped_conv import grouped_conv
+from .grouped_formulations import Padding, with_gradient_of
+from .pointwise import pointwise_conv
 
 
 def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: Padding, groups: int) -> jax.Array:

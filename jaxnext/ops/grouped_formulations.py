@@ -1,7 +1,7 @@
 """The ways to compute a grouped convolution that ``grouped_conv`` chooses from: the same sums, arranged differently.
 
 Each formulation is a forward function and the gradient of the kernel; the gradient of the input is the forward
-function of the output's gradient with the kernel turned round. All are plain JAX, so they can be differentiated again.
+function of the output's gradient with the kernel turned round. All can be differentiated again.
 
 - ``native``: ``lax.conv_general_dilated`` with ``feature_group_count``.
 - ``packedN``: neighbouring groups become block-diagonal dense kernels of about N channels, each block one convolution.
@@ -9,6 +9,8 @@ function of the output's gradient with the kernel turned round. All are plain JA
   output is no taller than its input to a library that computes it on one CPU thread; this one it computes on all.
 - ``shiftedN``: an implicit matrix product: for each kernel position one batched product of a shifted slice with
   blocks of about N channels, summed in float32.
+- ``pallas``: an implicit matrix product over blocks of about 128 channels, for the matrix units of GPUs and TPUs; on a
+  CPU it is interpreted, slowly.
 - ``lanes``: the group index innermost, so that a vector register holds one channel of many groups; multiply-adds.
 - ``onednn``: a call of the library that PyTorch uses on x86 CPUs, for float32 and where ``onednn`` allows it.
 """
@@ -21,8 +23,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnext.ops import onednn
-from jaxnext.ops.onednn import Padding
+from . import onednn
+from .onednn import Padding
 
 Formulation = Literal[
     "native",
@@ -37,6 +39,7 @@ Formulation = Literal[
     "shifted32",
     "shifted64",
     "shifted128",
+    "pallas",
     "lanes",
     "onednn",
 ]
@@ -86,6 +89,8 @@ def parts(name: Formulation) -> Parts:
     family = name.rstrip("0123456789")
     if family == "native":
         return Parts(_native, _native_kernel_gradient)
+    if family == "pallas":
+        return Parts(_pallas, _pallas_kernel_gradient)
     if family == "lanes":
         return Parts(_lanes, _lanes_kernel_gradient)
     if family == "onednn":
@@ -332,6 +337,35 @@ def _product(subscripts: str, first: jax.Array, second: jax.Array) -> jax.Array:
 
 def _accumulator(dtype: jnp.dtype) -> jnp.dtype:
     return jnp.promote_types(dtype, jnp.float32)
+
+
+# ---- Implicit matrix products in Pallas ----
+
+
+def _pallas(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    from . import implicit_gemm  # when asked only: Pallas is experimental
+
+    def call(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        blocks, in_block = _blocks(geometry.groups, kernel.shape[2], 128)
+        size = geometry.output_size(x, kernel)
+        dense = jnp.stack([block_diagonal(part, in_block) for part in jnp.split(kernel, blocks, axis=-1)])
+        split = _split_blocks(_pad(x, geometry.padding, geometry.dilation), blocks)
+        y = implicit_gemm.convolve(split, dense, geometry.stride, size)
+        return jnp.moveaxis(y, 0, 3).reshape(x.shape[0], *size, kernel.shape[-1])
+
+    return with_gradient_of(call, lambda x, kernel: _packed(x, kernel, geometry, 128))(x, kernel)
+
+
+def _pallas_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> jax.Array:
+    from . import implicit_gemm
+
+    def call(x: jax.Array, dy: jax.Array) -> jax.Array:
+        blocks, in_block = _blocks(geometry.groups, x.shape[-1] // geometry.groups, 128)
+        split = _split_blocks(_pad(x, geometry.padding, 1), blocks)
+        dense = implicit_gemm.kernel_gradient(split, _split_blocks(dy, blocks), window, geometry.stride)
+        return jnp.concatenate([_diagonal_blocks(block, in_block) for block in dense], axis=-1)
+
+    return with_gradient_of(call, lambda x, dy: _packed_kernel_gradient(x, dy, window, geometry, 128))(x, dy)
 
 
 # ---- Multiply-adds, one group a lane ----

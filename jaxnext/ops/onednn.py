@@ -26,8 +26,8 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 
 _TARGET = "__onednn$convolution"
 _PRODUCT = "__onednn$matmul"
-_TRIED = ("0.10.", "0.11.")
-"""Versions of jaxlib: 0.10.0, 0.10.1, 0.10.2 and 0.11.2 were tried."""
+_TRIED = ("0.10.0", "0.10.1", "0.10.2", "0.11.2")
+"""Versions of jaxlib. With any other ``works`` is false, and ``obstacle`` says so to who asked for oneDNN by name."""
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -66,10 +66,16 @@ def convolve(
         float32 ``[N, H', W', F]``.
 
     Raises:
-        ValueError: a kernel that ``bears`` refuses.
+        ValueError: arrays that are not as above, or a kernel that ``bears`` refuses.
     """
+    for array in (x, kernel):
+        if array.ndim != 4 or array.dtype != np.float32:
+            found = f"{x.dtype}{list(x.shape)} and {kernel.dtype}{list(kernel.shape)}"
+            raise ValueError(f"onednn.convolve: expected input and kernel in float32 and of rank 4, found {found}")
     place = kernel_axes.index
     size = [kernel.shape[place(axis)] for axis in "HWIO"]
+    _check(x, kernel, size, stride, padding, dilation, groups)
+    _check_followers(bias, residual, output_shape(x, size, stride, padding, dilation))
     if not bears(size, dilation, groups):
         raise ValueError(f"onednn.convolve: a depthwise kernel {size} must not be dilated ({dilation})")
     image = {"dims": 4, "data": {"batch_dim": 0, "feature_dim": 3, "spatial_dims": [1, 2]}}
@@ -111,7 +117,13 @@ def transposed_product(x: jax.Array, y: jax.Array) -> jax.Array:
 
     Returns:
         float32 ``[C, F]``.
+
+    Raises:
+        ValueError: arrays that are not as above.
     """
+    if x.ndim != 2 or y.ndim != 2 or x.dtype != np.float32 or y.dtype != np.float32 or len(x) != len(y):
+        found = f"{x.dtype}{list(x.shape)} and {y.dtype}{list(y.shape)}"
+        raise ValueError(f"onednn.transposed_product: expected two float32 matrices of as many rows, found {found}")
     call = jax.ffi.ffi_call(
         _PRODUCT,
         jax.ShapeDtypeStruct((x.shape[1], y.shape[1]), x.dtype),
@@ -120,6 +132,39 @@ def transposed_product(x: jax.Array, y: jax.Array) -> jax.Array:
         legacy_backend_config=json.dumps({"onednn_matmul_config": {"transpose_a": True}}),
     )
     return call(x, y)
+
+
+def _check(
+    x: jax.Array,
+    kernel: jax.Array,
+    size: Sequence[int],
+    stride: int,
+    padding: Padding,
+    dilation: int,
+    groups: int,
+) -> None:
+    """Raises for what is not as ``convolve`` has it: oneDNN would end the process for most of it."""
+    arrays = f"{x.dtype}{list(x.shape)} and {kernel.dtype}{list(kernel.shape)}"
+    if x.ndim != 4 or kernel.ndim != 4 or x.dtype != np.float32 or kernel.dtype != np.float32:
+        raise ValueError(f"onednn.convolve: expected input and kernel in float32 and of rank 4, found {arrays}")
+    if min(*x.shape, *kernel.shape) < 1 or groups < 1 or size[3] % groups or x.shape[3] != size[2] * groups:
+        raise ValueError(f"onednn.convolve: expected values, and channels in {groups} groups, found {arrays}")
+    if min(stride, dilation) < 1 or min(map(min, padding)) < 0:
+        raise ValueError(
+            "onednn.convolve: expected stride and dilation of at least 1 and no negative padding, "
+            f"found {stride}, {dilation} and {padding}"
+        )
+    if min(output_shape(x, size, stride, padding, dilation)) < 1:
+        raise ValueError(
+            f"onednn.convolve: expected an input, padded by {padding}, as large as the kernel, found {arrays}"
+        )
+
+
+def _check_followers(bias: jax.Array | None, residual: jax.Array | None, output: tuple[int, ...]) -> None:
+    for name, array, shape in (("bias", bias, output[-1:]), ("residual", residual, output)):
+        if array is not None and (array.dtype != np.float32 or array.shape != shape):
+            found = f"{array.dtype}{list(array.shape)}"
+            raise ValueError(f"onednn.convolve: expected a {name} of float32{list(shape)}, found {found}")
 
 
 def bears(kernel: Sequence[int], dilation: int, groups: int) -> bool:
@@ -161,7 +206,7 @@ def works() -> bool:
     On Linux, on x86-64 with AVX2, with a version of jaxlib that was tried.
     """
     system, version = (platform.system(), platform.machine()), importlib.metadata.version("jaxlib")
-    if system != ("Linux", "x86_64") or not version.startswith(_TRIED) or not _has("avx2"):
+    if system != ("Linux", "x86_64") or version not in _TRIED or not _has("avx2"):
         return False
     x = np.arange(2 * 5 * 4 * 4, dtype=np.float32).reshape(2, 5, 4, 4)
     kernel = np.arange(3 * 2 * 2 * 6, dtype=np.float32).reshape(3, 2, 2, 6) % 7

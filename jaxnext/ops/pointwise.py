@@ -9,13 +9,15 @@ oneDNN computes that product in four fifths of the time.
 import jax
 from jax import lax
 
-from jaxnext.ops import onednn
-from jaxnext.ops.grouped_formulations import with_gradient_of
+from . import onednn
+from .grouped_formulations import with_gradient_of
 
 
 @jax.custom_vjp
 def pointwise_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """``torch.nn.functional.conv2d`` with a 1x1 kernel, on the last axis.
+
+    ``jax.vmap`` and second derivatives by ``jax.grad`` or ``jax.jacrev`` work, ``jax.jvp`` and ``jax.hessian`` do not.
 
     Args:
         x: ``[N, H, W, C]``, any float dtype.

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 def max_pool(x: jax.Array) -> jax.Array:
     """3x3 max-pool with stride 2 and padding 1, as ``torch.nn.MaxPool2d(3, 2, 1)``.
 
+    ``jax.vmap`` and second derivatives by ``jax.grad`` or ``jax.jacrev`` work, ``jax.jvp`` and ``jax.hessian`` do not.
+
     Args:
         x: ``[N, H, W, C]``, any float dtype. NaN propagates.
 
