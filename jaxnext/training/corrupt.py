@@ -62,7 +62,7 @@ class CorruptImages:
         if not self.skip:
             return
         if not resumed:
-            self.file.unlink(missing_ok=True)
+            write_corrupt(self.file, ())
         elif self.file.exists():
             try:
                 rows = list(csv.reader(io.StringIO(self.file.read_text(encoding="utf-8", errors="surrogateescape"))))
