@@ -115,9 +115,10 @@ def index_folder() -> Path:
     return cache_folder() / "index"
 
 
-def tfds_folder() -> Path:
+def tfds_folder() -> str:
     """Where TensorFlow Datasets keeps its data sets: ``$TFDS_DATA_DIR``, by default ``~/tensorflow_datasets``."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
+    # Not a Path, which would take a slash out of gs://.
+    return os.environ.get("TFDS_DATA_DIR") or str(Path.home() / "tensorflow_datasets")
 
 
 def boot_id() -> str:

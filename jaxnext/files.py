@@ -61,8 +61,8 @@ def write_corrupt(path: Path, corrupt: Iterable[tuple[str, str]]) -> None:
         return
     if path.exists() and not ours:
         raise JaxnextError(
-            f"{path}: expected no file, or a list of corrupt images with the columns {','.join(CORRUPT_COLUMNS)}, found "
-            "another file; move it away"
+            f"{path}: expected no file, or a list of corrupt images with the columns {','.join(CORRUPT_COLUMNS)}, "
+            "found another file; move it away"
         )
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([CORRUPT_COLUMNS, *rows])

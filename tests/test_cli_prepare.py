@@ -48,8 +48,8 @@ def test_corrupt_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert shown.out == ""
     assert shown.err.splitlines() == [
         f"{bad}: the image cannot be read (the file is empty)",
-        f"{place}: not finished: images that cannot be read, listed in {out}/images.corrupt.csv: 1; mend or remove them, "
-        "or leave them out with --on_corrupt skip; the shards packed so far are kept",
+        f"{place}: not finished: images that cannot be read, listed in {out}/images.corrupt.csv: 1; mend or remove "
+        "them, or leave them out with --on_corrupt skip; the shards packed so far are kept",
     ]
     listed = [["path", "error"], [str(bad), "the file is empty"]]
     with (out / "images.corrupt.csv").open(newline="") as file:

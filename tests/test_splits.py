@@ -190,3 +190,12 @@ def test_tfds_labels_are_kept(tmp_path: Path) -> None:
         splits = load_splits(data, 0, tmp_path / "index")
         assert (len(splits.train), len(splits.validation), splits.warnings) == (8, 2, ())
     assert len(list((tmp_path / "index").iterdir())) == 2
+
+
+def test_a_folder_of_images_is_local() -> None:
+    with pytest.raises(UsageError) as caught:
+        load_splits(DataConfig(path="gs://bucket/data"), 0)
+    assert str(caught.value) == (
+        "data.path: expected a local folder of images, found gs://bucket/data; in a bucket only packed ones are read, "
+        "with --data.source tfds"
+    )

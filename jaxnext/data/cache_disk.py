@@ -135,7 +135,8 @@ def open_disk(place: Path, source: Source, size: int, boot: str) -> tuple[DiskSt
 def _description(source: Source, size: int) -> dict[str, Any]:
     first = source.location(0) if len(source) and not source.in_memory else ""
     # The place that the names are relative to, where images are files.
-    place = str(Path(first).absolute()).removesuffix(source.names[0]) if first else "in memory"
+    whole = first if "://" in first else str(Path(first).absolute())
+    place = whole.removesuffix(source.names[0]) if first else "in memory"
     return {
         "format": _FORMAT,
         "images": place,

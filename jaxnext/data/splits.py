@@ -28,7 +28,7 @@ class Splits(NamedTuple):
     """lines for the user: what could not be kept for the next start"""
 
 
-def load_splits(data: DataConfig, seed: int, index: Path | None = None, tfds_folder: Path | None = None) -> Splits:
+def load_splits(data: DataConfig, seed: int, index: Path | None = None, tfds_folder: str | None = None) -> Splits:
     """Training and validation images as the config's ``data`` section names them.
 
     Args:
@@ -65,6 +65,11 @@ def _refuse_unread(data: DataConfig) -> None:
 def _folder_splits(data: DataConfig, seed: int, store: Path | None) -> Splits:
     if data.path is None:
         raise UsageError("data.path: expected the folder that holds train/, found null; give --data.path FOLDER")
+    if "://" in data.path:
+        raise UsageError(
+            f"data.path: expected a local folder of images, found {data.path}; in a bucket only packed ones are read, "
+            "with --data.source tfds"
+        )
     root = Path(data.path)
     if not root.exists():
         raise JaxnextError(f"data.path {root}: no such folder; give the one that holds train/ with --data.path FOLDER")
@@ -92,7 +97,7 @@ def _indexed(path: Path, classes: Sequence[str] | None, store: Path | None) -> t
     return source, index.lines
 
 
-def _tfds_splits(data: DataConfig, seed: int, store: Path | None, default: Path | None) -> Splits:
+def _tfds_splits(data: DataConfig, seed: int, store: Path | None, default: str | None) -> Splits:
     builder = open_tfds(data.source, data.path, default)
     train, warnings = tfds_source(builder, data.train_split, "data.train_split", store)
     name = f"{builder.data_dir} {data.train_split}"

@@ -1,6 +1,7 @@
 """Images of a prepared TFDS data set: random access to the encoded bytes, without TensorFlow."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -78,7 +79,7 @@ class TfdsSource:
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 1 or 1
 
 
-def open_tfds(source: str, path: str | None, default: Path | None) -> Any:
+def open_tfds(source: str, path: str | None, default: str | None) -> Any:
     """The builder of the data set that the config names.
 
     Args:
@@ -92,7 +93,7 @@ def open_tfds(source: str, path: str | None, default: Path | None) -> Any:
     _, named, name = source.partition(":")
     if path is None and (not named or default is None):
         raise UsageError("data.path: expected the folder of a TFDS data set, found null; give --data.path FOLDER")
-    builder = open_name(name, path or str(default)) if named else open_folder(str(path))
+    builder = open_name(name, str(path or default)) if named else open_folder(str(path))
     formats = sorted(form.value for form in builder.info.available_file_formats()) or ["none"]
     if "array_record" not in formats:
         raise JaxnextError(
@@ -123,12 +124,13 @@ def tfds_source(builder: Any, split: str, key: str, store: Path | None = None) -
             unlabelled ones, or some twice.
     """
     import tensorflow_datasets as tfds
+    from etils import epath
 
     parser = _parser(builder)
     instructions = _instructions(builder, split, key)
     files: tuple[str, ...] = tuple(dict.fromkeys(os.fspath(instruction.filename) for instruction in instructions))
     for file in files:
-        if not Path(file).exists():
+        if not epath.Path(file).exists():
             raise JaxnextError(f"{file}: no such file; {INFO} beside it lists it as a shard of the data set")
     number = {file: i for i, file in enumerate(files)}
     spans = [(number[os.fspath(i.filename)], np.arange(i.skip, i.skip + i.take)) for i in instructions]
@@ -216,7 +218,7 @@ def _labels_and_names(
         parser.label,
         str(parser.file_name),
     ]
-    kept = IndexFile(store, "\n".join(parts), f"labels of {Path(files[0]).parent}") if store else None
+    kept = IndexFile(store, "\n".join(parts), f"labels of {files[0].rpartition('/')[0]}") if store else None
     if kept is not None and (found := kept.read(lines)) is not None:
         # The key names the shards, their times and these features: what it finds was written from the same.
         return found[0]["labels"], found[1]["names"], lines
@@ -248,5 +250,16 @@ def _numbered(builder: Any, files: tuple[str, ...], places: NDArray[np.int64]) -
 
 
 def _version(file: str) -> str:
+    if "://" in file:
+        return _version_in_bucket(file)
     status = os.stat(file)  # noqa: PTH116
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+
+
+@functools.cache
+def _version_in_bucket(file: str) -> str:
+    """Asked once by a process, for each image's stamp would else wait for the network; 0: a time that is not known."""
+    from etils import epath
+
+    status = epath.Path(file).stat()
+    return f"{status.length} {status.mtime or 0} {file}"
