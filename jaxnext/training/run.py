@@ -27,6 +27,7 @@ from jaxnext.training.agreement import facts
 from jaxnext.training.checkpoint import Checkpoints, Meta
 from jaxnext.training.corrupt import CorruptImages
 from jaxnext.training.optimizer import build as build_optimizer
+from jaxnext.training.overlap import DataWait, one_behind
 from jaxnext.training.processes import Fact
 from jaxnext.training.programs import Programs, variables_of
 from jaxnext.training.progress import Progress, Record
@@ -209,11 +210,12 @@ class Run:
             state, progress = self.train(state, progress, batches, plan)
             if self.stopping():
                 return state, progress
-        begin = self.around.clock()
-        validation = self.validate(state, progress, batches)
+        begin, wait = self.around.clock(), DataWait(self.around.clock, progress.data_wait)
+        validation = self.validate(state, progress, batches, wait)
         if validation is None:
             return state, progress
-        return self.finish_epoch(state, progress, validation, self.around.clock() - begin)
+        seconds = progress.seconds + self.around.clock() - begin
+        return self.finish_epoch(state, progress, validation, seconds, wait.seconds)
 
     def train(
         self, state: TrainState, progress: Progress, batches: Iterator[HostBatch], plan: BatchPlan
@@ -221,8 +223,7 @@ class Run:
         """The training steps from ``plan`` to the end of its epoch."""
         sums = Accumulator(progress.sums)
         clock, begin = self.around.clock, self.around.clock()
-        seconds, data_wait = progress.seconds, progress.data_wait
-        done = 0
+        wait, done = DataWait(clock, progress.data_wait), 0
         pending: Any = None
         title = f"epoch {plan.epoch}/{self.config.epochs}"
 
@@ -231,24 +232,20 @@ class Run:
                 progress,
                 position=progress.position + done,
                 sums=sums.sums,
-                seconds=seconds + clock() - begin,
-                data_wait=data_wait,
+                seconds=progress.seconds + clock() - begin,
+                data_wait=wait.seconds,
             )
 
         first = (plan.step % self.schedule.train_steps_per_epoch) * self.config.batch_size
         with self.bar(title, len(self.splits.train), first) as bar:
             while True:
-                asked = clock()
                 try:
-                    host = next(batches)
+                    host = wait.fetch(batches, pending and pending[1])
                     self.corrupt.meet(host.errors)
                 except JaxnextError:
                     self.count(pending, sums, bar, progress)
                     self.save_what_is_done(state, so_far())
                     raise
-                # The step before runs while this batch is fetched; only if it has ended meanwhile was there a wait.
-                if pending is None or pending[1]["loss"].is_ready():
-                    data_wait += clock() - asked
                 state, step_sums = self.programs.train(state, host, plan.step, self.asked())
                 self.count(pending, sums, bar, progress)
                 pending, done = (plan, step_sums, len(plan.ids) - len(host.errors)), done + 1
@@ -280,28 +277,36 @@ class Run:
             "try a smaller --optimizer.learning_rate"
         )
 
-    def validate(self, state: TrainState, progress: Progress, batches: Iterator[HostBatch]) -> Accumulator | None:
+    def validate(
+        self, state: TrainState, progress: Progress, batches: Iterator[HostBatch], wait: DataWait
+    ) -> Accumulator | None:
         """Metric sums over the validation images; ``None`` if asked to stop on the way."""
-        variables = variables_of(state)
-        sums = Accumulator()
-        with self.bar("validation", len(self.splits.validation), 0) as bar:
+        variables, sums = variables_of(state), Accumulator()
+
+        def started() -> Iterator[tuple[int, Any]]:
+            running = None
             for _ in range(self.schedule.val_steps_per_epoch):
                 try:
-                    host = next(batches)
+                    host = wait.fetch(batches, running)
                     self.corrupt.meet(host.errors)
                 except JaxnextError:
                     self.save_what_is_done(state, progress)
                     raise
-                sums.add(self.processes.note(self.programs.evaluate(variables, host, self.asked())))
-                bar.update(len(self.schedule.locate(host.index).ids) - len(host.errors))
+                running = self.programs.evaluate(variables, host, self.asked())
+                yield len(self.schedule.locate(host.index).ids) - len(host.errors), running
+
+        with self.bar("validation", len(self.splits.validation), 0) as bar:
+            for images, step_sums in one_behind(started()):
+                sums.add(self.processes.note(step_sums))
+                bar.update(images)
                 if self.stopping():
                     return None
         return sums
 
     def finish_epoch(
-        self, state: TrainState, progress: Progress, validation: Accumulator, val_seconds: float
+        self, state: TrainState, progress: Progress, validation: Accumulator, seconds: float, data_wait: float
     ) -> tuple[TrainState, Progress]:
-        """Record the epoch, move the schedule, save, draw."""
+        """Record the epoch, whose seconds and waits include validation, move the schedule, save, draw."""
         training, epoch = Accumulator(progress.sums), len(progress.history) + 1
         self.check_any(training, "training")
         self.check_any(validation, "validation")
@@ -313,8 +318,8 @@ class Run:
             "val_accuracy": validation.mean("correct"),
             "learning_rate": progress.plateau.learning_rate,
             "images_per_second": int(training.sums["count"]) / progress.seconds,
-            "data_wait_fraction": progress.data_wait / progress.seconds,
-            "seconds": progress.seconds + val_seconds,
+            "data_wait_fraction": data_wait / seconds,
+            "seconds": seconds,
         }
         if not math.isfinite(record["val_loss"]):
             raise self.not_finite("validation loss", record["val_loss"], f"epoch {epoch}", progress)
