@@ -11,7 +11,6 @@ from jaxnext.config import DataConfig, ModelConfig
 from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training.fit import class_names, fit, open_decoded_cache
-from jaxnext.training.processes import Processes
 
 # Mistakes that are found before anything is compiled or written
 
@@ -107,10 +106,3 @@ def test_a_cache_on_disk_is_in_the_users_cache_folder_unless_the_config_names_on
         else:
             folders += [line.split()[2] for line in open_decoded_cache(config, splits, around)[1]]
     assert [Path(folder.rstrip(":")).parent.name for folder in folders] == ["user", "user", "own", "own"]
-
-
-def test_several_processes_do_not_skip_images(images, tmp_path):
-    config = small_run.config(images)
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, on_corrupt="skip"))
-    with pytest.raises(UsageError, match=r"^data\.on_corrupt: expected stop where several processes train, found skip"):
-        fit(config, tmp_path / "r", False, surroundings(processes=Processes(1, 2)))

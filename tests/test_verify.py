@@ -8,7 +8,7 @@ from PIL import Image
 
 from jaxnext.data.cache import Cache, open_cache
 from jaxnext.data.sources import FolderSource, Subset, class_folder_source
-from jaxnext.data.verify import find_bad_images
+from jaxnext.data.verify import find_bad_images, share_of
 
 
 def jpeg() -> bytes:
@@ -52,6 +52,13 @@ def test_every_bad_image_is_found_in_order(source: FolderSource, tmp_path: Path,
     ]
     assert sum(done) == 70
     assert [store.filled for store in cache.stores] == ([65] if kind == "memory" else [])
+
+
+def test_shares_are_every_image_once(source: FolderSource) -> None:
+    shares = [share_of(source, index, 3) for index in range(3)]
+    assert [len(share) for share in shares] == [23, 23, 24]
+    assert [name for share in shares for name in share.names] == list(source.names)
+    assert share_of(source, 0, 1) is source
 
 
 def test_a_scan_can_be_stopped(source: FolderSource) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxnext.data.cache import Cache, Reader
 from jaxnext.data.decode import CorruptImage, decode, why_unreadable
-from jaxnext.data.sources import Source
+from jaxnext.data.sources import Source, Subset
 
 _CHUNK = 32
 
@@ -22,6 +22,14 @@ class BadImage(NamedTuple):
     name: str
     """full path of a file"""
     reason: str
+
+
+def share_of(source: Source, index: int, count: int) -> Source:
+    """The part of a source that one of several processes looks at: the same number of images for each, but for one."""
+    if count == 1:
+        return source
+    first, end = (len(source) * part // count for part in (index, index + 1))
+    return Subset(source, np.arange(first, end))
 
 
 def find_bad_images(

@@ -32,10 +32,6 @@ def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) 
         JaxnextError: anything a user can put right, in one sentence.
     """
     run_folder.check(output, config, resume)
-    if surroundings.processes.count > 1 and config.data.on_corrupt == "skip":
-        raise UsageError(
-            "data.on_corrupt: expected stop where several processes train, found skip; try --data.verify true"
-        )
     splits = load_splits(config.data, config.seed, surroundings.index, surroundings.tfds_folder)
     classes = class_names(config, splits)
     cache, lines = open_decoded_cache(config, splits, surroundings)
@@ -49,10 +45,10 @@ def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) 
         run = Run(config, output, splits, classes, model, checkpoints, surroundings, cache)
         resumed = checkpoints.latest("last") is not None
         state, progress = run.resumed(shapes) if resumed else run.fresh(shapes)
-        if progress.position < len(run.schedule):
-            run.verify()
         if surroundings.processes.count > 1:
             surroundings.processes.agree(run.facts(state))
+        if progress.position < len(run.schedule):
+            run.verify()
         if surroundings.processes.first:
             run_folder.start(output, config)
             run.corrupt.begin(resumed)

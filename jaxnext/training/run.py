@@ -1,6 +1,7 @@
 """One training run at work: its phases, and what they save and show."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.schedule import BatchPlan, Schedule
 from jaxnext.data.sources import fingerprint
 from jaxnext.data.splits import Splits
-from jaxnext.data.verify import find_bad_images
+from jaxnext.data.verify import BadImage, find_bad_images, share_of
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.models.classifier import Classifier
@@ -55,8 +56,10 @@ class Run:
         self.model, self.checkpoints, self.around = model, checkpoints, surroundings
         self.cache = cache
         self.given_up = False
-        self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, surroundings.warn or surroundings.say)
         self.processes = surroundings.processes
+        # Of several processes the first one speaks.
+        warn = (surroundings.warn or surroundings.say) if self.processes.first else lambda line: None
+        self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, warn)
         self.optimizer: optax.GradientTransformation = build_optimizer(config.optimizer)
         self.programs = Programs(config, model, self.optimizer, surroundings.devices)
         self.schedule = Schedule(
@@ -66,7 +69,7 @@ class Run:
     # Beginnings
 
     def verify(self) -> None:
-        """Where it is asked for, look at every image before anything is computed.
+        """Where it is asked for, look at every image before anything is computed, each process at its share of them.
 
         Raises:
             JaxnextError: some cannot be read, and the run is not to go on without them.
@@ -74,13 +77,15 @@ class Run:
         if not self.config.data.verify:
             return
         sources = (self.splits.train, self.splits.validation)
-        images = sum(map(len, sources))
-        with self.bar("verifying", images, 0) as bar:
+        own = [share_of(source, self.processes.index, self.processes.count) for source in sources]
+        with self.bar("verifying", sum(map(len, own)), 0) as bar:
             size, cores = self.config.data.image_size, self.around.cores
-            bad = find_bad_images(sources, size, self.cache, cores, bar.update, self.around.stop)
+            found = find_bad_images(own, size, self.cache, cores, bar.update, self.around.stop)
         self.cache.settle()
-        self.given_up = bad is None
-        if bad is not None:
+        parts = [json.loads(text) for text in self.processes.gather(json.dumps(found))]
+        self.given_up = None in parts
+        if not self.given_up:
+            bad, images = [BadImage(*entry) for part in parts for entry in part], sum(map(len, sources))
             self.corrupt.verified(bad, images)
             self.around.say(f"verified {images:,} images: {len(bad):,} cannot be read")
 
@@ -165,6 +170,7 @@ class Run:
             while progress.position < len(self.schedule) and not self.stopping():
                 state, progress = self.epochs(state, progress)
         if progress.position < len(self.schedule):
+            self.corrupt.share(self.processes)
             self.save_last(state, progress)
             self.cache.settle()
             self.processes.meet()
@@ -308,6 +314,7 @@ class Run:
     ) -> tuple[TrainState, Progress]:
         """Record the epoch, whose seconds and waits include validation, move the schedule, save, draw."""
         training, epoch = Accumulator(progress.sums), len(progress.history) + 1
+        self.corrupt.share(self.processes)
         self.check_any(training, "training")
         self.check_any(validation, "validation")
         record: Record = {
@@ -339,7 +346,8 @@ class Run:
     def check_any(self, sums: Accumulator, what: str) -> None:
         """Raise where not one image of an epoch's training or validation could be read."""
         if not int(sums.sums["count"]):
-            self.corrupt.write()
+            if self.processes.first:
+                self.corrupt.write()
             raise JaxnextError(
                 f"expected {what} images, found that not one can be read; {self.corrupt.file} has the reasons"
             )
