@@ -6,6 +6,7 @@ reads 5 rows of each batch; of the last one, with 6 images, the second reads one
 
 import dataclasses
 import json
+import platform
 import re
 import shutil
 from pathlib import Path
@@ -159,6 +160,8 @@ def test_corrupt_images_of_both_processes_are_left_out_and_listed(folder, images
     first, second = several_processes.train(folder, "--output", "r", *options)
     assert (first.status, second.status) == (0, 0), (first, second)
     assert GLOO.sub("", first.stdout).splitlines()[-1].endswith("; 3 images left out as corrupt")
+    caches = [json.loads(file.read_text()) for file in (folder / "cache").rglob("cache.json")]
+    assert {(cache["machine"], cache["count"]) for cache in caches} == {(platform.node(), 96), (platform.node(), 24)}
     listed = (folder / "r" / "corrupt.csv").read_text().splitlines()
     assert sorted(listed[1:]) == sorted(f"{file},not an image that Pillow can read" for file in bad)
     named = [line.partition(": ")[0] for line in first.stderr.splitlines() if "cannot be read" in line]

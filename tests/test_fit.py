@@ -106,3 +106,7 @@ def test_a_cache_on_disk_is_in_the_users_cache_folder_unless_the_config_names_on
         else:
             folders += [line.split()[2] for line in open_decoded_cache(config, splits, around)[1]]
     assert [Path(folder.rstrip(":")).parent.name for folder in folders] == ["user", "user", "own", "own"]
+    config, around = small_run.config(images, data=data), surroundings(machine="other")
+    config = dataclasses.replace(config, data=dataclasses.replace(data, cache_path=str(tmp_path / "user")))
+    others = [line.split()[2] for line in open_decoded_cache(config, splits, around)[1]]
+    assert not set(others) & set(folders)

@@ -62,8 +62,8 @@ def open_decoded_cache(config: Config, splits: Splits, surroundings: Surrounding
     place = surroundings.decoded if data.cache_path is None else Path(data.cache_path)
     if place is None and data.cache == "disk":
         raise UsageError("data.cache_path: expected a folder for data.cache disk, found null")
-    sources = (splits.train, splits.validation)
-    return open_cache(data.cache, place or Path(), sources, data.image_size, surroundings.boot, surroundings.memory)
+    sources, around = (splits.train, splits.validation), surroundings
+    return open_cache(data.cache, place or Path(), sources, data.image_size, around.boot, around.memory, around.machine)
 
 
 def class_names(config: Config, splits: Splits) -> tuple[str, ...]:

@@ -53,6 +53,8 @@ class Surroundings:
     """folder of decoded caches where the config names none"""
     boot: str = ""
     """identifies the time since the machine was started; empty: unknown"""
+    machine: str = ""
+    """name of the machine among those that may share a file system"""
     memory: int | None = None
     """bytes of memory that are left; ``None``: unknown"""
     processes: Processes = dataclasses.field(default_factory=Processes)
