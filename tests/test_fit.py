@@ -110,3 +110,15 @@ def test_a_cache_on_disk_is_in_the_users_cache_folder_unless_the_config_names_on
     config = dataclasses.replace(config, data=dataclasses.replace(data, cache_path=str(tmp_path / "user")))
     others = [line.split()[2] for line in open_decoded_cache(config, splits, around)[1]]
     assert not set(others) & set(folders)
+
+
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_a_cache_path_that_is_not_read_is_refused(images, cache):
+    data = dataclasses.replace(small_run.config(images).data, cache=cache, cache_path="/c")
+    config = small_run.config(images, data=data)
+    with pytest.raises(UsageError) as error:
+        open_decoded_cache(config, load_splits(data, 0), surroundings())
+    assert str(error.value) == (
+        f"data.cache_path: expected no value, since data.cache {cache} does not read it, found '/c'; leave it out, or "
+        "set --data.cache disk"
+    )

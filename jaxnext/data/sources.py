@@ -216,6 +216,26 @@ def class_folder_source(
     return FolderSource((str(path),), roots, tuple(names), np.array(labels, np.int32), order, tuple(left_out))
 
 
+def check_other_folders(root: Path, others: Sequence[str], classes: Sequence[str]) -> None:
+    """Refuses a folder that looks like the validation images, where there is no ``val/``.
+
+    Args:
+        root: that holds ``train/``.
+        others: folders beside it that are not read.
+        classes: of the training images.
+
+    Raises:
+        JaxnextError: one of them has a folder of one of the classes.
+    """
+    for other in others:
+        # Not Path.is_dir, which raises where a folder may not be looked into.
+        if any(os.path.isdir(os.path.join(root, other, name)) for name in classes):  # noqa: PTH112, PTH118
+            raise JaxnextError(
+                f"{root}: expected val/ beside train/, or no other folder with the same classes, found {other}/; did "
+                "you mean val/? rename it, or move it away to have part of train/ held out"
+            )
+
+
 def files_source(paths: Sequence[Path]) -> FolderSource:
     """Unlabelled images: those in folders, at any depth, and single files, sorted by full path.
 

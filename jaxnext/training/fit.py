@@ -59,6 +59,11 @@ def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) 
 def open_decoded_cache(config: Config, splits: Splits, surroundings: Surroundings) -> tuple[Cache, list[str]]:
     """The decoded cache of a run, and lines about it; errors as ``open_cache``."""
     data = config.data
+    if data.cache_path is not None and data.cache != "disk":
+        raise UsageError(
+            f"data.cache_path: expected no value, since data.cache {data.cache} does not read it, found "
+            f"{data.cache_path!r}; leave it out, or set --data.cache disk"
+        )
     place = surroundings.decoded if data.cache_path is None else Path(data.cache_path)
     if place is None and data.cache == "disk":
         raise UsageError("data.cache_path: expected a folder for data.cache disk, found null")
