@@ -1,3 +1,4 @@
+import errno
 import io
 import multiprocessing
 import os
@@ -139,6 +140,22 @@ def test_failed_images_are_named_and_masked(tmp_path: Path) -> None:
     assert second.mask.tolist() == [True, False, False]
     assert second.ids.tolist() == [3, 4, -1]
     assert second.label.tolist() == [-1, -1, 0]
+
+
+class Failing(MemorySource):
+    def read(self, index: int) -> bytes:
+        if index == 4:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().read(index)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_fault_of_the_machine_is_not_taken_for_a_corrupt_image(workers: int) -> None:
+    source = Failing(TRAIN.data, TRAIN.names, TRAIN.labels, TRAIN.classes)
+    with stream(Sequential(7, 3), None, source, 4, workers=workers) as batches:
+        assert next(batches).errors == ()
+        with pytest.raises(JaxnextError, match=r"^4\.png: reading has failed \(Too many open files\), for no fault"):
+            next(batches)
 
 
 def test_a_training_batch_needs_a_source() -> None:

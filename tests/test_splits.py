@@ -1,5 +1,6 @@
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -48,6 +49,15 @@ def test_splits_without_val_folder(tmp_path: Path) -> None:
         f"{tmp_path}/train: 13 images of 3 classes, 10 for training and 3 (20 % of each class, seed 3) for validation",
         f"{tmp_path}/train: a single image, which stays in training, in classes: c",
     )
+
+
+@pytest.mark.parametrize("source", ["folder", "tfds"])
+def test_a_file_is_named_with_its_setting(tmp_path: Path, source: Literal["folder", "tfds"]) -> None:
+    write(tmp_path, "images.zip")
+    with pytest.raises(JaxnextError) as error:
+        load_splits(DataConfig(source=source, path=f"{tmp_path}/images.zip"), 0)
+    what = {"folder": "expected the folder that holds train/, found a file", "tfds": "no such folder; "}
+    assert str(error.value).startswith(f"data.path {tmp_path}/images.zip: {what[source]}")
 
 
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:

@@ -181,7 +181,8 @@ class _BatchMaker:
             try:
                 reader.read(example, image[position])
             except (CorruptImage, OSError) as error:
-                errors.append(ImageError(position, source.location(example), why_unreadable(error)))
+                name = source.location(example)
+                errors.append(ImageError(position, name, why_unreadable(error, name)))
         failed = [error.position for error in errors]
         mask[failed], image[failed] = False, 0
         return HostBatch(index, image, label, mask, ids, tuple(errors))

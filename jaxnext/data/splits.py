@@ -81,6 +81,8 @@ def _folder_splits(data: DataConfig, seed: int, store: Path | None) -> Splits:
     root = Path(data.path)
     if not root.exists():
         raise JaxnextError(f"data.path {root}: no such folder; give the one that holds train/ with --data.path FOLDER")
+    if not root.is_dir():
+        raise JaxnextError(f"data.path {root}: expected the folder that holds train/, found a file")
     folders, files, hidden = list_folder(root)
     if "train" not in folders:
         found = some([*(f"{name}/" for name in folders), *files]) or "an empty folder"

@@ -93,5 +93,6 @@ def _look(source: Source, reader: Reader | None, indices: Sequence[int]) -> tupl
             else:
                 decode(source.read(index))
         except (CorruptImage, OSError) as error:
-            bad.append(BadImage(source.location(index), why_unreadable(error)))
+            name = source.location(index)
+            bad.append(BadImage(name, why_unreadable(error, name)))
     return len(indices), bad
