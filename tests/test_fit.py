@@ -92,6 +92,11 @@ def test_a_packed_folder_trains_as_the_folder_does(images, tmp_path):
         assert one[key] == two[key]
     fit(dataclasses.replace(packed, epochs=2), tmp_path / "tfds", True, surroundings())
     assert len((tmp_path / "tfds" / "metrics.jsonl").read_text().splitlines()) == 2
+    noted = place / "metadata.json"
+    noted.write_text(noted.read_text().replace('-of-00001": "', '-of-00001": "0'))
+    verified = dataclasses.replace(packed, data=dataclasses.replace(data, verify=True))
+    with pytest.raises(JaxnextError, match=r"-train\.array_record-00000-of-00001: expected the SHA-256 0"):
+        fit(verified, tmp_path / "verified", False, surroundings())
 
 
 def test_a_cache_on_disk_is_in_the_users_cache_folder_unless_the_config_names_one(images, tmp_path):

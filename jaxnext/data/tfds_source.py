@@ -55,6 +55,8 @@ class TfdsSource:
     names: tuple[str, ...]
     labels: NDArray[np.int32]
     classes: tuple[str, ...]
+    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """hexadecimal SHA-256 by shard, of those of which the data set notes one"""
     in_memory = False
 
     def __len__(self) -> int:
@@ -148,7 +150,7 @@ def tfds_source(builder: Any, split: str, key: str, store: Path | None = None) -
             f"{builder.data_dir}: expected labels from 0 to {len(classes) - 1} in the split {split}, found another in "
             f"{unlabelled:,} of {len(labels):,} images"
         )
-    return TfdsSource(records, parser, files, places, tuple(names), labels, classes), lines
+    return TfdsSource(records, parser, files, places, tuple(names), labels, classes, _digests(builder, files)), lines
 
 
 def check_apart(train: TfdsSource, validation: TfdsSource, train_split: str, val_split: str) -> None:
@@ -190,6 +192,12 @@ def _parser(builder: Any) -> Parser:
     image, label, file_name = images[0], labels[0], texts[0] if texts else None
     needed = {name: kinds[name] for name in (image, label, file_name) if name is not None}
     return Parser(tfds.features.FeaturesDict(needed), image, label, file_name)
+
+
+def _digests(builder: Any, files: tuple[str, ...]) -> dict[str, str]:
+    noted = (builder.info.metadata or {}).get("sha256")
+    known = noted if isinstance(noted, dict) else {}
+    return {file: known[name] for file in files if (name := file.rpartition("/")[2]) in known}
 
 
 def _instructions(builder: Any, split: str, key: str) -> Sequence[Any]:

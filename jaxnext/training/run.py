@@ -19,7 +19,7 @@ from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.schedule import BatchPlan, Schedule
 from jaxnext.data.sources import fingerprint
 from jaxnext.data.splits import Splits
-from jaxnext.data.verify import BadImage, find_bad_images, share_of
+from jaxnext.data.verify import BadImage, check_shards, find_bad_images, share_of
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.models.classifier import Classifier
@@ -72,11 +72,12 @@ class Run:
         """Where it is asked for, look at every image before anything is computed, each process at its share of them.
 
         Raises:
-            JaxnextError: some cannot be read, and the run is not to go on without them.
+            JaxnextError: some cannot be read, and the run is not to go on without them; or a packed shard is damaged.
         """
         if not self.config.data.verify:
             return
         sources = (self.splits.train, self.splits.validation)
+        check_shards(sources, self.processes.index, self.processes.count, self.around.stop)
         own = [share_of(source, self.processes.index, self.processes.count) for source in sources]
         with self.bar("verifying", sum(map(len, own)), 0) as bar:
             size, cores = self.config.data.image_size, self.around.cores
