@@ -245,9 +245,10 @@ def files_source(paths: Sequence[Path]) -> FolderSource:
         JaxnextError: a path is missing; a single file is no image by its extension; a file is given twice; no images.
     """
     roots: list[str] = []
-    entries: list[tuple[str, int, str]] = []
+    names: list[str] = []
+    counts: list[int] = []
     left_out: list[str] = []
-    for number, path in enumerate(paths):
+    for path in paths:
         if path.is_dir():
             root = path
             found, others = list_images(path)
@@ -259,16 +260,23 @@ def files_source(paths: Sequence[Path]) -> FolderSource:
         else:
             root, found = path.parent, [path.name]
         roots.append(str(root))
-        entries += [((root / name).as_posix(), number, name) for name in found]
-    if not entries:
+        names += found
+        counts.append(len(found))
+    if not names:
         raise JaxnextError(f"{', '.join(map(str, paths)) or 'no path given'}: found no images")
-    entries.sort()
-    for (first, _, _), (second, _, _) in itertools.pairwise(entries):
-        if first == second:
-            raise JaxnextError(f"{first}: the image is given twice")
-    root_ids = np.array([number for _, number, _ in entries], np.int32)
-    names = tuple(name for _, _, name in entries)
-    return FolderSource(tuple(roots), root_ids, names, np.full(len(names), -1, np.int32), (), tuple(left_out))
+    root_ids = np.repeat(np.arange(len(roots), dtype=np.int32), counts)
+    # The images of one folder are sorted, and a full path for each would take more memory than all else.
+    if len(roots) > 1:
+        # One Path a root: pathlib keeps the parts of each.
+        before = [(Path(root) / "-").as_posix()[:-1] for root in roots]
+        places = [before[root] + name for root, name in zip(root_ids.tolist(), names, strict=True)]
+        order = sorted(range(len(places)), key=places.__getitem__)
+        for first, second in itertools.pairwise(order):
+            if places[first] == places[second]:
+                raise JaxnextError(f"{places[first]}: the image is given twice")
+        root_ids, names = root_ids[order], [names[i] for i in order]
+    labels = np.full(len(names), -1, np.int32)
+    return FolderSource(tuple(roots), root_ids, tuple(names), labels, (), tuple(left_out))
 
 
 def digits_source() -> MemorySource:
