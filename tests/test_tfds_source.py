@@ -1,5 +1,8 @@
+import dataclasses
+import errno
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -280,3 +283,28 @@ def test_a_shard_that_is_missing_in_a_bucket(tmp_path: Path, monkeypatch: pytest
         "gs://other/pets/1.0.0/pets-train.array_record-00001-of-00002: no such file; dataset_info.json beside it lists "
         "it as a shard of the data set"
     )
+
+
+@pytest.mark.parametrize(
+    ("message", "file", "number", "reason"),
+    [
+        ("open() failed: Too many open files; opening /d/s", "/d/s", errno.EMFILE, "Too many open files"),
+        ("pread() failed: Input/output error; reading /d/s", "/d/s", errno.EIO, "Input/output error"),
+        ("open() failed: No such file or directory; opening /d/s", "/d/s", errno.ENOENT, "No such file or directory"),
+        ("Corrupted Riegeli/records file: chunk data hash mismatch", "/d/s", None, None),
+        ("Corrupted Riegeli/records file: chunk data hash mismatch", "gs://b/s", None, None),
+        ("Could not connect to the server", "gs://b/s", errno.EIO, "Could not connect to the server"),
+    ],
+)
+def test_faults_of_the_machine_keep_their_numbers(
+    tmp_path: Path, message: str, file: str, number: int | None, reason: str | None
+) -> None:
+    class Records:
+        def __getitem__(self, index: int) -> bytes:
+            raise RuntimeError(message)
+
+    source = opened(write_set(tmp_path, {"train": two_shards(2)}))
+    failing = dataclasses.replace(source, records=Records(), files=(file,) * 2)
+    with pytest.raises(OSError, match=re.escape(reason or message)) as error:
+        failing.read(0)
+    assert (error.value.errno, error.value.strerror) == (number, reason)

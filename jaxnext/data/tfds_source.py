@@ -1,9 +1,11 @@
 """Images of a prepared TFDS data set: random access to the encoded bytes, without TensorFlow."""
 
 import dataclasses
+import errno
 import functools
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,7 @@ class TfdsSource:
         try:
             return self.parser(self.records[index])[self.parser.image]
         except Exception as error:  # the reader of array_record raises RuntimeError, its parser others
-            raise OSError(one_line(error)) from error
+            raise _os_error(one_line(error), in_bucket="://" in self.files[self.places[index, 0]]) from error
 
     def stamp(self, index: int) -> int:
         """A number from 1 to 2**63 - 1 that changes when the image's shard does; ``OSError`` where that is gone."""
@@ -255,6 +257,14 @@ def _numbered(builder: Any, files: tuple[str, ...], places: NDArray[np.int64]) -
             beginnings[os.fspath(path)] = (name, begin)
             begin += length
     return [f"{beginnings[files[file]][0]}:{beginnings[files[file]][1] + number}" for file, number in places.tolist()]
+
+
+def _os_error(message: str, in_bucket: bool) -> OSError:
+    """With the number that a system call gave, so that a fault of the machine is not taken for one of the image."""
+    if call := re.match(r"\w+\(\) failed: ([^;]+)", message):
+        return OSError(next((n for n in errno.errorcode if os.strerror(n) == call[1]), errno.EIO), call[1])
+    # Of a bucket only what has arrived can be corrupt.
+    return OSError(errno.EIO, message) if in_bucket and not message.startswith("Corrupted ") else OSError(message)
 
 
 def _version(file: str) -> str:
