@@ -4,6 +4,7 @@ Only the ``cli`` files read the process. JAX and everything that needs it are im
 ``--help`` and mistakes are answered at once.
 """
 
+import platform
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -78,6 +79,7 @@ def _train(arguments: TrainArguments, argv: Sequence[str], configs_dir: Path, pr
             tfds_folder=tfds_folder(),
             decoded=cache_folder() / "decoded",
             boot=boot_id(),
+            machine=platform.node(),
             memory=available_memory(),
             processes=processes,
         )

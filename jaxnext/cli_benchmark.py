@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from jaxnext import cli_suite
-from jaxnext.cli_process import cores, keep_freed_memory, note
+from jaxnext.cli_process import anonymous_memory, cores, keep_freed_memory, note
 from jaxnext.config_file import config_names, find_config
 from jaxnext.errors import JaxnextError, UsageError
 
 _BUSY = 0.5
 """Runnable threads on average over the last minute. PyTorch's wait for each other and suffer most from other work."""
 _DATA_NEEDS = ("torch", "jax", "flax", "optax", "grain", "absl", "simplejpeg", "PIL")
+
+_THEIRS = ", and PyTorch's"
 
 Command = Callable[[argparse.Namespace, Path], tuple[dict[str, Any], str]]
 """Measures what the options ask for; returns the result for JSON, and as a table."""
@@ -55,12 +57,13 @@ def _parser(configs_dir: Path) -> argparse.ArgumentParser:
         ("model", "training step and inference of a network", _model, _add_model_arguments),
         ("grouped_conv", "every formulation of the grouped convolution", _grouped_conv, _add_grouped_conv_arguments),
         ("data", "loading of JPEGs, from files and from the decoded cache", _data, _add_data_arguments),
+        ("footprint", "memory and waits at full size", _footprint, _add_footprint_arguments),
         ("suite", "everything on a GPU, part after part, into one file", _suite, _add_suite_arguments),
     ):
         sub = commands.add_parser(
             name,
             help=help_text,
-            description=f"Measures {help_text}, and PyTorch's.",
+            description=f"Measures {help_text}{'' if name == 'footprint' else _THEIRS}.",
             allow_abbrev=False,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
@@ -103,6 +106,14 @@ def _add_data_arguments(parser: argparse.ArgumentParser, configs_dir: Path) -> N
     parser.add_argument("--images", type=_count, default=512, help="files that are written for it, in a folder for now")
     parser.add_argument("--image_size", type=_count, default=512, help="pixels on each side that they are resized to")
     parser.add_argument("--batch_size", type=_count, default=16, help="images in a batch")
+
+
+def _add_footprint_arguments(parser: argparse.ArgumentParser, configs_dir: Path) -> None:
+    del configs_dir
+    parser.add_argument("--part", choices=("listing", "cache", "predict", "wait"), required=True, help="what")
+    parser.add_argument("--images", type=_count, help="files written for it; None: as many as the README says")
+    parser.add_argument("--image_size", type=_count, default=512, help="pixels on each side, of cache and wait")
+    parser.add_argument("--batch_size", type=_count, default=16, help="images in a batch, of cache and wait")
 
 
 def _add_suite_arguments(parser: argparse.ArgumentParser, configs_dir: Path) -> None:
@@ -187,6 +198,19 @@ def _data(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any
     with tempfile.TemporaryDirectory(prefix="jaxnext-benchmark-") as folder:
         result = data.run(what, Path(folder), cores=cores(), clock=time.perf_counter, say=note)
     return result, data.table(result)
+
+
+def _footprint(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any], str]:
+    from jaxnext.benchmark import footprint
+
+    _, config = find_config("baseline", configs_dir)
+    data = dataclasses.replace(config.data, image_size=options.image_size)
+    config = dataclasses.replace(config, batch_size=options.batch_size, data=data)
+    what = footprint.Options(options.part, options.images or footprint.IMAGES[options.part], config)
+    process = footprint.Process(time.perf_counter, cores(), anonymous_memory)
+    with tempfile.TemporaryDirectory(prefix="jaxnext-benchmark-") as folder:
+        result = footprint.run(what, Path(folder), process, note)
+    return result, footprint.table(result)
 
 
 def _suite(options: argparse.Namespace, configs_dir: Path) -> tuple[dict[str, Any], str]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from jaxnext.data.pillow_warnings import silence_pillow
 from jaxnext.errors import JaxnextError
 
 INTERRUPTED = 130
@@ -17,6 +18,7 @@ def main(command: Callable[..., int], *arguments: Any) -> int:
 
     130 after Ctrl-C, as shells have it. Any other exception is a defect of the program and keeps its traceback.
     """
+    silence_pillow()
     try:
         try:
             return command(*arguments)

@@ -68,7 +68,8 @@ def prepare_data(argv: Sequence[str]) -> int:
         warn=warn,
         progress=_bar,
     )
-    report = arguments.output / "corrupt.csv"
+    # Beside the folder of this data set, not in it: that appears whole, and the list is also of one that does not.
+    report = arguments.output / f"{outcome.folder.parent.name}.corrupt.csv"
     if outcome.corrupt is not None:
         write_corrupt(report, outcome.corrupt)
     if not outcome.finished:

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from jaxnext.errors import JaxnextError
+
 _PACKAGES = ("jaxnext", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pillow", "simplejpeg")
 
 
@@ -115,9 +117,10 @@ def index_folder() -> Path:
     return cache_folder() / "index"
 
 
-def tfds_folder() -> Path:
+def tfds_folder() -> str:
     """Where TensorFlow Datasets keeps its data sets: ``$TFDS_DATA_DIR``, by default ``~/tensorflow_datasets``."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
+    # Not a Path, which would take a slash out of gs://.
+    return os.environ.get("TFDS_DATA_DIR") or str(Path.home() / "tensorflow_datasets")
 
 
 def boot_id() -> str:
@@ -144,6 +147,19 @@ def available_memory() -> int | None:
             pages = int(next(line for line in lines if line.startswith(f"{evictable} ")).split()[1])
             most.append(int((groups / limit).read_text()) - int((groups / used).read_text()) + pages)
     return min(most, default=None)
+
+
+def anonymous_memory() -> int:
+    """Bytes of memory that this process has, mapped files excluded; Linux only.
+
+    Raises:
+        JaxnextError: the system does not say.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("RssAnon:")).split()[1])
+    except (OSError, StopIteration) as error:
+        raise JaxnextError("/proc/self/status: expected a line RssAnon, as Linux has it, found none") from error
 
 
 def versions(checkout: Path) -> dict[str, Any]:

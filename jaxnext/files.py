@@ -43,23 +43,39 @@ CORRUPT_COLUMNS = ("path", "error")
 def write_corrupt(path: Path, corrupt: Iterable[tuple[str, str]]) -> None:
     """A CSV file of images that cannot be read; where there are none, it is removed.
 
-    A list from an earlier call would speak of images that this one has read.
+    A list from an earlier call would speak of images that this one has read. A file that is no such list is somebody
+    else's, and left as it is.
 
     Args:
         path: of the CSV file.
         corrupt: path and reason of each image; names that are not UTF-8 are written as they are.
 
     Raises:
-        JaxnextError: the file cannot be written.
+        JaxnextError: the file cannot be written, or is no list of corrupt images.
     """
     rows = list(corrupt)
+    ours = _begins_with(path, ",".join(CORRUPT_COLUMNS).encode() + b"\n")
     if not rows:
-        path.unlink(missing_ok=True)
+        if ours:
+            path.unlink(missing_ok=True)
         return
+    if path.exists() and not ours:
+        raise JaxnextError(
+            f"{path}: expected no file, or a list of corrupt images with the columns {','.join(CORRUPT_COLUMNS)}, "
+            "found another file; move it away"
+        )
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([CORRUPT_COLUMNS, *rows])
     with whole_file(path, "wb") as file:
         file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def _begins_with(path: Path, line: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(line)) == line
+    except OSError:
+        return False
 
 
 def sha256(path: Path) -> str:

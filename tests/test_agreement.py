@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnext.config import Config, ModelConfig
+from jaxnext.config import Config, DataConfig, ModelConfig
 from jaxnext.training.agreement import digest, facts
 
 BASE: dict[str, Any] = {
@@ -31,6 +31,9 @@ def found(**changes: Any) -> dict[str, str]:
         ({"versions": {"jax": "0.10.2", "commit": None}}, []),
         ({"versions": {"jax": "0.11.0"}}, ["the version of jax"]),
         ({"config": Config(epochs=3)}, ["epochs"]),
+        # Each looks at its share, so that all must.
+        ({"config": Config(data=DataConfig(verify=True))}, ["data.verify"]),
+        ({"config": Config(data=DataConfig(cache="disk", cache_path="/c"))}, []),
         ({"config": Config(model=ModelConfig(remat=True))}, ["model.remat"]),
         ({"checkpoint": None}, ["the newest checkpoint"]),
         ({"data": {"training images": 95}}, ["the data, training images"]),

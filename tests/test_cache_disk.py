@@ -145,6 +145,16 @@ def test_after_a_restart_only_what_has_reached_the_disk_counts(tmp_path: Path, s
     assert lines == []
 
 
+def test_machines_that_share_a_file_system_keep_caches_of_their_own(tmp_path: Path, source: FolderSource) -> None:
+    one, _ = open_disk(tmp_path / "c", source, SIZE, "monday", "one")
+    fill(one, 0, 1)
+    two, lines = open_disk(tmp_path / "c", source, SIZE, "another", "two")
+    assert (lines, held(two), held(one)) == ([], [], [0, 1])
+    fill(two, 3)
+    again, lines = open_disk(tmp_path / "c", source, SIZE, "monday", "one")
+    assert (lines, held(again), again.folder == one.folder) == ([], [0, 1], True)
+
+
 def test_where_the_boot_is_not_known_only_durable_entries_count(tmp_path: Path, source: FolderSource) -> None:
     store = opened(tmp_path / "c", source, "")
     fill(store, 0)

@@ -8,7 +8,7 @@ import pytest
 from benchmark_cases import CONFIG
 
 from jaxnext import cli_benchmark, cli_main
-from jaxnext.benchmark import convolutions, data, model
+from jaxnext.benchmark import convolutions, data, footprint, model
 from jaxnext.config_file import dump_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,9 +97,31 @@ def test_data_options(calls, monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_footprint_options(calls, monkeypatch):
+    def run(options, folder, process, say):
+        calls.append((options, process.cores >= 1, process.memory() > 10 * 2**20))
+        return {"measured": 1}
+
+    monkeypatch.setattr(footprint, "run", run)
+    command = "footprint --part cache --images 9 --image_size 64 --batch_size 3"
+    assert benchmark(command.split()) == 0
+    assert benchmark(["footprint", "--part", "listing"]) == 0
+    assert [(options.part, options.images) for options, *_ in calls] == [("cache", 9), ("listing", 300_000)]
+    assert [(o.config.data.image_size, o.config.batch_size) for o, *_ in calls] == [(64, 3), (512, 16)]
+    assert [found for _, *found in calls] == [[True, True]] * 2
+
+
 @pytest.mark.parametrize(
     "command",
-    ["", "train", "model --batch 4", "model --batch_size 0", "model --precision float64", "grouped_conv --stride 3"],
+    [
+        "",
+        "footprint",
+        "train",
+        "model --batch 4",
+        "model --batch_size 0",
+        "model --precision float64",
+        "grouped_conv --stride 3",
+    ],
 )
 def test_an_option_that_argparse_refuses(command, calls, capsys):
     with pytest.raises(SystemExit) as error:

@@ -48,23 +48,34 @@ def test_corrupt_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert shown.out == ""
     assert shown.err.splitlines() == [
         f"{bad}: the image cannot be read (the file is empty)",
-        f"{place}: not finished: images that cannot be read, listed in {out}/corrupt.csv: 1; mend or remove them, "
-        "or leave them out with --on_corrupt skip; the shards packed so far are kept",
+        f"{place}: not finished: images that cannot be read, listed in {out}/images.corrupt.csv: 1; mend or remove "
+        "them, or leave them out with --on_corrupt skip; the shards packed so far are kept",
     ]
     listed = [["path", "error"], [str(bad), "the file is empty"]]
-    with (out / "corrupt.csv").open(newline="") as file:
+    with (out / "images.corrupt.csv").open(newline="") as file:
         assert list(csv.reader(file)) == listed
     assert prepare_data([str(root), "--output", str(out), "--on_corrupt", "skip"]) == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines()[-1] == f"{place}: ready; train on it with --data.source tfds --data.path {place}"
-    assert shown.err.splitlines()[-1] == f"{out}/corrupt.csv: images that cannot be read and are left out: 1"
+    assert shown.err.splitlines()[-1] == f"{out}/images.corrupt.csv: images that cannot be read and are left out: 1"
     # The list stays true of the finished data set.
     assert prepare_data([str(root), "--output", str(out)]) == 0
-    with (out / "corrupt.csv").open(newline="") as file:
+    with (out / "images.corrupt.csv").open(newline="") as file:
         assert list(csv.reader(file)) == listed
-    bad.unlink()
-    assert prepare_data([str(root), "--output", str(out), "--name", "mended"]) == 0
-    assert not (out / "corrupt.csv").exists()
+
+
+def test_the_list_of_one_data_set_is_no_business_of_another(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for name in ("one", "two"):
+        root = write_folder(tmp_path / name, {"train": 2})
+        (root / "train/2/bad.jpg").write_bytes(b"")
+        assert prepare_data([str(root), "--output", str(out)]) == 1
+    (out / "corrupt.csv").write_text("mine")
+    (tmp_path / "two/train/2/bad.jpg").unlink()
+    assert prepare_data([str(tmp_path / "two"), "--output", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["corrupt.csv", "one", "one.corrupt.csv", "two"]
+    assert (out / "corrupt.csv").read_text() == "mine"
+    assert (out / "one.corrupt.csv").read_text() == f"path,error\n{tmp_path}/one/train/2/bad.jpg,the file is empty\n"
 
 
 def test_the_script(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from jaxnext import cli_process
 from jaxnext.cli_process import (
+    anonymous_memory,
     available_memory,
     boot_id,
     cache_folder,
@@ -28,6 +29,7 @@ from jaxnext.cli_process import (
     tfds_folder,
     versions,
 )
+from jaxnext.errors import JaxnextError
 
 
 def test_the_first_interrupt_asks_and_the_second_raises(capfd: pytest.CaptureFixture[str]) -> None:
@@ -193,9 +195,9 @@ def test_folders_of_the_user(monkeypatch, tmp_path):
     monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
     monkeypatch.setenv("HOME", "/home/somebody")
     assert index_folder() == tmp_path / "jaxnext" / "index"
-    assert tfds_folder() == Path("/home/somebody/tensorflow_datasets")
+    assert tfds_folder() == "/home/somebody/tensorflow_datasets"
     monkeypatch.setenv("TFDS_DATA_DIR", "/data/sets")
-    assert tfds_folder() == Path("/data/sets")
+    assert tfds_folder() == "/data/sets"
 
 
 @pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="reads /proc")
@@ -206,6 +208,20 @@ def test_boot_and_memory_on_linux() -> None:
     assert memory is not None
     total = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
     assert 2**20 < memory < total
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_anonymous_memory_grows_with_what_is_taken() -> None:
+    before = anonymous_memory()
+    taken = bytearray(b"x" * 2**26)
+    assert anonymous_memory() - before > 2**26 - 2**20
+    del taken
+
+
+def test_anonymous_memory_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_: "Name: python\n")
+    with pytest.raises(JaxnextError, match=r"^/proc/self/status: expected a line RssAnon"):
+        anonymous_memory()
 
 
 def test_boot_and_memory_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
+import json
 import os
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -7,6 +9,7 @@ from jaxnext.data.loader import ImageError
 from jaxnext.data.verify import BadImage
 from jaxnext.errors import JaxnextError
 from jaxnext.training.corrupt import CorruptImages
+from jaxnext.training.processes import Processes
 
 A, B = ImageError(0, "/d/a.jpg", "the file is empty"), ImageError(3, "/d/b,c.jpg", 'the "end" is missing')
 
@@ -111,3 +114,26 @@ def test_what_a_scan_found_is_added_to_the_list_of_a_resumed_run(tmp_path: Path)
     images.begin(resumed=True)
     images.write()
     assert images.file.read_text() == "path,error\na,x\nb,y\n"
+
+
+def test_processes_share_what_each_has_met(tmp_path: Path) -> None:
+    lines: list[str] = []
+    images = CorruptImages(True, tmp_path, lines.append)
+    images.meet([A])
+    sent: list[str] = []
+
+    def gather(text: str) -> list[str]:
+        sent.append(text)
+        return [text, json.dumps([[B.name, B.reason], [A.name, "said otherwise"]])]
+
+    others = create_autospec(Processes, instance=True)
+    others.gather.side_effect = gather
+    images.share(others)
+    images.share(others)
+    assert [json.loads(text) for text in sent] == [[[A.name, A.reason]], []]
+    assert [line.partition(": ")[0] for line in lines] == [A.name, B.name]
+    images.write()
+    assert (tmp_path / "corrupt.csv").read_text().splitlines()[1:] == [
+        "/d/a.jpg,the file is empty",
+        '"/d/b,c.jpg","the ""end"" is missing"',
+    ]

@@ -1,18 +1,21 @@
+import errno
 import io
 import struct
 import warnings
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from jaxnext.data import decode as module
 from jaxnext.data.decode import CorruptImage, decode, resize, why_unreadable
+from jaxnext.data.sources import class_folder_source
 from jaxnext.errors import JaxnextError
 
 
@@ -194,6 +197,34 @@ def test_resize_antialiases() -> None:
 
 
 def test_why_an_image_cannot_be_read() -> None:
-    assert why_unreadable(CorruptImage("the file is empty")) == "the file is empty"
-    assert why_unreadable(FileNotFoundError(2, "No such file or directory", "a.png")) == "No such file or directory"
-    assert why_unreadable(OSError("the record is short")) == "the record is short"
+    assert why_unreadable(CorruptImage("the file is empty"), "a") == "the file is empty"
+    gone = FileNotFoundError(2, "No such file or directory", "a.png")
+    assert why_unreadable(gone, "a") == "No such file or directory"
+    assert why_unreadable(PermissionError(13, "Permission denied"), "a") == "Permission denied"
+    assert why_unreadable(OSError("the record is short"), "a") == "the record is short"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE, errno.ENOMEM])
+def test_a_fault_that_is_not_the_images(number: int) -> None:
+    with pytest.raises(JaxnextError) as error:
+        why_unreadable(OSError(number, "Something"), "d/a.jpg")
+    assert str(error.value) == (
+        "d/a.jpg: reading has failed (Something), for no fault of the image; put that right and start again"
+    )
+
+
+def test_the_content_counts_not_the_name(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    (tmp_path / "a").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "a" / "1.jpg", "PNG")
+    source = class_folder_source(tmp_path)
+    assert source.names == ("a/1.jpg",)
+    np.testing.assert_array_equal(decode(source.read(0)), pixels)
+
+
+def test_postscript_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "EPS")
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("run"))
+    with pytest.raises(CorruptImage, match=r"^PostScript is a program, not an image$"):
+        decode(file.getvalue())

@@ -4,9 +4,12 @@
 reads 5 rows of each batch; of the last one, with 6 images, the second reads one.
 """
 
+import dataclasses
 import json
+import platform
 import re
 import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -18,6 +21,7 @@ from small_run import stop_after, surroundings
 from jaxnext.config_file import dump_config
 from jaxnext.data.schedule import Schedule
 from jaxnext.training.checkpoint import Checkpoints
+from jaxnext.training.fit import fit
 
 pytestmark = pytest.mark.slow
 
@@ -136,3 +140,46 @@ def test_a_process_that_sees_another_run_or_has_other_options_ends_all_before_tr
     assert sorted(path.stat().st_mtime_ns for path in (folder / "r").rglob("*")) == before
     assert not (folder / "empty").exists()
     assert not (folder / "ids_0").exists()
+
+
+def spoiled(folder, images) -> tuple[Path, list[Path]]:
+    """A copy of the images, and the files in it that are none any more: one in each process's rows, one of val."""
+    data = folder / "data"
+    shutil.copytree(images, data)
+    names = sorted(path.relative_to(data / "train").as_posix() for path in (data / "train").glob("*/*.jpg"))
+    bad = [data / "train" / names[schedule_ids()[0][row]] for row in (1, 6)] + [data / "val" / "7" / "0.jpg"]
+    for file in bad:
+        file.write_bytes(b"not a picture")
+    return data, bad
+
+
+def test_corrupt_images_of_both_processes_are_left_out_and_listed(folder, images):
+    data, bad = spoiled(folder, images)
+    cache = ("--workers", "2", "--data.cache", "disk", "--data.cache_path", folder / "cache")
+    options = ("--data.path", data, "--data.on_corrupt", "skip", *cache)
+    first, second = several_processes.train(folder, "--output", "r", *options)
+    assert (first.status, second.status) == (0, 0), (first, second)
+    assert GLOO.sub("", first.stdout).splitlines()[-1].endswith("; 3 images left out as corrupt")
+    caches = [json.loads(file.read_text()) for file in (folder / "cache").rglob("cache.json")]
+    assert {(cache["machine"], cache["count"]) for cache in caches} == {(platform.node(), 96), (platform.node(), 24)}
+    listed = (folder / "r" / "corrupt.csv").read_text().splitlines()
+    assert sorted(listed[1:]) == sorted(f"{file},not an image that Pillow can read" for file in bad)
+    named = [line.partition(": ")[0] for line in first.stderr.splitlines() if "cannot be read" in line]
+    assert sorted(named) == sorted(map(str, bad))
+    assert "cannot be read" not in second.stderr
+    config = small_run.config(data).data
+    alone = small_run.config(data, epochs=EPOCHS, data=dataclasses.replace(config, on_corrupt="skip"))
+    fit(alone, folder / "one", False, surroundings(devices=2))
+    assert metrics(folder / "r") == metrics(folder / "one")
+    jax.tree.map(np.testing.assert_array_equal, weights(folder / "r"), weights(folder / "one"))
+
+
+def test_each_of_two_verifies_its_share(folder, images):
+    data, bad = spoiled(folder, images)
+    first, second = several_processes.train(folder, "--output", "r", "--data.path", data, "--data.verify", "true")
+    assert (first.status, second.status) == (1, 1)
+    reason = "the image cannot be read (not an image that Pillow can read)"
+    *named, last = [line for line in first.stderr.splitlines() if "cannot be read" in line]
+    assert sorted(named) == sorted(f"{file}: {reason}" for file in bad)
+    assert last.startswith("error: 3 of 120 images cannot be read and are listed above")
+    assert not (folder / "r").exists()

@@ -62,6 +62,19 @@ def test_the_list_of_corrupt_images(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_is_no_list_of_corrupt_images_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "corrupt.csv"
+    file.write_text("path,error,who\n")
+    write_corrupt(file, [])
+    with pytest.raises(JaxnextError) as caught:
+        write_corrupt(file, [("a.jpg", "truncated")])
+    assert str(caught.value) == (
+        f"{file}: expected no file, or a list of corrupt images with the columns path,error, found another file; move "
+        "it away"
+    )
+    assert file.read_text() == "path,error,who\n"
+
+
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -11,7 +11,6 @@ from jaxnext.config import DataConfig, ModelConfig
 from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training.fit import class_names, fit, open_decoded_cache
-from jaxnext.training.processes import Processes
 
 # Mistakes that are found before anything is compiled or written
 
@@ -93,6 +92,11 @@ def test_a_packed_folder_trains_as_the_folder_does(images, tmp_path):
         assert one[key] == two[key]
     fit(dataclasses.replace(packed, epochs=2), tmp_path / "tfds", True, surroundings())
     assert len((tmp_path / "tfds" / "metrics.jsonl").read_text().splitlines()) == 2
+    noted = place / "metadata.json"
+    noted.write_text(noted.read_text().replace('-of-00001": "', '-of-00001": "0'))
+    verified = dataclasses.replace(packed, data=dataclasses.replace(data, verify=True))
+    with pytest.raises(JaxnextError, match=r"-train\.array_record-00000-of-00001: expected the SHA-256 0"):
+        fit(verified, tmp_path / "verified", False, surroundings())
 
 
 def test_a_cache_on_disk_is_in_the_users_cache_folder_unless_the_config_names_one(images, tmp_path):
@@ -107,10 +111,19 @@ def test_a_cache_on_disk_is_in_the_users_cache_folder_unless_the_config_names_on
         else:
             folders += [line.split()[2] for line in open_decoded_cache(config, splits, around)[1]]
     assert [Path(folder.rstrip(":")).parent.name for folder in folders] == ["user", "user", "own", "own"]
+    config, around = small_run.config(images, data=data), surroundings(machine="other")
+    config = dataclasses.replace(config, data=dataclasses.replace(data, cache_path=str(tmp_path / "user")))
+    others = [line.split()[2] for line in open_decoded_cache(config, splits, around)[1]]
+    assert not set(others) & set(folders)
 
 
-def test_several_processes_do_not_skip_images(images, tmp_path):
-    config = small_run.config(images)
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, on_corrupt="skip"))
-    with pytest.raises(UsageError, match=r"^data\.on_corrupt: expected stop where several processes train, found skip"):
-        fit(config, tmp_path / "r", False, surroundings(processes=Processes(1, 2)))
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_a_cache_path_that_is_not_read_is_refused(images, cache):
+    data = dataclasses.replace(small_run.config(images).data, cache=cache, cache_path="/c")
+    config = small_run.config(images, data=data)
+    with pytest.raises(UsageError) as error:
+        open_decoded_cache(config, load_splits(data, 0), surroundings())
+    assert str(error.value) == (
+        f"data.cache_path: expected no value, since data.cache {cache} does not read it, found '/c'; leave it out, or "
+        "set --data.cache disk"
+    )

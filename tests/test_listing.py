@@ -12,7 +12,23 @@ def test_images(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [".a.jpg", "a", "a.txt", "jpg", ".jpg", "a.jpg.txt", "a.h5", "a.mpg", "a.wmf", "a.pdf", "a.npy", "d/.a.png"]
+    "name",
+    [
+        ".a.jpg",
+        "a",
+        "a.txt",
+        "jpg",
+        ".jpg",
+        "a.jpg.txt",
+        "a.h5",
+        "a.mpg",
+        "a.wmf",
+        "a.pdf",
+        "a.eps",
+        "a.ps",
+        "a.npy",
+        "d/.a.png",
+    ],
 )
 def test_not_images(name: str) -> None:
     assert not is_image(name)

@@ -1,3 +1,4 @@
+import errno
 import io
 import multiprocessing
 import os
@@ -83,39 +84,6 @@ def test_any_number_of_threads_gives_the_same() -> None:
     assert_same(collect(threads=5), collect(threads=1))
 
 
-def ids_by_place(devices: int, processes: int, workers: int) -> list[list[int]]:
-    """The ids of each global batch, put together from the rows that the devices of each process hold."""
-    rows = -(-SCHEDULE.batch_size // devices) * devices
-    share = rows // processes
-    parts = []
-    for process in range(processes):
-        own = range(process * share, (process + 1) * share)
-        with stream(SCHEDULE, TRAIN, VALIDATION, 5, workers=workers, rows=own) as batches:
-            parts.append([batch.ids.tolist() for batch in batches])
-    together = [[i for part in batch for i in part] for batch in zip(*parts, strict=True)]
-    assert {len(batch) for batch in together} == {rows}
-    return [batch[:3] for batch in together if batch[3:] == [-1] * (rows - 3)]
-
-
-TABLE = [[6, 1, 4], [0, 3, 2], [5, -1, -1], [0, 1, 2], [0, 6, 5], [1, 4, 3], [2, -1, -1], [0, 1, 2]]
-"""Training and validation ids of the schedule: of seven images in batches of three, twice."""
-
-PLACES = [(1, 1), (2, 1), (4, 1), (2, 2), (4, 2)]
-"""Numbers of devices and of processes."""
-
-
-@pytest.mark.parametrize(("devices", "processes"), PLACES)
-def test_the_order_is_that_of_the_table_on_any_number_of_devices_and_processes(devices: int, processes: int) -> None:
-    assert ids_by_place(devices, processes, workers=0) == TABLE
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 4])
-@pytest.mark.parametrize(("devices", "processes"), PLACES)
-def test_the_order_is_that_of_the_table_with_any_number_of_workers(devices: int, processes: int, workers: int) -> None:
-    assert ids_by_place(devices, processes, workers) == TABLE
-
-
 @pytest.mark.parametrize(
     ("rows", "ids"),
     [(range(0, 2), [5, -1]), (range(2, 4), [-1, -1]), (range(1, 3), [-1, -1]), (range(0, 4), [5, -1, -1, -1])],
@@ -172,6 +140,22 @@ def test_failed_images_are_named_and_masked(tmp_path: Path) -> None:
     assert second.mask.tolist() == [True, False, False]
     assert second.ids.tolist() == [3, 4, -1]
     assert second.label.tolist() == [-1, -1, 0]
+
+
+class Failing(MemorySource):
+    def read(self, index: int) -> bytes:
+        if index == 4:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().read(index)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_fault_of_the_machine_is_not_taken_for_a_corrupt_image(workers: int) -> None:
+    source = Failing(TRAIN.data, TRAIN.names, TRAIN.labels, TRAIN.classes)
+    with stream(Sequential(7, 3), None, source, 4, workers=workers) as batches:
+        assert next(batches).errors == ()
+        with pytest.raises(JaxnextError, match=r"^4\.png: reading has failed \(Too many open files\), for no fault"):
+            next(batches)
 
 
 def test_a_training_batch_needs_a_source() -> None:

@@ -1,6 +1,7 @@
 import csv
 import os
 import shutil
+import tracemalloc
 from unittest.mock import create_autospec
 
 import jax
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from jaxnext.data.sources import files_source
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training import trained
-from jaxnext.training.predict import cells, header, predict_to_csv, row_names
+from jaxnext.training.predict import cells, check_rows, header, predict_to_csv, row_name
 from jaxnext.training.trained import TrainedClassifier
 
 
@@ -86,11 +87,41 @@ def test_two_files_that_would_share_a_name(images, tmp_path):
     for name in ("x.jpg", "x.png"):
         shutil.copy(images / "test" / "class7_0.jpg", tmp_path / name)
     with pytest.raises(JaxnextError) as error:
-        row_names(files_source([tmp_path]), False)
+        check_rows(files_source([tmp_path]), False)
     assert str(error.value) == (
         f"{tmp_path / 'x.jpg'} and {tmp_path / 'x.png'} would both be the row 'x'; set --keep_extension true"
     )
-    assert row_names(files_source([tmp_path]), True) == ["x.jpg", "x.png"]
+    check_rows(files_source([tmp_path]), True)
+
+
+def test_row_names_literally():
+    assert [row_name(name, False) for name in ("x.jpg", "a.b/x.y.png")] == ["x", "a.b/x.y"]
+    assert row_name("a.b/x.y.png", True) == "a.b/x.y.png"
+
+
+@pytest.mark.parametrize("folders", [1, 2])
+def test_memory_is_that_of_the_names_and_little_more(folders, tmp_path):
+    """79 bytes of a name of 30 letters, a pointer and two numbers; several times that only while folders are listed."""
+
+    def used(count: int) -> tuple[int, int]:
+        paths = [tmp_path / f"{count}_{i}" for i in range(folders)]
+        for path in paths:
+            path.mkdir()
+            for i in range(count // folders):
+                (path / f"image{path.name[-1]:.>15}{i:06d}.jpg").touch()
+        tracemalloc.start()
+        source = files_source(paths)
+        check_rows(source, False)
+        kept, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(source) == count
+        return kept, most
+
+    used(500)
+    few, many = used(1000), used(6000)
+    kept, most = ((after - before) / 5000 for before, after in zip(few, many, strict=True))
+    assert kept < 105
+    assert most < {1: 200, 2: 340}[folders]
 
 
 def test_corrupt_image_has_no_row_and_is_listed(classifier, images, tmp_path):

@@ -103,6 +103,32 @@ def test_meetings_come_one_after_the_other() -> None:
     assert len(store.barriers) == 2
 
 
+def test_texts_are_gathered_in_the_order_of_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_PART", 4)
+    store, found = Memory(), {}
+
+    def both_times(index: int) -> None:
+        one = Processes(index, 2, store)
+        found[index] = [one.gather(text) for text in (("long \udcff text", ""), ("x", "y" * 8))[index]]
+
+    threads = [threading.Thread(target=both_times, args=(index,)) for index in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] == found[1] == [["long \udcff text", "x"], ["", "yyyyyyyy"]]
+    assert max(map(len, store.values.values())) == 4
+    assert Processes().gather("alone") == ["alone"]
+
+
+def test_a_text_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "PATIENCE", 0.1)
+    with pytest.raises(
+        JaxnextError, match=r"^waited for process 1 in vain \(DEADLINE_EXCEEDED: .*/gathered/1/1/parts\)"
+    ):
+        Processes(0, 2, Memory()).gather("")
+
+
 def test_equal_facts_agree() -> None:
     facts = [Fact("seed", "1", "same"), Fact("data", "96", "see")]
     assert both(Memory(), facts, facts) == []

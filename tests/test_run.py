@@ -22,6 +22,8 @@ from jaxnext.metrics import Accumulator
 from jaxnext.training import run as module
 from jaxnext.training.checkpoint import Checkpoints
 from jaxnext.training.fit import fit
+from jaxnext.training.processes import Processes
+from jaxnext.training.programs import Programs
 from jaxnext.training.run import Run
 
 # 96 training images in batches of 10 and 24 validation images: 10 and 3 batches an epoch.
@@ -355,9 +357,8 @@ def test_a_scan_finds_all_corrupt_images_before_anything_is_trained(tmp_path):
 
 def test_a_cache_does_not_change_a_run(run, images, tmp_path):
     for kind in ("memory", "disk"):
-        config = small_run.config(
-            images, checkpoint_every=3, **data(images, cache=kind, cache_path=str(tmp_path / "c"))
-        )
+        place = str(tmp_path / "c") if kind == "disk" else None
+        config = small_run.config(images, checkpoint_every=3, **data(images, cache=kind, cache_path=place))
         fit(config, tmp_path / kind, False, surroundings())
         assert_same_model(tmp_path / kind, run)
     lines = []
@@ -411,3 +412,63 @@ def test_validation_loss_that_is_not_finite_stops_the_run(images, tmp_path, monk
         JaxnextError, match=r"^the validation loss is inf in epoch 1, at learning rate 0.01; no checkpoint"
     ):
         train(tmp_path / "r", images)
+
+
+def test_the_share_of_time_that_an_epoch_waited_for_data(images, tmp_path, monkeypatch):
+    """A batch takes a second to come and a step a quarter to send; every other step has ended by the next batch."""
+    now, ready = [0.0], itertools.cycle([True, False])
+    following = Stream.__next__
+
+    class Loss(np.ndarray):
+        def is_ready(self):
+            return next(ready)
+
+    def slow(self):
+        now[0] += 1
+        return following(self)
+
+    def sent(step):
+        def slower(*arguments):
+            now[0] += 0.25
+            *state, sums = found if isinstance(found := step(*arguments), tuple) else (found,)
+            sums = sums | {"loss": np.asarray(sums["loss"]).view(Loss)}
+            return (*state, sums) if state else sums
+
+        return slower
+
+    monkeypatch.setattr(Stream, "__next__", slow)
+    for name in ("train", "evaluate"):
+        monkeypatch.setattr(Programs, name, sent(getattr(Programs, name)))
+    monkeypatch.setattr(Programs, "compile", lambda *_: "")
+    monkeypatch.setattr(Programs, "temporary_memory", lambda _: 0)
+    lines = []
+    around = dataclasses.replace(surroundings(lines=lines), clock=lambda: now[0])
+    train(tmp_path / "r", images, around=around, epochs=1)
+    # Of 10 and 3 batches the first is waited for, and then the second, fourth, ... of what is left: 1 + 5 and 1 + 1.
+    (record,) = metrics(tmp_path / "r")
+    assert record["seconds"] == 13 * 1.25
+    assert record["data_wait_fraction"] == 8 / 16.25
+    assert record["images_per_second"] == 96 / 12.5
+    assert next(line for line in lines if line.startswith("epoch 1/1: ")).endswith("data wait 49.2%")
+
+
+def test_a_step_is_waited_for_when_the_next_one_is_sent(images, tmp_path, monkeypatch):
+    done = []
+
+    def noted(what, function):
+        def call(*arguments):
+            done.append(what)
+            return function(*arguments)
+
+        return call
+
+    for name in ("train", "evaluate"):
+        monkeypatch.setattr(Programs, name, noted(f"send {name}", getattr(Programs, name)))
+    monkeypatch.setattr(Processes, "note", noted("wait", Processes.note))
+    train(tmp_path / "r", images, epochs=1)
+    steps = {"train": TRAIN_STEPS, "evaluate": VAL_STEPS}
+    assert done == [
+        what
+        for name, count in steps.items()
+        for what in (f"send {name}", *(f"send {name}", "wait") * (count - 1), "wait")
+    ]

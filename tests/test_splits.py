@@ -1,11 +1,13 @@
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from tfds_sets import F, example, two_shards, write_set
 
 from jaxnext.config import DataConfig
+from jaxnext.data.pack_plan import find_splits
 from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError, UsageError
 
@@ -47,6 +49,37 @@ def test_splits_without_val_folder(tmp_path: Path) -> None:
         f"{tmp_path}/train: 13 images of 3 classes, 10 for training and 3 (20 % of each class, seed 3) for validation",
         f"{tmp_path}/train: a single image, which stays in training, in classes: c",
     )
+
+
+@pytest.mark.parametrize("source", ["folder", "tfds"])
+def test_a_file_is_named_with_its_setting(tmp_path: Path, source: Literal["folder", "tfds"]) -> None:
+    write(tmp_path, "images.zip")
+    with pytest.raises(JaxnextError) as error:
+        load_splits(DataConfig(source=source, path=f"{tmp_path}/images.zip"), 0)
+    what = {"folder": "expected the folder that holds train/, found a file", "tfds": "no such folder; "}
+    assert str(error.value).startswith(f"data.path {tmp_path}/images.zip: {what[source]}")
+
+
+def test_what_is_not_read_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "train/a/1.png", "train/a/2.png", "test/a/3.png", "masks/x/1.png", "labels.csv", ".git/config")
+    splits = load_splits(DataConfig(path=str(tmp_path)), 0)
+    assert splits.description[-1] == f"{tmp_path}: left out masks/, labels.csv, .git/"
+    write(tmp_path, "val/a/4.png")
+    assert load_splits(DataConfig(path=str(tmp_path)), 0).description[-1] == splits.description[-1]
+
+
+def test_a_folder_that_looks_like_the_validation_images(tmp_path: Path) -> None:
+    write(tmp_path, "train/a/1.png", "train/b/2.png", "train/b/3.png", "validation/b/4.png")
+    for read in (lambda: load_splits(DataConfig(path=str(tmp_path)), 0), lambda: find_splits(tmp_path)):
+        with pytest.raises(JaxnextError) as error:
+            read()
+        assert str(error.value) == (
+            f"{tmp_path}: expected val/ beside train/, or no other folder with the same classes, found validation/; "
+            "did you mean val/? rename it, or move it away to have part of train/ held out"
+        )
+    write(tmp_path, "val/b/4.png")
+    assert load_splits(DataConfig(path=str(tmp_path)), 0).description[-1] == f"{tmp_path}: left out validation/"
+    assert sorted(find_splits(tmp_path)[0]) == ["train", "validation"]
 
 
 def test_splits_of_digits() -> None:
@@ -190,3 +223,12 @@ def test_tfds_labels_are_kept(tmp_path: Path) -> None:
         splits = load_splits(data, 0, tmp_path / "index")
         assert (len(splits.train), len(splits.validation), splits.warnings) == (8, 2, ())
     assert len(list((tmp_path / "index").iterdir())) == 2
+
+
+def test_a_folder_of_images_is_local() -> None:
+    with pytest.raises(UsageError) as caught:
+        load_splits(DataConfig(path="gs://bucket/data"), 0)
+    assert str(caught.value) == (
+        "data.path: expected a local folder of images, found gs://bucket/data; in a bucket only packed ones are read, "
+        "with --data.source tfds"
+    )

@@ -1,8 +1,11 @@
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from etils.epath import backend
+from fake_bucket import upload
 from tfds_sets import two_shards, write_set
 
 from jaxnext.data.tfds_builder import open_folder, open_name
@@ -93,6 +96,42 @@ def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
         open_name(name, str(tmp_path))
     assert str(caught.value) == (
         f"data.source: expected tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:VERSION, found 'tfds:{name}'"
+    )
+
+
+def test_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload(monkeypatch, write_set(tmp_path, {"train": two_shards(2)}), "gs://bucket/pets/1.0.0", tmp_path)
+    assert str(open_folder("gs://bucket").data_dir) == "gs://bucket/pets/1.0.0"
+    with pytest.raises(JaxnextError) as caught:
+        open_folder("gs://bucket/dogs")
+    assert str(caught.value) == (
+        "data.path gs://bucket/dogs: no such folder; give that of a prepared TFDS data set with --data.path FOLDER"
+    )
+    with pytest.raises(
+        JaxnextError, match=r"^tfds:pet: TFDS has no data set .*, and gs://bucket holds none; did .*pets"
+    ):
+        open_name("pet", "gs://bucket")
+
+
+def test_a_bucket_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: str) -> None:
+        raise ImportError("Please install gcsfs to access Google Storage")
+
+    monkeypatch.setattr(backend.fsspec_backend, "fs", fail)
+    with pytest.raises(JaxnextError) as caught:
+        open_folder("gs://bucket/dogs")
+    assert str(caught.value) == (
+        "data.path gs://bucket/dogs: the folder cannot be read (Please install gcsfs to access Google Storage)"
+    )
+
+
+@pytest.mark.parametrize("opened", [open_folder, lambda place: open_name("pets", place)])
+def test_places_that_array_record_cannot_read(opened: Callable[[str], object]) -> None:
+    with pytest.raises(UsageError) as caught:
+        opened("s3://bucket/pets")
+    assert str(caught.value) == (
+        "data.path: expected a local folder or one in a bucket, gs://..., which array_record reads, found "
+        "s3://bucket/pets"
     )
 
 

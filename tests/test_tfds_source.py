@@ -1,5 +1,8 @@
+import dataclasses
+import errno
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_bucket import Bucket, upload
 from tfds_sets import F, example, plain_features, two_shards, write_set
 
 from jaxnext.data.tfds_source import TfdsSource, check_apart, open_tfds, tfds_source, validation_split
@@ -247,3 +251,60 @@ def test_validation_is_never_test(tmp_path: Path) -> None:
     assert of("a", "train", "test") is None
     assert of("b", "train", "val", "test") == "val"
     assert of("c", "train", "validation", "val") == "validation"
+
+
+def test_a_data_set_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_set(tmp_path / "sets", {"train": two_shards(5), "val": two_shards(2, 10)})
+    upload(monkeypatch, folder, "gs://bucket/pets/1.0.0", tmp_path)
+    for place in ("gs://bucket/pets/1.0.0", "gs://bucket/pets"):
+        builder = open_tfds("tfds", place, None)
+        assert str(builder.data_dir) == "gs://bucket/pets/1.0.0"
+    source, lines = tfds_source(builder, "train", "data.train_split", tmp_path / "store")
+    assert lines == []
+    assert [source.read(i) for i in range(5)] == [b"image %d" % i for i in range(5)]
+    assert source.location(3) == "gs://bucket/pets/1.0.0/pets-train.array_record-00001-of-00002[1] (3.jpg)"
+    Bucket.asked.clear()
+    stamps = [source.stamp(i) for i in range(5)]
+    assert len(set(stamps)) == 5
+    assert all(0 < stamp < 2**63 for stamp in stamps)
+    # The shards' sizes are known from when the labels were read.
+    assert Bucket.asked == []
+    by_name = open_tfds("tfds:pets", None, "gs://bucket")
+    assert str(by_name.data_dir) == "gs://bucket/pets/1.0.0"
+
+
+def test_a_shard_that_is_missing_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_set(tmp_path / "sets", {"train": two_shards(5)})
+    (folder / "pets-train.array_record-00001-of-00002").unlink()
+    upload(monkeypatch, folder, "gs://other/pets/1.0.0", tmp_path)
+    with pytest.raises(JaxnextError) as caught:
+        tfds_source(open_tfds("tfds", "gs://other/pets/1.0.0", None), "train", "data.train_split")
+    assert str(caught.value) == (
+        "gs://other/pets/1.0.0/pets-train.array_record-00001-of-00002: no such file; dataset_info.json beside it lists "
+        "it as a shard of the data set"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "file", "number", "reason"),
+    [
+        ("open() failed: Too many open files; opening /d/s", "/d/s", errno.EMFILE, "Too many open files"),
+        ("pread() failed: Input/output error; reading /d/s", "/d/s", errno.EIO, "Input/output error"),
+        ("open() failed: No such file or directory; opening /d/s", "/d/s", errno.ENOENT, "No such file or directory"),
+        ("Corrupted Riegeli/records file: chunk data hash mismatch", "/d/s", None, None),
+        ("Corrupted Riegeli/records file: chunk data hash mismatch", "gs://b/s", None, None),
+        ("Could not connect to the server", "gs://b/s", errno.EIO, "Could not connect to the server"),
+    ],
+)
+def test_faults_of_the_machine_keep_their_numbers(
+    tmp_path: Path, message: str, file: str, number: int | None, reason: str | None
+) -> None:
+    class Records:
+        def __getitem__(self, index: int) -> bytes:
+            raise RuntimeError(message)
+
+    source = opened(write_set(tmp_path, {"train": two_shards(2)}))
+    failing = dataclasses.replace(source, records=Records(), files=(file,) * 2)
+    with pytest.raises(OSError, match=re.escape(reason or message)) as error:
+        failing.read(0)
+    assert (error.value.errno, error.value.strerror) == (number, reason)

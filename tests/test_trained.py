@@ -162,3 +162,18 @@ def test_float64_checkpoint_needs_x64(tmp_path):
         checkpoints.save_model("best", 0, {"params": {"a": np.zeros(1)}}, meta)
     with pytest.raises(JaxnextError, match=r"a float64 checkpoint needs jax.config.update\('jax_enable_x64', True\)"):
         TrainedClassifier(tmp_path)
+
+
+@pytest.mark.parametrize("what", ["stream", "evaluate"])
+def test_a_batch_is_waited_for_when_the_next_one_is_sent(classifier, images, monkeypatch, what):
+    sent = []
+
+    def noted(name):
+        step = getattr(classifier, name)
+        return lambda *arguments: sent.append(name) or step(*arguments)
+
+    for name in ("_predict", "_evaluate"):
+        monkeypatch.setattr(classifier, name, noted(name))
+    source = class_folder_source(images / "val")
+    batches = getattr(classifier, what)(source, 10, workers=0)
+    assert [len(sent) for _ in batches] == [2, 3, 3]

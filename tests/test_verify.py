@@ -1,14 +1,20 @@
 import io
+import json
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packed_images import pack_folder, write_folder
 from PIL import Image
 
+from jaxnext.config import DataConfig
 from jaxnext.data.cache import Cache, open_cache
 from jaxnext.data.sources import FolderSource, Subset, class_folder_source
-from jaxnext.data.verify import find_bad_images
+from jaxnext.data.splits import load_splits
+from jaxnext.data.verify import check_shards, find_bad_images, share_of
+from jaxnext.errors import JaxnextError
+from jaxnext.files import sha256
 
 
 def jpeg() -> bytes:
@@ -54,6 +60,13 @@ def test_every_bad_image_is_found_in_order(source: FolderSource, tmp_path: Path,
     assert [store.filled for store in cache.stores] == ([65] if kind == "memory" else [])
 
 
+def test_shares_are_every_image_once(source: FolderSource) -> None:
+    shares = [share_of(source, index, 3) for index in range(3)]
+    assert [len(share) for share in shares] == [23, 23, 24]
+    assert [name for share in shares for name in share.names] == list(source.names)
+    assert share_of(source, 0, 1) is source
+
+
 def test_a_scan_can_be_stopped(source: FolderSource) -> None:
     asked = iter([False, True])
     assert find_bad_images([source], 8, Cache(), 1, lambda count: None, lambda: next(asked)) is None
@@ -69,3 +82,24 @@ def test_all_threads_look(source: FolderSource) -> None:
             return super().read(index)
 
     find_bad_images([Waiting(source, np.arange(70))], 8, Cache(), 3, lambda count: None, lambda: False)
+
+
+def test_shards_that_are_not_what_was_packed(tmp_path: Path) -> None:
+    packed = pack_folder(write_folder(tmp_path / "images", {"train": 2, "val": 1}), tmp_path / "out").folder
+    splits = load_splits(DataConfig(source="tfds", path=str(packed)), 0)
+    sources = (splits.train, Subset(splits.validation, np.arange(2)))
+    check_shards(sources, 0, 1, lambda: False)
+    shard = packed / "images-validation.array_record-00000-of-00001"
+    noted = json.loads((packed / "metadata.json").read_text())["sha256"][shard.name]
+    shard.write_bytes(shard.read_bytes() + b"more")
+    with pytest.raises(JaxnextError) as error:
+        check_shards(sources, 0, 1, lambda: False)
+    assert str(error.value) == (
+        f"{shard}: expected the SHA-256 {noted} that metadata.json beside it notes, found {sha256(shard)}; copy the "
+        "shard again, or pack the data set again"
+    )
+    # The first of two processes looks at the other shard; one that is asked to stop at none.
+    check_shards(sources, 0, 2, lambda: False)
+    check_shards(sources, 0, 1, lambda: True)
+    with pytest.raises(JaxnextError):
+        check_shards(sources, 1, 2, lambda: False)

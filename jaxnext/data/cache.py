@@ -84,16 +84,18 @@ def open_cache(
     size: int,
     boot: str = "",
     memory: int | None = None,
+    machine: str = "",
 ) -> tuple[Cache, list[str]]:
     """The cache of the images of a run.
 
     Args:
-        kind: none; memory, of this process alone; disk, shared with other processes and with the next run.
+        kind: none; memory, of this process; disk, shared with the machine's other processes and with the next run.
         place: on disk, the folder that holds a folder for each cache.
         sources: the images. Those that are parts of one source share its store.
         size: pixels on each side.
         boot: as for ``open_disk``.
         memory: bytes that this process may still take; ``None``: unknown.
+        machine: as for ``open_disk``.
 
     Returns:
         The cache, and lines for the user: where it is, how many images are in it, its size.
@@ -116,7 +118,7 @@ def open_cache(
         if kind == "memory":
             store = memory_store(whole, size)
         else:
-            store, said = open_disk(place, whole, size, boot)
+            store, said = open_disk(place, whole, size, boot, machine)
             lines += said
         stores.append(store)
         where = str(store.folder) if isinstance(store, DiskStore) else "in memory"

@@ -1,4 +1,4 @@
-"""A decoded cache in a folder, which any number of processes may fill and read at once.
+"""A decoded cache in a folder, which any number of processes of one machine may fill and read at once.
 
     FOLDER/cache.json    what the pixels are, and in which boot of the machine entries were last written
     FOLDER/pixels.bin    uint8 [n, size, size, 3]; sparse until it is filled
@@ -10,6 +10,9 @@
 Pixels are read through a memory map and written by ``pwrite``: a write to a map on a full disk would kill the process.
 A process that is killed leaves only entries that are right, for the system keeps what it has written. A machine that
 crashes may keep a stamp and lose its pixels. So entries written in an earlier boot count only if they are durable.
+
+Each machine has a folder of its own, also where several share a file system: the boot of one says nothing of another's,
+and its memory map may show an entry's new stamp before the pixels.
 """
 
 import contextlib
@@ -92,7 +95,7 @@ class DiskStore(Store):
         _write_all(self._stamps_file, np.array(stamp, _STAMP).tobytes(), number * _STAMP.itemsize)
 
 
-def open_disk(place: Path, source: Source, size: int, boot: str) -> tuple[DiskStore, list[str]]:
+def open_disk(place: Path, source: Source, size: int, boot: str, machine: str = "") -> tuple[DiskStore, list[str]]:
     """Opens the cache of a source, or begins it.
 
     Args:
@@ -100,6 +103,7 @@ def open_disk(place: Path, source: Source, size: int, boot: str) -> tuple[DiskSt
         source: a whole source.
         size: pixels on each side.
         boot: identifies the time since the machine was started; empty: unknown, only durable entries are taken.
+        machine: name of this one among those that may see ``place``.
 
     Returns:
         The store, and lines for the user.
@@ -108,7 +112,7 @@ def open_disk(place: Path, source: Source, size: int, boot: str) -> tuple[DiskSt
         JaxnextError: not enough free space for what is still to be filled, a folder that holds something else, or that
             cannot be written.
     """
-    what = _description(source, size)
+    what = _description(source, size) | {"machine": machine}
     folder = place / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
     sizes = {"pixels.bin": len(source) * size * size * 3, "stamps.bin": len(source) * _STAMP.itemsize}
     lines: list[str] = []
@@ -135,7 +139,8 @@ def open_disk(place: Path, source: Source, size: int, boot: str) -> tuple[DiskSt
 def _description(source: Source, size: int) -> dict[str, Any]:
     first = source.location(0) if len(source) and not source.in_memory else ""
     # The place that the names are relative to, where images are files.
-    place = str(Path(first).absolute()).removesuffix(source.names[0]) if first else "in memory"
+    whole = first if "://" in first else str(Path(first).absolute())
+    place = whole.removesuffix(source.names[0]) if first else "in memory"
     return {
         "format": _FORMAT,
         "images": place,

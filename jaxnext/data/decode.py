@@ -1,5 +1,6 @@
 """Image files to pixels: exactly those of Pillow's ``Image.open(file).convert("RGB")``, sooner where it is a JPEG."""
 
+import errno
 import io
 
 import numpy as np
@@ -22,8 +23,20 @@ class CorruptImage(JaxnextError):
     """A file is not an image that can be decoded. The message is the short reason, without the file's name."""
 
 
-def why_unreadable(error: CorruptImage | OSError) -> str:
-    """The short reason, of an image that cannot be decoded or of a file that cannot be read."""
+_OF_THE_FILE = {None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP}
+"""Numbers of errors that come again whenever the file is read; records of packed data sets have none."""
+
+
+def why_unreadable(error: CorruptImage | OSError, name: str) -> str:
+    """The short reason, of an image that cannot be decoded or of a file that cannot be read.
+
+    Raises:
+        JaxnextError: too many open files, or a disk or network that fails: going on would leave good images out.
+    """
+    if isinstance(error, OSError) and error.errno not in _OF_THE_FILE:
+        raise JaxnextError(
+            f"{name}: reading has failed ({error.strerror}), for no fault of the image; put that right and start again"
+        ) from error
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
@@ -52,6 +65,9 @@ def decode(data: bytes) -> UInt8Image:
         raise CorruptImage("the file is empty")
     try:
         with Image.open(io.BytesIO(data)) as image:
+            if image.format == "EPS":
+                # Pillow would have Ghostscript run it.
+                raise CorruptImage("PostScript is a program, not an image")
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 # Warning filters belong to the whole process, so that a thread cannot turn the warning into an error.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jaxnext.errors import one_line
 
-_FORMAT = 1
+_FORMAT = 2
 _NAMES = "names_"
 
 

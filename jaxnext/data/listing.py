@@ -23,7 +23,8 @@ def _decodes(kind: str) -> bool:
     # Stubs (HDF5, GRIB, BUFR, WMF) and MPEG are only recognised: opening one works, loading it does not.
     factory = Image.OPEN[kind][0] if kind in Image.OPEN else None
     stub = isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)
-    return factory is not None and not stub and kind != "MPEG"
+    # PostScript is decoded by running it, in Ghostscript.
+    return factory is not None and not stub and kind not in ("MPEG", "EPS")
 
 
 def is_image(name: str) -> bool:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from jaxnext.data.cache import Cache, Reader
 from jaxnext.data.decode import CorruptImage, why_unreadable
+from jaxnext.data.pillow_warnings import silence_pillow
 from jaxnext.data.schedule import BatchSchedule
 from jaxnext.data.sources import Source
 from jaxnext.errors import JaxnextError
@@ -180,7 +181,8 @@ class _BatchMaker:
             try:
                 reader.read(example, image[position])
             except (CorruptImage, OSError) as error:
-                errors.append(ImageError(position, source.location(example), why_unreadable(error)))
+                name = source.location(example)
+                errors.append(ImageError(position, name, why_unreadable(error, name)))
         failed = [error.position for error in errors]
         mask[failed], image[failed] = False, 0
         return HostBatch(index, image, label, mask, ids, tuple(errors))
@@ -228,6 +230,8 @@ def _prepare_worker(index: int, count: int) -> None:
     del index, count
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    # In a main process it is for the command to say; this one has no other use for warnings.
+    silence_pillow()
     # A main process that is killed cannot end its workers: they notice.
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
 

@@ -10,7 +10,7 @@ import PIL
 import simplejpeg
 
 from jaxnext.data.listing import describe_left_out, list_folder
-from jaxnext.data.sources import FolderSource, class_folder_source, files_source
+from jaxnext.data.sources import FolderSource, check_other_folders, class_folder_source, files_source
 from jaxnext.errors import JaxnextError, UsageError
 
 _FOLDERS = ("train", "val", "test")
@@ -71,7 +71,10 @@ def find_splits(folder: Path) -> tuple[dict[str, FolderSource], list[str]]:
             labelled = bool(list_folder(folder / "test")[0])
             test = folder / "test"
             sources["test"] = class_folder_source(test, train.classes) if labelled else files_source([test])
-        others = [*(f"{name}/" for name in folders if name not in _FOLDERS), *files, *hidden]
+        unread = [name for name in folders if name not in _FOLDERS]
+        if "val" not in folders:
+            check_other_folders(folder, unread, train.classes)
+        others = [*(f"{name}/" for name in unread), *files, *hidden]
     lines = [f"{folder}: left out {', '.join(others)}"] if others else []
     for source in sources.values():
         if line := describe_left_out(source.left_out):

@@ -123,7 +123,7 @@ def _stored(source: FolderSource, index: int, image_size: int | None) -> bytes |
         data = source.read(index)
         pixels = decode(data)
     except (CorruptImage, OSError) as error:
-        return why_unreadable(error)
+        return why_unreadable(error, source.location(index))
     if image_size is None:
         return data
     file = io.BytesIO()

@@ -216,6 +216,26 @@ def class_folder_source(
     return FolderSource((str(path),), roots, tuple(names), np.array(labels, np.int32), order, tuple(left_out))
 
 
+def check_other_folders(root: Path, others: Sequence[str], classes: Sequence[str]) -> None:
+    """Refuses a folder that looks like the validation images, where there is no ``val/``.
+
+    Args:
+        root: that holds ``train/``.
+        others: folders beside it that are not read.
+        classes: of the training images.
+
+    Raises:
+        JaxnextError: one of them has a folder of one of the classes.
+    """
+    for other in others:
+        # Not Path.is_dir, which raises where a folder may not be looked into.
+        if any(os.path.isdir(os.path.join(root, other, name)) for name in classes):  # noqa: PTH112, PTH118
+            raise JaxnextError(
+                f"{root}: expected val/ beside train/, or no other folder with the same classes, found {other}/; did "
+                "you mean val/? rename it, or move it away to have part of train/ held out"
+            )
+
+
 def files_source(paths: Sequence[Path]) -> FolderSource:
     """Unlabelled images: those in folders, at any depth, and single files, sorted by full path.
 
@@ -225,9 +245,10 @@ def files_source(paths: Sequence[Path]) -> FolderSource:
         JaxnextError: a path is missing; a single file is no image by its extension; a file is given twice; no images.
     """
     roots: list[str] = []
-    entries: list[tuple[str, int, str]] = []
+    names: list[str] = []
+    counts: list[int] = []
     left_out: list[str] = []
-    for number, path in enumerate(paths):
+    for path in paths:
         if path.is_dir():
             root = path
             found, others = list_images(path)
@@ -239,16 +260,23 @@ def files_source(paths: Sequence[Path]) -> FolderSource:
         else:
             root, found = path.parent, [path.name]
         roots.append(str(root))
-        entries += [((root / name).as_posix(), number, name) for name in found]
-    if not entries:
+        names += found
+        counts.append(len(found))
+    if not names:
         raise JaxnextError(f"{', '.join(map(str, paths)) or 'no path given'}: found no images")
-    entries.sort()
-    for (first, _, _), (second, _, _) in itertools.pairwise(entries):
-        if first == second:
-            raise JaxnextError(f"{first}: the image is given twice")
-    root_ids = np.array([number for _, number, _ in entries], np.int32)
-    names = tuple(name for _, _, name in entries)
-    return FolderSource(tuple(roots), root_ids, names, np.full(len(names), -1, np.int32), (), tuple(left_out))
+    root_ids = np.repeat(np.arange(len(roots), dtype=np.int32), counts)
+    # The images of one folder are sorted, and a full path for each would take more memory than all else.
+    if len(roots) > 1:
+        # One Path a root: pathlib keeps the parts of each.
+        before = [(Path(root) / "-").as_posix()[:-1] for root in roots]
+        places = [before[root] + name for root, name in zip(root_ids.tolist(), names, strict=True)]
+        order = sorted(range(len(places)), key=places.__getitem__)
+        for first, second in itertools.pairwise(order):
+            if places[first] == places[second]:
+                raise JaxnextError(f"{places[first]}: the image is given twice")
+        root_ids, names = root_ids[order], [names[i] for i in order]
+    labels = np.full(len(names), -1, np.int32)
+    return FolderSource(tuple(roots), root_ids, tuple(names), labels, (), tuple(left_out))
 
 
 def digits_source() -> MemorySource:

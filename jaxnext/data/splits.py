@@ -9,7 +9,15 @@ import numpy as np
 from jaxnext.config import DataConfig
 from jaxnext.data.folder_index import FolderIndex
 from jaxnext.data.listing import describe_left_out, list_folder
-from jaxnext.data.sources import FolderSource, Source, Subset, class_folder_source, digits_source, some
+from jaxnext.data.sources import (
+    FolderSource,
+    Source,
+    Subset,
+    check_other_folders,
+    class_folder_source,
+    digits_source,
+    some,
+)
 from jaxnext.data.split import stratified_split
 from jaxnext.data.tfds_source import check_apart, open_tfds, tfds_source, validation_split
 from jaxnext.errors import JaxnextError, UsageError
@@ -28,7 +36,7 @@ class Splits(NamedTuple):
     """lines for the user: what could not be kept for the next start"""
 
 
-def load_splits(data: DataConfig, seed: int, index: Path | None = None, tfds_folder: Path | None = None) -> Splits:
+def load_splits(data: DataConfig, seed: int, index: Path | None = None, tfds_folder: str | None = None) -> Splits:
     """Training and validation images as the config's ``data`` section names them.
 
     Args:
@@ -65,21 +73,33 @@ def _refuse_unread(data: DataConfig) -> None:
 def _folder_splits(data: DataConfig, seed: int, store: Path | None) -> Splits:
     if data.path is None:
         raise UsageError("data.path: expected the folder that holds train/, found null; give --data.path FOLDER")
+    if "://" in data.path:
+        raise UsageError(
+            f"data.path: expected a local folder of images, found {data.path}; in a bucket only packed ones are read, "
+            "with --data.source tfds"
+        )
     root = Path(data.path)
     if not root.exists():
         raise JaxnextError(f"data.path {root}: no such folder; give the one that holds train/ with --data.path FOLDER")
-    folders, files, _ = list_folder(root)
+    if not root.is_dir():
+        raise JaxnextError(f"data.path {root}: expected the folder that holds train/, found a file")
+    folders, files, hidden = list_folder(root)
     if "train" not in folders:
         found = some([*(f"{name}/" for name in folders), *files]) or "an empty folder"
         raise JaxnextError(f"data.path {root}: expected train/ with a folder for each class in it, found {found}")
     train, warnings = _indexed(root / "train", None, store)
+    others = [name for name in folders if name not in ("train", "val", "test")]
+    # test/ is expected beside the others, and read by predict.py.
+    unread = [*(f"{name}/" for name in others), *files, *hidden]
+    left_out = (f"{root}: left out {some(unread)}",) if unread else ()
     if "val" not in folders:
+        check_other_folders(root, others, train.classes)
         splits = _hold_out(train, str(root / "train"), data.val_fraction, seed, "; add val/")
-        return splits._replace(warnings=tuple(warnings))
+        return splits._replace(description=splits.description + left_out, warnings=tuple(warnings))
     validation, more = _indexed(root / "val", train.classes, store)
     lines = _describe(train, str(root / "train"), validation, str(root / "val"))
     lines += _left_out(str(root / "train"), train) + _left_out(str(root / "val"), validation)
-    return Splits(train, validation, train.classes, tuple(lines), (*warnings, *more))
+    return Splits(train, validation, train.classes, (*lines, *left_out), (*warnings, *more))
 
 
 def _indexed(path: Path, classes: Sequence[str] | None, store: Path | None) -> tuple[FolderSource, list[str]]:
@@ -92,7 +112,7 @@ def _indexed(path: Path, classes: Sequence[str] | None, store: Path | None) -> t
     return source, index.lines
 
 
-def _tfds_splits(data: DataConfig, seed: int, store: Path | None, default: Path | None) -> Splits:
+def _tfds_splits(data: DataConfig, seed: int, store: Path | None, default: str | None) -> Splits:
     builder = open_tfds(data.source, data.path, default)
     train, warnings = tfds_source(builder, data.train_split, "data.train_split", store)
     name = f"{builder.data_dir} {data.train_split}"

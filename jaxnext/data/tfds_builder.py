@@ -1,8 +1,11 @@
 """Finding a prepared data set of TensorFlow Datasets, in its own folder or by its name, without TensorFlow.
 
-``tensorflow_datasets`` takes a second to import, so that only the functions do.
+Folders are paths of ``etils.epath``, TFDS's own, so that they may be in a bucket; the records are read by
+``array_record``, which knows local files and ``gs://``. ``tensorflow_datasets`` takes a second to import, so that only
+the functions do.
 """
 
+import contextlib
 import difflib
 import os
 import re
@@ -24,11 +27,13 @@ def open_folder(folder: str) -> Any:
     Raises:
         JaxnextError: the folder is missing or holds none, or several; its metadata cannot be read.
     """
-    if not os.path.isdir(folder):  # noqa: PTH112
-        raise JaxnextError(
-            f"data.path {folder}: no such folder; give that of a prepared TFDS data set with --data.path FOLDER"
-        )
-    found = sorted(_prepared(folder, _LEVELS))
+    check_place(folder)
+    with _reachable(folder):
+        if not _path(folder).is_dir():
+            raise JaxnextError(
+                f"data.path {folder}: no such folder; give that of a prepared TFDS data set with --data.path FOLDER"
+            )
+        found = sorted(_prepared(folder, _LEVELS))
     if len(found) != 1:
         what = f"{len(found)}: {some(found)}" if found else "none"
         raise JaxnextError(
@@ -53,6 +58,7 @@ def open_name(name: str, data_dir: str) -> Any:
     match = re.fullmatch(r"(\w+)(/[\w.+-]+)?(:[\d.*]+)?", name)
     if match is None:
         raise UsageError(f"data.source: expected tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:VERSION, found 'tfds:{name}'")
+    check_place(data_dir)
     try:
         return read_only_builder.builder_from_files(name, data_dir=data_dir)
     except (registered.DatasetNotFoundError, ImportError):
@@ -60,12 +66,14 @@ def open_name(name: str, data_dir: str) -> Any:
     except Exception as error:
         raise JaxnextError(f"tfds:{name}: the data set in {data_dir} cannot be read ({one_line(error)})") from error
     plain = match[1]
-    here = sorted(_prepared(os.path.join(data_dir, plain), _LEVELS - 1))  # noqa: PTH118
+    with _reachable(data_dir):
+        here = sorted(_prepared(f"{data_dir}/{plain}", _LEVELS - 1))
     if here:
         raise JaxnextError(
             f"tfds:{name}: not among the data sets prepared in {data_dir}, which are {some(list(map(_spelled, here)))}"
         )
-    known = _known(data_dir)
+    with _reachable(data_dir):
+        known = _known(data_dir)
     if plain not in known:
         near = difflib.get_close_matches(plain, known, n=3)
         help_ = f"did you mean {', '.join(near)}?" if near else "no name is like it"
@@ -76,20 +84,49 @@ def open_name(name: str, data_dir: str) -> Any:
     )
 
 
+def check_place(folder: str) -> None:
+    """Refuses places that ``array_record`` would take for empty files.
+
+    Raises:
+        UsageError: neither local nor ``gs://``.
+    """
+    scheme, found, _ = folder.partition("://")
+    if found and scheme != "gs":
+        raise UsageError(
+            f"data.path: expected a local folder or one in a bucket, gs://..., which array_record reads, found {folder}"
+        )
+
+
+def _path(folder: str) -> Any:
+    from etils import epath
+
+    return epath.Path(folder)
+
+
+@contextlib.contextmanager
+def _reachable(folder: str) -> Iterator[None]:
+    """Says in one sentence what a bucket's file system raises, which may be anything."""
+    try:
+        yield
+    except JaxnextError:
+        raise
+    except Exception as error:
+        raise JaxnextError(f"data.path {folder}: the folder cannot be read ({one_line(error)})") from error
+
+
 def _prepared(folder: str, levels: int) -> Iterator[str]:
     """Folders of prepared data sets: ``folder`` itself, or some down to so many levels below."""
     try:
-        with os.scandir(folder) as scan:
-            entries = [(entry.name, entry.path, entry.is_dir()) for entry in scan]
+        entries = list(_path(folder).iterdir())
     except OSError:
         return
-    if any(name == INFO for name, _, _ in entries):
+    if any(entry.name == INFO for entry in entries):
         yield folder
     elif levels:
-        for name, path, is_dir in entries:
+        for entry in entries:
             # Those that TFDS is at work on begin with incomplete.
-            if is_dir and not name.startswith((".", "incomplete.")):
-                yield from _prepared(path, levels - 1)
+            if not entry.name.startswith((".", "incomplete.")) and entry.is_dir():
+                yield from _prepared(str(entry), levels - 1)
 
 
 def _builder(folder: str) -> Any:
@@ -120,8 +157,7 @@ def _known(data_dir: str) -> list[str]:
 
     names = set(tfds.list_builders(with_community_datasets=False))
     try:
-        with os.scandir(data_dir) as scan:
-            own = {entry.name for entry in scan if entry.is_dir() and any(_prepared(entry.path, _LEVELS - 1))}
+        own = {entry.name for entry in _path(data_dir).iterdir() if any(_prepared(str(entry), _LEVELS - 1))}
     except OSError:
         own = set()
     return sorted(names | own)

@@ -1,8 +1,11 @@
 """Images of a prepared TFDS data set: random access to the encoded bytes, without TensorFlow."""
 
 import dataclasses
+import errno
+import functools
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +57,8 @@ class TfdsSource:
     names: tuple[str, ...]
     labels: NDArray[np.int32]
     classes: tuple[str, ...]
+    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """hexadecimal SHA-256 by shard, of those of which the data set notes one"""
     in_memory = False
 
     def __len__(self) -> int:
@@ -69,7 +74,7 @@ class TfdsSource:
         try:
             return self.parser(self.records[index])[self.parser.image]
         except Exception as error:  # the reader of array_record raises RuntimeError, its parser others
-            raise OSError(one_line(error)) from error
+            raise _os_error(one_line(error), in_bucket="://" in self.files[self.places[index, 0]]) from error
 
     def stamp(self, index: int) -> int:
         """A number from 1 to 2**63 - 1 that changes when the image's shard does; ``OSError`` where that is gone."""
@@ -78,7 +83,7 @@ class TfdsSource:
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 1 or 1
 
 
-def open_tfds(source: str, path: str | None, default: Path | None) -> Any:
+def open_tfds(source: str, path: str | None, default: str | None) -> Any:
     """The builder of the data set that the config names.
 
     Args:
@@ -92,7 +97,7 @@ def open_tfds(source: str, path: str | None, default: Path | None) -> Any:
     _, named, name = source.partition(":")
     if path is None and (not named or default is None):
         raise UsageError("data.path: expected the folder of a TFDS data set, found null; give --data.path FOLDER")
-    builder = open_name(name, path or str(default)) if named else open_folder(str(path))
+    builder = open_name(name, str(path or default)) if named else open_folder(str(path))
     formats = sorted(form.value for form in builder.info.available_file_formats()) or ["none"]
     if "array_record" not in formats:
         raise JaxnextError(
@@ -123,12 +128,13 @@ def tfds_source(builder: Any, split: str, key: str, store: Path | None = None) -
             unlabelled ones, or some twice.
     """
     import tensorflow_datasets as tfds
+    from etils import epath
 
     parser = _parser(builder)
     instructions = _instructions(builder, split, key)
     files: tuple[str, ...] = tuple(dict.fromkeys(os.fspath(instruction.filename) for instruction in instructions))
     for file in files:
-        if not Path(file).exists():
+        if not epath.Path(file).exists():
             raise JaxnextError(f"{file}: no such file; {INFO} beside it lists it as a shard of the data set")
     number = {file: i for i, file in enumerate(files)}
     spans = [(number[os.fspath(i.filename)], np.arange(i.skip, i.skip + i.take)) for i in instructions]
@@ -146,7 +152,7 @@ def tfds_source(builder: Any, split: str, key: str, store: Path | None = None) -
             f"{builder.data_dir}: expected labels from 0 to {len(classes) - 1} in the split {split}, found another in "
             f"{unlabelled:,} of {len(labels):,} images"
         )
-    return TfdsSource(records, parser, files, places, tuple(names), labels, classes), lines
+    return TfdsSource(records, parser, files, places, tuple(names), labels, classes, _digests(builder, files)), lines
 
 
 def check_apart(train: TfdsSource, validation: TfdsSource, train_split: str, val_split: str) -> None:
@@ -190,6 +196,12 @@ def _parser(builder: Any) -> Parser:
     return Parser(tfds.features.FeaturesDict(needed), image, label, file_name)
 
 
+def _digests(builder: Any, files: tuple[str, ...]) -> dict[str, str]:
+    noted = (builder.info.metadata or {}).get("sha256")
+    known = noted if isinstance(noted, dict) else {}
+    return {file: known[name] for file in files if (name := file.rpartition("/")[2]) in known}
+
+
 def _instructions(builder: Any, split: str, key: str) -> Sequence[Any]:
     splits = builder.info.splits
     try:
@@ -216,7 +228,7 @@ def _labels_and_names(
         parser.label,
         str(parser.file_name),
     ]
-    kept = IndexFile(store, "\n".join(parts), f"labels of {Path(files[0]).parent}") if store else None
+    kept = IndexFile(store, "\n".join(parts), f"labels of {files[0].rpartition('/')[0]}") if store else None
     if kept is not None and (found := kept.read(lines)) is not None:
         # The key names the shards, their times and these features: what it finds was written from the same.
         return found[0]["labels"], found[1]["names"], lines
@@ -247,6 +259,25 @@ def _numbered(builder: Any, files: tuple[str, ...], places: NDArray[np.int64]) -
     return [f"{beginnings[files[file]][0]}:{beginnings[files[file]][1] + number}" for file, number in places.tolist()]
 
 
+def _os_error(message: str, in_bucket: bool) -> OSError:
+    """With the number that a system call gave, so that a fault of the machine is not taken for one of the image."""
+    if call := re.match(r"\w+\(\) failed: ([^;]+)", message):
+        return OSError(next((n for n in errno.errorcode if os.strerror(n) == call[1]), errno.EIO), call[1])
+    # Of a bucket only what has arrived can be corrupt.
+    return OSError(errno.EIO, message) if in_bucket and not message.startswith("Corrupted ") else OSError(message)
+
+
 def _version(file: str) -> str:
+    if "://" in file:
+        return _version_in_bucket(file)
     status = os.stat(file)  # noqa: PTH116
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+
+
+@functools.cache
+def _version_in_bucket(file: str) -> str:
+    """Asked once by a process, for each image's stamp would else wait for the network; 0: a time that is not known."""
+    from etils import epath
+
+    status = epath.Path(file).stat()
+    return f"{status.length} {status.mtime or 0} {file}"

@@ -5,13 +5,16 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnext.data.cache import Cache, Reader
+from jaxnext.data.cache import Cache, Reader, whole_source
 from jaxnext.data.decode import CorruptImage, decode, why_unreadable
-from jaxnext.data.sources import Source
+from jaxnext.data.sources import Source, Subset
+from jaxnext.data.tfds_source import TfdsSource
+from jaxnext.errors import JaxnextError
+from jaxnext.files import sha256
 
 _CHUNK = 32
 
@@ -22,6 +25,44 @@ class BadImage(NamedTuple):
     name: str
     """full path of a file"""
     reason: str
+
+
+def share_of(source: Source, index: int, count: int) -> Source:
+    """The part of a source that one of several processes looks at: the same number of images for each, but for one."""
+    if count == 1:
+        return source
+    first, end = (len(source) * part // count for part in (index, index + 1))
+    return Subset(source, np.arange(first, end))
+
+
+def check_shards(sources: Iterable[Source], index: int, count: int, stop: Callable[[], bool]) -> None:
+    """Reads the shards of packed data sets that note their SHA-256; one of several processes its share of them.
+
+    Args:
+        sources: the images, also of no packed set.
+        index: of this process.
+        count: of processes.
+        stop: whether to give up.
+
+    Raises:
+        JaxnextError: the first shard that is another.
+    """
+    from etils import epath
+
+    wholes = [whole_source(source)[0] for source in sources]
+    noted = {
+        file: digest for whole in wholes if isinstance(whole, TfdsSource) for file, digest in whole.digests.items()
+    }
+    for file in sorted(noted)[index::count]:
+        if stop():
+            return
+        path: Any = epath.Path(file)
+        found = sha256(path)
+        if found != noted[file]:
+            raise JaxnextError(
+                f"{file}: expected the SHA-256 {noted[file]} that metadata.json beside it notes, found {found}; copy "
+                "the shard again, or pack the data set again"
+            )
 
 
 def find_bad_images(
@@ -85,5 +126,6 @@ def _look(source: Source, reader: Reader | None, indices: Sequence[int]) -> tupl
             else:
                 decode(source.read(index))
         except (CorruptImage, OSError) as error:
-            bad.append(BadImage(source.location(index), why_unreadable(error)))
+            name = source.location(index)
+            bad.append(BadImage(name, why_unreadable(error, name)))
     return len(indices), bad

@@ -12,7 +12,7 @@ from jaxnext.config import Config
 from jaxnext.training.processes import Fact
 from jaxnext.training.run_folder import settings
 
-FREE_IN_A_PROCESS = ("workers", "data.cache", "data.cache_path", "data.verify")
+FREE_IN_A_PROCESS = ("workers", "data.cache", "data.cache_path")
 """Settings that may differ between the processes of a run."""
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,16 +11,21 @@ from jaxnext.data.loader import ImageError
 from jaxnext.data.verify import BadImage
 from jaxnext.errors import JaxnextError
 from jaxnext.files import CORRUPT_COLUMNS, write_corrupt
+from jaxnext.training.processes import Processes
 
 
 class CorruptImages:
-    """The images of a run that could not be read so far; with ``skip``, also in ``corrupt.csv`` in its folder."""
+    """The images of a run that could not be read so far; with ``skip``, also in ``corrupt.csv`` in its folder.
+
+    Each of several processes meets those of its rows; all know of all once they have shared.
+    """
 
     def __init__(self, skip: bool, output: Path, warn: Callable[[str], None]) -> None:
         """Args: whether the run goes on without them; its folder; shows a line to the user."""
         self.skip, self.file = skip, output / "corrupt.csv"
         self._warn = warn
         self._reasons: dict[str, str] = {}
+        self._news: list[tuple[str, str]] = []
         self._written = 0
 
     def __len__(self) -> int:
@@ -34,7 +40,17 @@ class CorruptImages:
         for error in errors:
             if not self.skip:
                 raise JaxnextError(cannot_be_read(error.name, error.reason))
-            self._add(error.name, error.reason)
+            if self._add(error.name, error.reason):
+                self._news.append((error.name, error.reason))
+
+    def share(self, processes: Processes) -> None:
+        """Take up what the other processes have met since they last shared; all must call it together."""
+        if not self.skip:
+            return
+        for text in processes.gather(json.dumps(self._news)):
+            for name, reason in json.loads(text):
+                self._add(name, reason)
+        self._news.clear()
 
     def verified(self, bad: Sequence[BadImage], images: int) -> None:
         """What a scan of so many images found.
@@ -62,7 +78,7 @@ class CorruptImages:
         if not self.skip:
             return
         if not resumed:
-            self.file.unlink(missing_ok=True)
+            write_corrupt(self.file, ())
         elif self.file.exists():
             try:
                 rows = list(csv.reader(io.StringIO(self.file.read_text(encoding="utf-8", errors="surrogateescape"))))
@@ -87,7 +103,9 @@ class CorruptImages:
             return ""
         return f"; {len(self):,} {'image' if len(self) == 1 else 'images'} left out as corrupt"
 
-    def _add(self, name: str, reason: str) -> None:
-        if name not in self._reasons:
-            self._reasons[name] = reason
-            self._warn(f"{cannot_be_read(name, reason)}; training goes on without it")
+    def _add(self, name: str, reason: str) -> bool:
+        if name in self._reasons:
+            return False
+        self._reasons[name] = reason
+        self._warn(f"{cannot_be_read(name, reason)}; training goes on without it")
+        return True

@@ -25,7 +25,7 @@ def evaluate(
     warn: Callable[[str], None],
     progress: Callable[[Any, int], Any],
     index: Path | None = None,
-    tfds_folder: Path | None = None,
+    tfds_folder: str | None = None,
 ) -> Accumulator:
     """Metric sums over labelled images; each counts exactly once.
 
@@ -63,7 +63,7 @@ def evaluate(
 
 
 def labelled(
-    classifier: TrainedClassifier, data: Path | None, index: Path | None = None, tfds_folder: Path | None = None
+    classifier: TrainedClassifier, data: Path | None, index: Path | None = None, tfds_folder: str | None = None
 ) -> tuple[Source, list[str]]:
     """The images to evaluate on, with labels in the classifier's order, and lines about what was left out.
 

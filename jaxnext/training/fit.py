@@ -32,10 +32,6 @@ def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) 
         JaxnextError: anything a user can put right, in one sentence.
     """
     run_folder.check(output, config, resume)
-    if surroundings.processes.count > 1 and config.data.on_corrupt == "skip":
-        raise UsageError(
-            "data.on_corrupt: expected stop where several processes train, found skip; try --data.verify true"
-        )
     splits = load_splits(config.data, config.seed, surroundings.index, surroundings.tfds_folder)
     classes = class_names(config, splits)
     cache, lines = open_decoded_cache(config, splits, surroundings)
@@ -49,10 +45,10 @@ def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) 
         run = Run(config, output, splits, classes, model, checkpoints, surroundings, cache)
         resumed = checkpoints.latest("last") is not None
         state, progress = run.resumed(shapes) if resumed else run.fresh(shapes)
-        if progress.position < len(run.schedule):
-            run.verify()
         if surroundings.processes.count > 1:
             surroundings.processes.agree(run.facts(state))
+        if progress.position < len(run.schedule):
+            run.verify()
         if surroundings.processes.first:
             run_folder.start(output, config)
             run.corrupt.begin(resumed)
@@ -63,11 +59,16 @@ def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) 
 def open_decoded_cache(config: Config, splits: Splits, surroundings: Surroundings) -> tuple[Cache, list[str]]:
     """The decoded cache of a run, and lines about it; errors as ``open_cache``."""
     data = config.data
+    if data.cache_path is not None and data.cache != "disk":
+        raise UsageError(
+            f"data.cache_path: expected no value, since data.cache {data.cache} does not read it, found "
+            f"{data.cache_path!r}; leave it out, or set --data.cache disk"
+        )
     place = surroundings.decoded if data.cache_path is None else Path(data.cache_path)
     if place is None and data.cache == "disk":
         raise UsageError("data.cache_path: expected a folder for data.cache disk, found null")
-    sources = (splits.train, splits.validation)
-    return open_cache(data.cache, place or Path(), sources, data.image_size, surroundings.boot, surroundings.memory)
+    sources, around = (splits.train, splits.validation), surroundings
+    return open_cache(data.cache, place or Path(), sources, data.image_size, around.boot, around.memory, around.machine)
 
 
 def class_names(config: Config, splits: Splits) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ def predict_to_csv(
     source = files_source(data)
     if line := describe_left_out(source.left_out):
         warn(line)
-    names = row_names(source, keep_extension)
+    check_rows(source, keep_extension)
     errors_file = output.with_name(output.name + ".errors.csv")
     workers = default_workers(cores, source) if workers is None else workers
     failed: list[tuple[str, str]] = []
@@ -78,7 +78,7 @@ def predict_to_csv(
                 warn(cannot_be_read(error.name, error.reason))
                 failed.append((error.name, error.reason))
             for position in np.flatnonzero(host.mask):
-                name = names[host.ids[position]]
+                name = row_name(source.names[host.ids[position]], keep_extension)
                 table.writerow([name, *cells(rows[position], classifier.classes, probabilities, top_k)])
         write_corrupt(errors_file, failed)
     say(f"{output}: {len(source) - len(failed):,} images")
@@ -87,25 +87,40 @@ def predict_to_csv(
     return CORRUPT_STATUS if failed else 0
 
 
-def row_names(source: FolderSource, keep_extension: bool) -> list[str]:
-    """The name of each row: the image's path relative to its folder, with or without extension.
+def row_name(name: str, keep_extension: bool) -> str:
+    """The name of an image's row: its path relative to its folder, with or without extension."""
+    return name if keep_extension else name[: name.rindex(".")]
+
+
+def check_rows(source: FolderSource, keep_extension: bool) -> None:
+    """Refuses images whose rows would not tell them apart, or could not be written.
+
+    It keeps eight bytes an image, not the names: they are made when the rows are written.
 
     Raises:
-        JaxnextError: two images would share a name; both are named.
+        JaxnextError: two images would share a name; both are named. Or a name is not UTF-8.
     """
-    seen: dict[str, int] = {}
+    hashes = np.empty(len(source), np.int64)
     for i, name in enumerate(source.names):
-        row = name if keep_extension else str(PurePosixPath(name).with_suffix(""))
+        row = row_name(name, keep_extension)
         if not row.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in row):
             raise JaxnextError(
                 f"{source.location(i)!a}: expected a file name in UTF-8, found bytes that are not; rename it"
             )
+        hashes[i] = hash(row)
+    ordered = np.sort(hashes)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return
+    seen: dict[str, int] = {}
+    # Different names may have one hash.
+    for i in np.flatnonzero(np.isin(hashes, twice)).tolist():
+        row = row_name(source.names[i], keep_extension)
         if row in seen:
             help_ = "predict the folders one at a time" if keep_extension else "set --keep_extension true"
             first, second = source.location(seen[row]), source.location(i)
             raise JaxnextError(f"{first} and {second} would both be the row {row!r}; {help_}")
         seen[row] = i
-    return list(seen)
 
 
 def header(classes: Sequence[str], probabilities: bool, top_k: int | None) -> list[str]:

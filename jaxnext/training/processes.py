@@ -15,6 +15,9 @@ PATIENCE = 7 * 24 * 3600
 """Seconds to wait for a process that is alive: it may list or verify images, or write a checkpoint, for long. The
 coordination service notices one that is not."""
 
+_PART = 2**20
+"""Letters of a value: a message of the coordination service may have 4 MB, and a letter up to 4 bytes."""
+
 
 class Store(Protocol):
     """What is used of the client of JAX's coordination service. Where a call fails, it raises a ``RuntimeError``."""
@@ -84,6 +87,32 @@ class Processes:
             self.store.wait_at_barrier(f"jaxnext/meeting/{self._meetings}", PATIENCE * 1000)
         except RuntimeError as error:
             raise _missed(error, "the other processes") from error
+
+    def gather(self, text: str) -> list[str]:
+        """The texts of all processes, the first one's first. All must call it, in the same order; it waits for them.
+
+        Raises:
+            JaxnextError: one did not come.
+        """
+        if self.store is None:
+            return [text]
+        self._meetings += 1
+        key = f"jaxnext/gathered/{self._meetings}"
+        parts = [text[i : i + _PART] for i in range(0, len(text), _PART)]
+        for number, part in enumerate(parts):
+            self.store.key_value_set(f"{key}/{self.index}/part/{number}", part)
+        self.store.key_value_set(f"{key}/{self.index}/parts", str(len(parts)))
+
+        def get(name: str, store: Store = self.store) -> str:
+            return store.blocking_key_value_get(f"{key}/{name}", PATIENCE * 1000)
+
+        texts = []
+        for index in range(self.count):
+            try:
+                texts.append("".join(get(f"{index}/part/{n}") for n in range(int(get(f"{index}/parts")))))
+            except RuntimeError as error:
+                raise _missed(error, f"process {index}") from error
+        return texts
 
     def agree(self, facts: Iterable[Fact]) -> None:
         """Compare with the first process, once in a run, and wait until all have.

@@ -27,7 +27,7 @@ class Progress:
     seconds: float = 0.0
     """spent in those steps"""
     data_wait: float = 0.0
-    """of them, seconds without a step running because data was not there"""
+    """of them, seconds in which no step ran because data was not there"""
 
     @property
     def best_accuracy(self) -> float:

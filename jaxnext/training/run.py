@@ -1,6 +1,7 @@
 """One training run at work: its phases, and what they save and show."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.schedule import BatchPlan, Schedule
 from jaxnext.data.sources import fingerprint
 from jaxnext.data.splits import Splits
-from jaxnext.data.verify import find_bad_images
+from jaxnext.data.verify import BadImage, check_shards, find_bad_images, share_of
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.models.classifier import Classifier
@@ -27,6 +28,7 @@ from jaxnext.training.agreement import facts
 from jaxnext.training.checkpoint import Checkpoints, Meta
 from jaxnext.training.corrupt import CorruptImages
 from jaxnext.training.optimizer import build as build_optimizer
+from jaxnext.training.overlap import DataWait, one_behind
 from jaxnext.training.processes import Fact
 from jaxnext.training.programs import Programs, variables_of
 from jaxnext.training.progress import Progress, Record
@@ -54,8 +56,10 @@ class Run:
         self.model, self.checkpoints, self.around = model, checkpoints, surroundings
         self.cache = cache
         self.given_up = False
-        self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, surroundings.warn or surroundings.say)
         self.processes = surroundings.processes
+        # Of several processes the first one speaks.
+        warn = (surroundings.warn or surroundings.say) if self.processes.first else lambda line: None
+        self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, warn)
         self.optimizer: optax.GradientTransformation = build_optimizer(config.optimizer)
         self.programs = Programs(config, model, self.optimizer, surroundings.devices)
         self.schedule = Schedule(
@@ -65,21 +69,24 @@ class Run:
     # Beginnings
 
     def verify(self) -> None:
-        """Where it is asked for, look at every image before anything is computed.
+        """Where it is asked for, look at every image before anything is computed, each process at its share of them.
 
         Raises:
-            JaxnextError: some cannot be read, and the run is not to go on without them.
+            JaxnextError: some cannot be read, and the run is not to go on without them; or a packed shard is damaged.
         """
         if not self.config.data.verify:
             return
         sources = (self.splits.train, self.splits.validation)
-        images = sum(map(len, sources))
-        with self.bar("verifying", images, 0) as bar:
+        check_shards(sources, self.processes.index, self.processes.count, self.around.stop)
+        own = [share_of(source, self.processes.index, self.processes.count) for source in sources]
+        with self.bar("verifying", sum(map(len, own)), 0) as bar:
             size, cores = self.config.data.image_size, self.around.cores
-            bad = find_bad_images(sources, size, self.cache, cores, bar.update, self.around.stop)
+            found = find_bad_images(own, size, self.cache, cores, bar.update, self.around.stop)
         self.cache.settle()
-        self.given_up = bad is None
-        if bad is not None:
+        parts = [json.loads(text) for text in self.processes.gather(json.dumps(found))]
+        self.given_up = None in parts
+        if not self.given_up:
+            bad, images = [BadImage(*entry) for part in parts for entry in part], sum(map(len, sources))
             self.corrupt.verified(bad, images)
             self.around.say(f"verified {images:,} images: {len(bad):,} cannot be read")
 
@@ -164,6 +171,7 @@ class Run:
             while progress.position < len(self.schedule) and not self.stopping():
                 state, progress = self.epochs(state, progress)
         if progress.position < len(self.schedule):
+            self.corrupt.share(self.processes)
             self.save_last(state, progress)
             self.cache.settle()
             self.processes.meet()
@@ -209,11 +217,12 @@ class Run:
             state, progress = self.train(state, progress, batches, plan)
             if self.stopping():
                 return state, progress
-        begin = self.around.clock()
-        validation = self.validate(state, progress, batches)
+        begin, wait = self.around.clock(), DataWait(self.around.clock, progress.data_wait)
+        validation = self.validate(state, progress, batches, wait)
         if validation is None:
             return state, progress
-        return self.finish_epoch(state, progress, validation, self.around.clock() - begin)
+        seconds = progress.seconds + self.around.clock() - begin
+        return self.finish_epoch(state, progress, validation, seconds, wait.seconds)
 
     def train(
         self, state: TrainState, progress: Progress, batches: Iterator[HostBatch], plan: BatchPlan
@@ -221,8 +230,7 @@ class Run:
         """The training steps from ``plan`` to the end of its epoch."""
         sums = Accumulator(progress.sums)
         clock, begin = self.around.clock, self.around.clock()
-        seconds, data_wait = progress.seconds, progress.data_wait
-        done = 0
+        wait, done = DataWait(clock, progress.data_wait), 0
         pending: Any = None
         title = f"epoch {plan.epoch}/{self.config.epochs}"
 
@@ -231,24 +239,20 @@ class Run:
                 progress,
                 position=progress.position + done,
                 sums=sums.sums,
-                seconds=seconds + clock() - begin,
-                data_wait=data_wait,
+                seconds=progress.seconds + clock() - begin,
+                data_wait=wait.seconds,
             )
 
         first = (plan.step % self.schedule.train_steps_per_epoch) * self.config.batch_size
         with self.bar(title, len(self.splits.train), first) as bar:
             while True:
-                asked = clock()
                 try:
-                    host = next(batches)
+                    host = wait.fetch(batches, pending and pending[1])
                     self.corrupt.meet(host.errors)
                 except JaxnextError:
                     self.count(pending, sums, bar, progress)
                     self.save_what_is_done(state, so_far())
                     raise
-                # The step before runs while this batch is fetched; only if it has ended meanwhile was there a wait.
-                if pending is None or pending[1]["loss"].is_ready():
-                    data_wait += clock() - asked
                 state, step_sums = self.programs.train(state, host, plan.step, self.asked())
                 self.count(pending, sums, bar, progress)
                 pending, done = (plan, step_sums, len(plan.ids) - len(host.errors)), done + 1
@@ -280,29 +284,38 @@ class Run:
             "try a smaller --optimizer.learning_rate"
         )
 
-    def validate(self, state: TrainState, progress: Progress, batches: Iterator[HostBatch]) -> Accumulator | None:
+    def validate(
+        self, state: TrainState, progress: Progress, batches: Iterator[HostBatch], wait: DataWait
+    ) -> Accumulator | None:
         """Metric sums over the validation images; ``None`` if asked to stop on the way."""
-        variables = variables_of(state)
-        sums = Accumulator()
-        with self.bar("validation", len(self.splits.validation), 0) as bar:
+        variables, sums = variables_of(state), Accumulator()
+
+        def started() -> Iterator[tuple[int, Any]]:
+            running = None
             for _ in range(self.schedule.val_steps_per_epoch):
                 try:
-                    host = next(batches)
+                    host = wait.fetch(batches, running)
                     self.corrupt.meet(host.errors)
                 except JaxnextError:
                     self.save_what_is_done(state, progress)
                     raise
-                sums.add(self.processes.note(self.programs.evaluate(variables, host, self.asked())))
-                bar.update(len(self.schedule.locate(host.index).ids) - len(host.errors))
+                running = self.programs.evaluate(variables, host, self.asked())
+                yield len(self.schedule.locate(host.index).ids) - len(host.errors), running
+
+        with self.bar("validation", len(self.splits.validation), 0) as bar:
+            for images, step_sums in one_behind(started()):
+                sums.add(self.processes.note(step_sums))
+                bar.update(images)
                 if self.stopping():
                     return None
         return sums
 
     def finish_epoch(
-        self, state: TrainState, progress: Progress, validation: Accumulator, val_seconds: float
+        self, state: TrainState, progress: Progress, validation: Accumulator, seconds: float, data_wait: float
     ) -> tuple[TrainState, Progress]:
-        """Record the epoch, move the schedule, save, draw."""
+        """Record the epoch, whose seconds and waits include validation, move the schedule, save, draw."""
         training, epoch = Accumulator(progress.sums), len(progress.history) + 1
+        self.corrupt.share(self.processes)
         self.check_any(training, "training")
         self.check_any(validation, "validation")
         record: Record = {
@@ -313,8 +326,8 @@ class Run:
             "val_accuracy": validation.mean("correct"),
             "learning_rate": progress.plateau.learning_rate,
             "images_per_second": int(training.sums["count"]) / progress.seconds,
-            "data_wait_fraction": progress.data_wait / progress.seconds,
-            "seconds": progress.seconds + val_seconds,
+            "data_wait_fraction": data_wait / seconds,
+            "seconds": seconds,
         }
         if not math.isfinite(record["val_loss"]):
             raise self.not_finite("validation loss", record["val_loss"], f"epoch {epoch}", progress)
@@ -334,7 +347,8 @@ class Run:
     def check_any(self, sums: Accumulator, what: str) -> None:
         """Raise where not one image of an epoch's training or validation could be read."""
         if not int(sums.sums["count"]):
-            self.corrupt.write()
+            if self.processes.first:
+                self.corrupt.write()
             raise JaxnextError(
                 f"expected {what} images, found that not one can be read; {self.corrupt.file} has the reasons"
             )

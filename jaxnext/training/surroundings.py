@@ -47,12 +47,14 @@ class Surroundings:
     """told, before the first step, how many bytes of temporary memory a step takes"""
     index: Path | None = None
     """folder that keeps the listings of image folders from one start to the next; ``None``: they are not kept"""
-    tfds_folder: Path | None = None
+    tfds_folder: str | None = None
     """where data sets of TFDS are unless the config says"""
     decoded: Path | None = None
     """folder of decoded caches where the config names none"""
     boot: str = ""
     """identifies the time since the machine was started; empty: unknown"""
+    machine: str = ""
+    """name of the machine among those that may share a file system"""
     memory: int | None = None
     """bytes of memory that are left; ``None``: unknown"""
     processes: Processes = dataclasses.field(default_factory=Processes)

@@ -1,8 +1,8 @@
 """A trained classifier, loaded from the folder of a run or of a ported checkpoint, ready to predict."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -17,7 +17,10 @@ from jaxnext.models.classifier import build
 from jaxnext.models.folding import fold
 from jaxnext.training import steps
 from jaxnext.training.checkpoint import Checkpoints
+from jaxnext.training.overlap import one_behind
 from jaxnext.training.rows import pad_rows, padded_batch
+
+_T = TypeVar("_T")
 
 
 class TrainedClassifier:
@@ -87,8 +90,8 @@ class TrainedClassifier:
             return np.zeros((0, len(self.classes)), np.float32)
         if all(isinstance(image, str | Path) for image in images):
             return self._predict_files([Path(image) for image in images], batch_size)
-        chunks = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
-        return np.concatenate([self._probabilities(self._resized(chunk), batch_size) for chunk in chunks])
+        chunks = ((i, self._resized(images[i : i + batch_size])) for i in range(0, len(images), batch_size))
+        return np.concatenate([rows for _, rows in self._probabilities(chunks, batch_size)])
 
     def stream(
         self, source: Source, batch_size: int, workers: int, threads: int = 2
@@ -103,8 +106,7 @@ class TrainedClassifier:
         """
         schedule = Sequential(len(source), batch_size)
         with stream(schedule, None, source, self.image_size, workers=workers, threads=threads) as batches:
-            for host in batches:
-                yield host, self._probabilities(host.image, batch_size)
+            yield from self._probabilities(((host, host.image) for host in batches), batch_size)
 
     def evaluate(
         self, source: Source, batch_size: int, workers: int, threads: int = 2
@@ -113,9 +115,8 @@ class TrainedClassifier:
         schedule = Sequential(len(source), batch_size)
         rows = self._rows(batch_size)
         with stream(schedule, None, source, self.image_size, workers=workers, threads=threads) as batches:
-            for host in batches:
-                batch = steps.split_batch(padded_batch(host, rows), self._mesh)
-                yield host, self._evaluate(self._variables, batch)
+            padded = ((host, steps.split_batch(padded_batch(host, rows), self._mesh)) for host in batches)
+            yield from one_behind((host, self._evaluate(self._variables, batch)) for host, batch in padded)
 
     def _predict_files(self, paths: list[Path], batch_size: int) -> NDArray[np.floating]:
         # files_source sorts; the caller's order is restored.
@@ -143,10 +144,19 @@ class TrainedClassifier:
             rows.append(resize(array, self.image_size))
         return np.stack(rows)
 
-    def _probabilities(self, images: NDArray[np.uint8], batch_size: int) -> NDArray[np.floating]:
-        # Every batch is padded to one shape, so that one compiled function serves all.
-        padded = steps.split_batch(pad_rows(images, self._rows(batch_size)), self._mesh)
-        return np.asarray(self._predict(self._variables, padded))[: len(images)]
+    def _probabilities(
+        self, batches: Iterable[tuple[_T, NDArray[np.uint8]]], batch_size: int
+    ) -> Iterator[tuple[_T, NDArray[np.floating]]]:
+        """Those of the images of each batch, waited for when the next batch has been sent."""
+
+        def started() -> Iterator[tuple[_T, int, jax.Array]]:
+            for key, images in batches:
+                # Every batch is padded to one shape, so that one compiled function serves all.
+                padded = steps.split_batch(pad_rows(images, self._rows(batch_size)), self._mesh)
+                yield key, len(images), self._predict(self._variables, padded)
+
+        for key, count, probabilities in one_behind(started()):
+            yield key, np.asarray(probabilities)[:count]
 
     def _rows(self, batch_size: int) -> int:
         return steps.divisible(batch_size, self._mesh)
