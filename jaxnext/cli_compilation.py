@@ -25,6 +25,8 @@ WORTH_KEEPING = 0.5
 WORTH_SAYING = 1.0
 """Seconds from which a program is said by itself."""
 
+WITH_ONEDNN = "not kept: convolutions by oneDNN cannot be (--compilation_cache true keeps programs, and is slower)"
+
 _FOUND = "/jax/compilation_cache/cache_hits"
 _COMPILED_OR_FOUND = "/jax/core/compile/backend_compile_duration"
 _FAILURE = re.compile(r"Error (reading|writing) persistent compilation cache entry for '([^']*)': (.*)", re.DOTALL)
@@ -48,14 +50,14 @@ def compilation_cache(
         each: shows a line for each program that takes a second or more to compile or to find; ``None``: none is shown.
 
     Yields:
-        the cache, or ``None`` where there is none.
+        the cache, or why by default there is none; ``None`` where it is switched off or cannot be written.
     """
     settings: Any = jax.config
-    if wanted is None:
-        wanted = bool(settings.jax_compilation_cache_dir) or not (
-            jax.default_backend() == "cpu" and precision == "float32" and onednn.works()
-        )
-    if not wanted:
+    not_kept = None
+    if wanted is None and settings.jax_enable_compilation_cache and not settings.jax_compilation_cache_dir:
+        if jax.default_backend() == "cpu" and precision == "float32" and onednn.works():
+            not_kept = WITH_ONEDNN
+    if wanted is False or not_kept:
         settings.update("jax_enable_compilation_cache", False)
     enabled, given = settings.jax_enable_compilation_cache, settings.jax_compilation_cache_dir
     own = _own_folder(warn) if enabled and not given else None
@@ -80,7 +82,8 @@ def compilation_cache(
     jax.monitoring.register_event_duration_secs_listener(say)
     try:
         with _failures_as_sentences(place, own, warn):
-            yield CompilationCache(_short(place), lambda: found) if place else None
+            kept = place is not None or not_kept is not None
+            yield CompilationCache(_short(place or ""), lambda: found, not_kept) if kept else None
     finally:
         jax.monitoring.unregister_event_listener(count)
         jax.monitoring.unregister_event_duration_listener(say)

@@ -109,7 +109,8 @@ def _compiled(lowered: Any, cache: CompilationCache | None) -> tuple[Any, bool]:
 
 def _line(train_found: bool, eval_found: bool, cache: CompilationCache | None, seconds: float) -> str:
     if cache is None or not (train_found or eval_found):
-        return f"compiled in {seconds:.1f} s"
+        line = f"compiled in {seconds:.1f} s"
+        return f"{line}; {cache.not_kept}" if cache and cache.not_kept else line
     found = f"found in the compilation cache ({cache.place})"
     if train_found and eval_found:
         return f"{found} in {seconds:.1f} s"

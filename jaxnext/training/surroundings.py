@@ -17,6 +17,8 @@ class CompilationCache:
     """as shown to the user"""
     found: Callable[[], int]
     """programs found there so far"""
+    not_kept: str | None = None
+    """why programs are not kept, although nobody has switched the cache off"""
 
 
 @dataclasses.dataclass(frozen=True)
