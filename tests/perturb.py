@@ -2,8 +2,9 @@
 
     python tests/perturb.py [NAME ...]
 
-Not collected by pytest. The tests have to pass in an unspoiled copy first, so that what fails later has noticed. Prints one
-line for each perturbation; exits with 1 where all tests passed or an unspoiled copy fails, with 2 for an unknown NAME.
+Not collected by pytest. The tests have to pass in an unspoiled copy first, so that what fails later has noticed. Prints
+one line for each perturbation; exits with 1 where all tests passed or an unspoiled copy fails, with 2 for an unknown
+NAME.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The perturbations still meet the source, and what counts as noticed; the run itself takes minutes and is made by hand."""
+"""The perturbations still meet the source, and what counts as noticed. The run itself is made by hand."""
 
 import perturb
 import pytest
