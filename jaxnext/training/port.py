@@ -62,7 +62,7 @@ def port_weights(
             f"{output}: expected a new folder, found one that holds a run or a checkpoint; give another --output"
         )
     names = None if classes is None else read_classes(classes)
-    tensors = load_state_dict(locate(source, cache, base_url))
+    tensors = load_state_dict(locate(source, cache, base_url), say)
     count = head_size(tensors, source, names, config)
     model = build(config.model, count or 1, config.precision)
     shapes = variable_shapes(model)
