@@ -62,7 +62,7 @@ def export(checkpoint: Path, output: Path, classes: Path | None = None, which: s
 
 def port(source: Path, config: Config, output: Path, classes: Path | None = None) -> Path:
     silent = {"say": lambda _: None, "warn": lambda _: None}
-    port_weights(str(source), config, "fc_cbam", output, classes, cache=output.parent / "none", **silent)
+    port_weights(str(source), config, output, classes, words=[], cache=output.parent / "none", **silent)
     return output
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import http.server
 import threading
@@ -9,7 +10,7 @@ import pytest
 import torch_reference
 from model_leaves import leaves_of
 from PIL import Image
-from torch_writer import save_zip
+from torch_writer import described, save_zip, zip_bytes
 
 from jaxnext.cli_arguments import parse_port_weights
 from jaxnext.config import Config, DataConfig, ModelConfig
@@ -21,7 +22,7 @@ from jaxnext.porting import pretrained
 from jaxnext.porting.torchvision import to_torch, weight_map
 from jaxnext.training.checkpoint import Checkpoints
 from jaxnext.training.export import export_weights
-from jaxnext.training.port import port_weights, read_classes
+from jaxnext.training.port import free_name, port_weights, read_classes
 from jaxnext.training.start import load_weights
 from jaxnext.training.trained import TrainedClassifier
 
@@ -53,9 +54,9 @@ def port(source, output, config, classes=None, cache=None, **options):
     meta = port_weights(
         str(source),
         config,
-        "fc_cbam",
         output,
         classes,
+        words=[str(source), "--config", "a b.yaml", "--model.groups=2"],
         cache=cache or output.parent / "cache",
         say=lines.append,
         warn=lines.append,
@@ -102,7 +103,35 @@ def test_trained_head_without_class_names_warns_with_the_command(source, tmp_pat
     assert meta.trained == ("backbone", "attention", "head")
     assert lines[-2] == (
         f"warning: the classes of {file} have no names and are called 0 to 4; name them with: python "
-        f"scripts/port_weights.py {file} --config fc_cbam --output {output} --classes FILE_OR_FOLDER"
+        f"scripts/port_weights.py {file} --config 'a b.yaml' --model.groups=2 --output {output}_named --classes "
+        "FILE_OR_FOLDER"
+    )
+    (tmp_path / "w_named").mkdir()
+    assert free_name(output) == tmp_path / "w_named2"
+
+
+@pytest.mark.parametrize(("precision", "said"), [("float32", True), ("float64", False)])
+def test_rounding_is_said(precision, said, tmp_path):
+    rough = tensors()
+    rough["bn1.weight"] = rough["bn1.weight"].astype(np.float64)  # the same numbers: nothing is rounded
+    rough["conv1.weight"] = rough["conv1.weight"].astype(np.float64) + 1e-12
+    rough["fc.bias"] = rough["fc.bias"].astype(np.float64) + 1e-12
+    save_zip(tmp_path / "net.pth", rough)
+    with jax.enable_x64(precision == "float64"):
+        wide = dataclasses.replace(config(), precision=precision)
+        _, lines = port(tmp_path / "net.pth", tmp_path / "w", wide)
+    line = f"2 tensors of {tmp_path / 'net.pth'} rounded from float64 to float32; --precision float64 keeps all digits"
+    assert (line in lines) == said
+    assert any("rounded" in each for each in lines) == said
+
+
+def test_what_was_passed_over_in_a_checkpoint_is_said(tmp_path):
+    described_tensors, storages = described(tensors())
+    value = {"model_ema": described_tensors, "state_dict": dict(described_tensors)}
+    (tmp_path / "net.pth").write_bytes(zip_bytes(value, {key: content for key, (_, content) in storages.items()}))
+    _, lines = port(tmp_path / "net.pth", tmp_path / "w", config())
+    assert lines[0] == (
+        f"{tmp_path / 'net.pth'}: weights taken from 'state_dict'; 'model_ema' holds others and was not read"
     )
 
 
