@@ -10,6 +10,7 @@ import pytest
 import torch_reference
 from model_leaves import leaves_of
 from PIL import Image
+from safetensors.numpy import save_file as save_safetensors
 from torch_writer import described, save_zip, zip_bytes
 
 from jaxnext.cli_arguments import parse_port_weights
@@ -19,6 +20,7 @@ from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.models.classifier import build
 from jaxnext.models.summary import variable_shapes
 from jaxnext.porting import pretrained
+from jaxnext.porting.state_dict import load_state_dict
 from jaxnext.porting.torchvision import to_torch, weight_map
 from jaxnext.training.checkpoint import Checkpoints
 from jaxnext.training.export import export_weights
@@ -123,6 +125,20 @@ def test_rounding_is_said(precision, said, tmp_path):
     line = f"2 tensors of {tmp_path / 'net.pth'} rounded from float64 to float32; --precision float64 keeps all digits"
     assert (line in lines) == said
     assert any("rounded" in each for each in lines) == said
+
+
+def test_a_safetensors_file_as_timm_writes_it(tmp_path):
+    # timm's ResNeXt-50 has torchvision's names; safetensors sorts them, and the file says that PyTorch wrote it.
+    source = tensors()
+    save_safetensors(dict(sorted(source.items())), tmp_path / "model.safetensors", {"format": "pt"})
+    meta, lines = port(tmp_path / "model.safetensors", tmp_path / "w", config())
+    assert meta.trained == ("backbone", "head")
+    assert lines[:2] == [f"{part}: from {tmp_path / 'model.safetensors'}" for part in ("backbone", "head")]
+    export_weights(tmp_path / "w", "best", tmp_path / "again.safetensors", "safetensors", None, say=lines.append)
+    found = load_state_dict(tmp_path / "again.safetensors")
+    assert found.keys() == source.keys()
+    for key, array in source.items():
+        np.testing.assert_array_equal(found[key], array)
 
 
 def test_what_was_passed_over_in_a_checkpoint_is_said(tmp_path):
@@ -304,22 +320,12 @@ def test_full_size_file_predicts_pytorchs_probabilities_on_jpegs(setting, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "overrides", "parameters"),
-    [
-        ("resnet50", ["--model.groups", "1", "--model.widths", "[64, 128, 256, 512]"], "25,557,032"),
-        (
-            "resnext101_32x8d",
-            ["--model.stage_sizes", "[3, 4, 23, 3]", "--model.widths", "[256, 512, 1024, 2048]"],
-            "88,791,336",
-        ),
-    ],
-)
-def test_torchvisions_other_nets_are_dotted_overrides(name, overrides, parameters, tmp_path):
+@pytest.mark.parametrize(("name", "parameters"), [("resnet50", "25,557,032"), ("resnext101_32x8d", "88,791,336")])
+def test_torchvisions_other_nets_have_configs(name, parameters, tmp_path):
     torch, torchvision = torch_reference.require()
     net = torch_reference.settle(getattr(torchvision.models, name)().eval())
     torch.save(net.state_dict(), tmp_path / "net.pth")
-    argv = [str(tmp_path / "net.pth"), "--config", "baseline", "--output", str(tmp_path / "w"), *overrides]
+    argv = [str(tmp_path / "net.pth"), "--config", name, "--output", str(tmp_path / "w")]
     argv += ["--model.classes", "1000", "--data.image_size", "96"]
     arguments = parse_port_weights(argv, CONFIGS)
     _, lines = port(arguments.source, arguments.output, arguments.config)
