@@ -19,6 +19,13 @@ FLOAT32_LOGITS = 1e-4
 FLOAT32_FIRST_LOSS = 1e-4
 """float32, loss of the first step, relative. Later steps are not asserted: PyTorch's own layouts drift by 3e-3."""
 FLOAT32_GRADIENT_FACTOR = 2.0
-"""float32, each leaf's gradient: error against the float64 gradient over PyTorch's own float32 error in that leaf."""
+"""float32, each leaf's gradient: norm of the error against the float64 gradient over PyTorch's own in that leaf.
+
+PyTorch's own is the larger of the errors of its two memory layouts. Of the tiny nets both are root mean squares over
+three draws: in a single one a leaf's rounding errors may happen to cancel. A leaf whose true gradient is zero is held
+against PyTorch's error in the whole gradient.
+"""
 FLOAT32_VARIANCE = 1e-5
 """float32, a batch's variance against the one computed in float64, relative."""
+LEARNING_RATE = 1e-15
+"""Learning rates of the plateau schedule, relative: they are reduced by the same multiplications."""
