@@ -29,3 +29,19 @@ FLOAT32_VARIANCE = 1e-5
 """float32, a batch's variance against the one computed in float64, relative."""
 LEARNING_RATE = 1e-15
 """Learning rates of the plateau schedule, relative: they are reduced by the same multiplications."""
+FLOAT64_LOSS, FLOAT64_LOSS_GRADIENT, FLOAT64_LOSS_ZERO = 1e-13, 1e-12, 1e-15
+"""float64, cross-entropy of logits against PyTorch's and its gradient, relative; the last absolute, for zeros."""
+FLOAT64_ADAM = 1e-12
+"""float64, parameters along 20 steps of Adam on given gradients against PyTorch's: relative, or absolute."""
+FLOAT64_DEVICES = 1e-9
+"""float64, parameters, statistics and sums on several devices or with padded rows against one device: absolute."""
+FLOAT64_PADDING = 1e-12
+"""float64, statistics and sums with padded rows against none: absolute."""
+FLOAT64_PROCESSES = 1e-10
+"""float64, metrics of a run in two processes against one: relative."""
+FLOAT32_PROBABILITIES = 2e-4
+"""float32, probabilities of 100 classes of the full-size net on images against PyTorch's: absolute."""
+FLOAT32_PROBABILITIES_OF_1000 = 1e-3
+"""float32, probabilities of 1000 classes of torchvision's other nets against PyTorch's: over the largest."""
+FLOAT32_PROBABILITIES_OF_TINY = 1e-5
+"""float32, probabilities of the tiny net on small images against PyTorch's: absolute."""
