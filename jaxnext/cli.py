@@ -96,9 +96,9 @@ def port_weights(argv: Sequence[str], configs_dir: Path) -> int:
     port(
         source=arguments.source,
         config=arguments.config,
-        config_name=arguments.config_name,
         output=arguments.output,
         classes=arguments.classes,
+        words=arguments.words,
         cache=cache_folder(),
         say=say,
         warn=warn,

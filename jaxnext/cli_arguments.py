@@ -1,6 +1,8 @@
 """The options of each command, read into a frozen dataclass."""
 
 import dataclasses
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -36,9 +38,10 @@ class PortArguments:
 
     source: str
     config: Config
-    config_name: str
     output: Path
     classes: Path | None
+    words: tuple[str, ...]
+    """The command line without ``--output``."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +118,7 @@ def parse_train(argv: Sequence[str], configs_dir: Path) -> TrainArguments:
         raise SystemExit(0)
     return TrainArguments(
         config,
-        Path(values["output"] or Path("runs", name)),
+        _path("--output", values["output"] or f"runs/{name}"),
         resume=values["resume"] == "auto",
         compilation_cache=values["compilation_cache"],
         distributed=_distributed(values),
@@ -137,11 +140,13 @@ def parse_port_weights(argv: Sequence[str], configs_dir: Path) -> PortArguments:
     parser.option("classes", str | None, "text file with a class name a line, or a folder with a folder for each class")
     parser.settings(choice[1] if choice else Config(), only=_PORTED_KEYS)
     values = parser.parse(argv)
-    name, base = choice or no_config(configs_dir)
+    _, base = choice or no_config(configs_dir)
     source = _given(values, "source", "SOURCE is missing: give a .pth, .pt or .safetensors file, or imagenet1k_v2")
     output = _given(values, "output", "--output is missing: give the folder that receives the checkpoint")
-    classes = values["classes"]
-    return PortArguments(source, config_of(values, base), name, Path(output), Path(classes) if classes else None)
+    _path("SOURCE", source)
+    return PortArguments(
+        source, config_of(values, base), _path("--output", output), _optional_path(values, "classes"), _words(argv)
+    )
 
 
 def parse_predict(argv: Sequence[str]) -> PredictArguments:
@@ -160,10 +165,10 @@ def parse_predict(argv: Sequence[str]) -> PredictArguments:
     data = _given(values, "data", "--data is missing: give a folder of images, or image files")
     _check_ranges(values, "top_k", "batch_size")
     return PredictArguments(
-        checkpoint=Path(checkpoint),
+        checkpoint=_path("--checkpoint", checkpoint),
         which=values["which"],
-        data=[Path(path) for path in data],
-        output=Path(values["output"]),
+        data=[_path("--data", path) for path in data],
+        output=_path("--output", values["output"]),
         probabilities=values["probabilities"],
         top_k=values["top_k"],
         batch_size=values["batch_size"],
@@ -184,9 +189,9 @@ def parse_evaluate(argv: Sequence[str]) -> EvaluateArguments:
     checkpoint = _given(values, "checkpoint", _NO_CHECKPOINT)
     _check_ranges(values, "batch_size")
     return EvaluateArguments(
-        checkpoint=Path(checkpoint),
+        checkpoint=_path("--checkpoint", checkpoint),
         which=values["which"],
-        data=Path(values["data"]) if values["data"] else None,
+        data=_optional_path(values, "data"),
         batch_size=values["batch_size"],
         workers=values["workers"],
         compilation_cache=values["compilation_cache"],
@@ -205,14 +210,49 @@ def parse_export_weights(argv: Sequence[str]) -> ExportArguments:
     )
     values = parser.parse(argv)
     checkpoint = _given(values, "checkpoint", "RUN is missing: give the folder of a run or of a ported checkpoint")
-    output = Path(_given(values, "output", "--output is missing: give a file that ends in .safetensors or .pth"))
+    output = _path(
+        "--output", _given(values, "output", "--output is missing: give a file that ends in .safetensors or .pth")
+    )
     if output.suffix not in _EXPORT_FORMATS:
         raise UsageError(f"--output: expected a file that ends in {' or '.join(_EXPORT_FORMATS)}, found {output}")
-    classes = Path(values["classes"]) if values["classes"] else None
-    if classes == output:
+    classes = _optional_path(values, "classes")
+    # Files, not spellings: one may be absolute, or lead over a link.
+    if classes is not None and classes.resolve() == output.resolve():
         raise UsageError(f"--classes: expected another file than --output, found {classes}")
     form = _EXPORT_FORMATS[output.suffix]
-    return ExportArguments(Path(checkpoint), values["which"], output, form, classes)
+    return ExportArguments(_path("RUN", checkpoint), values["which"], output, form, classes)
+
+
+def _path(option: str, text: str) -> Path:
+    """A path that the system can look up, whether or not anything is there.
+
+    Raises:
+        UsageError: it is too long or has a null character.
+    """
+    try:
+        os.lstat(text)
+    except ValueError:
+        raise UsageError(f"{option}: expected a path, found one with a null character: {text[:80]!a}") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UsageError(
+                f"{option}: expected a path that is not too long for the system, found {text[:80]}..."
+            ) from None
+    return Path(text)
+
+
+def _optional_path(values: Namespace, key: str) -> Path | None:
+    return _path(f"--{key}", values[key]) if values[key] else None
+
+
+def _words(argv: Sequence[str]) -> tuple[str, ...]:
+    """A command line without ``--output``."""
+    words, skip = [], False
+    for word in argv:
+        if not skip and word.partition("=")[0] != "--output":
+            words.append(word)
+        skip = word == "--output" and not skip
+    return tuple(words)
 
 
 def _given(values: Namespace, key: str, sentence: str) -> Any:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import hashlib
 import io
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -22,7 +23,7 @@ def whole_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
     Raises:
         JaxnextError: the file cannot be written; names the path.
     """
-    if not path.name or path.is_dir():
+    if not path.name or os.path.isdir(path):  # noqa: PTH112 - the method raises where the name is too long
         raise JaxnextError(f"{path}: expected the name of a file, found a folder")
     beside = path.with_name(f".{path.name}.part")
     try:

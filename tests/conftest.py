@@ -4,8 +4,18 @@ import jax
 import pytest
 import small_run
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
+from live_seed import SEED
 
 jax.config.update("jax_num_cpu_devices", 4)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What failed says the seed that repeats it."""
+    report = yield
+    if report.failed:
+        report.sections.append(("seed of the live comparisons", f"JAXNEXT_TEST_SEED={SEED}"))
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,6 +23,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 from safetensors.numpy import save as save_safetensors
 from torch_writer import Raw, Tensor, call, described, legacy_bytes, name, pickled, zip_bytes
@@ -43,10 +44,17 @@ ARRAYS = {
     "bn1.num_batches_tracked": np.array(7),
     "fc.bias": np.array([0.5, -1.5], np.float16),
 }
-TENSORS, STORAGES = described(ARRAYS)
+_PLAIN, STORAGES = described(ARRAYS | {"bn1.weight": np.ones(6, ml_dtypes.bfloat16)})
+TENSORS = _PLAIN | {
+    "shared": Tensor("0", "float32", 24, (4, 3), (1, 4), offset=12),
+    "strided": Tensor("0", "float32", 24, (2, 3), (12, 2), offset=1, parameter=True),
+    "view": Tensor("2", "float16", 2, (1,), (1,), view=("2v", 1, 1)),
+}
 CONTENT = {key: content for key, (_, content) in STORAGES.items()}
+_FLOAT64 = Raw(call("numpy", "dtype", "f8", False, True).code + b"(K\x03X\1\0\0\0<NNNtb")
 CHECKPOINT = {
     "args": Raw(name("argparse", "Namespace") + b")\x81}(X\2\0\0\0lrG" + b"\0" * 8 + b"ub"),
+    "best": call("numpy._core.multiarray", "scalar", _FLOAT64, call("_codecs", "encode", "\x033Ó?", "latin1")),
     "list": [1, (2, 3.5)],
     "size": call("torch", "Size", (1, 2)),
     "model": TENSORS,
@@ -240,10 +248,41 @@ def long_files(draw: random.Random) -> bytes:
     return _wrapped(draw.choice(patterns), draw)
 
 
+def long_names(draw: random.Random) -> bytes:
+    """Names of many prefixes, and long texts that are equal but not the same, as keys of dicts and storages."""
+    count = int(10 ** draw.uniform(1, 4.5))
+    length = draw.choice((40, 990, 1001, 100_000, 1_000_000))
+    if draw.randrange(2):
+        prefix = draw.choice(("module.", "_orig_mod.", "model.", "module._orig_mod."))
+        names = [
+            prefix * (length // len(prefix)) + str(number) for number in range(min(count, 1 + 4_000_000 // length))
+        ]
+        if draw.randrange(2):
+            header = {key: {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for key in names}
+            text = json.dumps(header, separators=(",", ":")).encode()
+            return len(text).to_bytes(8, "little") + text
+        tensor = pickled(Tensor("0", "float32", 24, (1,), (1,)))[2:-1]
+        return _wrapped(b"}" + tensor + b"\x940(" + b"".join(_text(key) + b"h\0" for key in names) + b"u", draw)
+    twins = _text("a" * length) + b"\x940" + _text("a" * length) + b"\x940"
+    storage = b"(X\7\0\0\0storage" + name("torch", "FloatStorage") + b"h%cX\3\0\0\0cpuK\1tQ0"
+    patterns = (
+        twins + b"}" + b"h\0Nsh\1Ns" * count,
+        twins + b"}(" + b"h\0Nh\1N" * count + b"u",
+        twins + name("collections", "OrderedDict") + b"(](" + b"h\0N\x86h\1N\x86" * count + b"etR",
+        twins + (storage % 0 + storage % 1) * (count // 4) + b"N",
+        twins + b"(" + b"h\0h\1\x93" * count + b"t",
+    )
+    return _wrapped(draw.choice(patterns), draw)
+
+
+def _text(text: str) -> bytes:
+    return pickled(text)[2:-1]
+
+
 FAMILIES: dict[Callable[[random.Random], bytes], int] = {
     **dict.fromkeys((truncated, flipped, edited, spliced_pickles, random_opcodes), 40),
     **dict.fromkeys((huge_counts, recursive, safetensors_headers), 25),
-    **{zip_bombs: 15, long_files: 1},
+    **{zip_bombs: 15, long_files: 1, long_names: 1},
 }
 """What makes a file, and its share."""
 
@@ -287,14 +326,23 @@ def check(path: Path, data: bytes) -> Counts:
     found = _load(path)
     seconds = time.thread_time() - start
     _consume(found, len(data))
-    tracemalloc.start()
-    _load(path)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    peak = _peak(path)
+    if peak > MEMORY_MULTIPLE * len(data) + MEMORY_FLOOR:
+        # Now and then Python allocates its table of interned strings anew (a megabyte), whatever it reads; not twice.
+        peak = min(peak, _peak(path))
     assert seconds <= MAX_SECONDS, f"{seconds:.2f} s"
     assert peak <= MEMORY_MULTIPLE * len(data) + MEMORY_FLOOR, f"{peak:,} bytes of memory for {len(data):,}"
     large = len(data) >= 10_000
     return Counts(bool(found), not found, seconds, peak / len(data) if large else 0.0, 0 if large else peak)
+
+
+def _peak(path: Path) -> int:
+    """Bytes that Python and NumPy have at most while they read the file."""
+    tracemalloc.start()
+    _load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 def _load(path: Path) -> dict[str, np.ndarray] | None:

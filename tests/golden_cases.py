@@ -1,27 +1,20 @@
 """What the golden files hold: the cases that are recorded from PyTorch and compared here."""
 
 import itertools
-import os
 
 import named_values
 import numpy as np
-import pytest
 from torch_reference import SETTINGS
 
 __all__ = ["SETTINGS"]
-
-EVERY_SETTING = os.environ.get("JAXNEXT_EVERY_SETTING") == "1"
-_WHERE_ASKED_FOR = pytest.mark.skipif(
-    not EVERY_SETTING, reason="the full-size net of this setting is compared only with JAXNEXT_EVERY_SETTING=1"
-)
-FULL_SIZE = [pytest.param(s, marks=[] if s == "fc_cbam" else _WHERE_ASKED_FOR) for s in SETTINGS]
-"""The settings, for a comparison of the full-size net: the one with all modules, the others where that is asked for."""
 
 ODD_SIZE = 36
 """Images of the one batch: height and width in the tiny net are 18, 9, 9, 5, 3, 2, so that both even and odd ones meet
 every stride."""
 KINK_FREE = 14
 """Seed of the images of the one batch, chosen so that no value lies where float32 may put it on a kink's other side."""
+FLOAT32_DRAWS = (("one batch", KINK_FREE), ("single 8", 0), ("single 45", 0))
+"""Names and seeds of the images and labels on which the gradients in float32 are compared, chosen likewise."""
 BATCHES = [f"step {step}" for step in range(20)]
 """Names of the images and labels of the 20 steps: new ones each, so that the loss does not fall and the rate does."""
 
@@ -53,8 +46,8 @@ def picture(name: str, height: int, width: int) -> np.ndarray:
 
 
 def excerpt(activations: np.ndarray) -> np.ndarray:
-    """Of ``[N, H, W, C]`` two images and the first and last channel."""
-    return activations[:2, :, :, [0, -1]]
+    """Of ``[N, H, W, C]`` or ``[N, C]`` two images and the first and last channel."""
+    return activations[:2, ..., [0, -1]]
 
 
 def statistics_excerpt(array: np.ndarray) -> np.ndarray:

@@ -74,14 +74,16 @@ def _both_modes(setting: str, tiny: bool, precision: Precision) -> Callable[...,
         training = jax.value_and_grad(loss, has_aux=True)
         return evaluation, training(variables["params"], variables["batch_stats"], images, labels)
 
-    return quick_jit(run)
+    # float32, whose rounding depends on it, as users compile it.
+    compiled = jax.jit if precision == "float32" else quick_jit if tiny else less_quick_jit
+    return compiled(run)
 
 
 class BothModes(NamedTuple):
     """One batch in evaluation and in training mode, as NumPy arrays."""
 
     activations: dict[str, np.ndarray]
-    """Evaluation mode, NHWC: ``stem``, ``stage2`` to ``stage5``, ``cbam`` where there is one."""
+    """Evaluation mode, NHWC: ``stem``, ``stage2`` to ``stage5``, ``cbam``, ``head/activation1`` and ``2``, if there."""
     evaluation: np.ndarray
     """Logits."""
     training: np.ndarray
@@ -109,24 +111,12 @@ def both_modes(
     return BothModes(_activations(sown), logits, train_logits, float(loss), gradients, stats)
 
 
-def evaluation(
-    setting: str, state_dict: Mapping[str, np.ndarray], images: np.ndarray
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Activations, as those of ``BothModes``, and logits of the full-size net in float64."""
-    with jax.enable_x64(True):
-        classifier = network(setting, False, "float64")
-
-        def run(variables: Any, images: Any) -> Any:
-            return classifier.apply(variables, images, train=False, mutable=["intermediates"])
-
-        logits, sown = jax.device_get(quick_jit(run)(port(classifier, state_dict), images.astype(np.float64)))
-    return _activations(sown), logits
-
-
 def _activations(sown: dict[str, Any]) -> dict[str, np.ndarray]:
     activations = {name: value[0] for name, value in sown["intermediates"]["backbone"].items()}
     if "attention_output" in sown["intermediates"]:
         activations["cbam"] = sown["intermediates"]["attention_output"][0]
+    for name, value in sown["intermediates"].get("head", {}).items():
+        activations[f"head/{name}"] = value[0]
     return activations
 
 

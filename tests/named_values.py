@@ -56,13 +56,6 @@ def images(name: str, size: int = IMAGE_SIZE, seed: int = 0, rows: int = ROWS) -
     return centred(f"images {name}", (rows, size, size, 3), 1.0, seed)
 
 
-def last_place(images: np.ndarray, name: str) -> np.ndarray:
-    """float32 images, each value moved by at most one unit in the last place."""
-    moves = np.floor(3 * uniform(f"last place {name}", images.shape)) - 1
-    towards = np.copysign(np.float32(np.inf), moves).astype(np.float32)
-    return np.where(moves == 0, images, np.nextafter(images, towards))
-
-
 def labels(name: str, seed: int = 0, rows: int = ROWS) -> np.ndarray:
     """int32 ``[rows]``, below ``CLASSES``."""
     return (uniform(f"labels {name}", (rows,), seed) * CLASSES).astype(np.int32)

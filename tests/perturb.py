@@ -2,7 +2,9 @@
 
     python tests/perturb.py [NAME ...]
 
-Not collected by pytest. Prints one line for each perturbation and exits with 1 where all tests passed.
+Not collected by pytest. The tests have to pass in an unspoiled copy first, so that what fails later has noticed. Prints
+one line for each perturbation; exits with 1 where all tests passed or an unspoiled copy fails, with 2 for an unknown
+NAME.
 """
 
 import os
@@ -12,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -54,8 +57,8 @@ PERTURBATIONS = {
     ),
     "classes sorted as numbers": Perturbation(
         "jaxnext/data/listing.py",
-        "return list(pick(False, True)),",
-        "return sorted(pick(False, True), key=lambda name: (len(name), name)),",
+        "return sorted(folders), sorted(files), hidden, links",
+        "return sorted(folders, key=lambda name: (len(name), name)), sorted(files), hidden, links",
         ("test_sources", "test_splits", "test_port", "test_listing"),
     ),
     "resize without antialiasing": Perturbation(
@@ -68,23 +71,21 @@ PERTURBATIONS = {
 }
 
 
-def failures(perturbation: Perturbation) -> list[str]:
-    """The tests that fail, without their parameters, in a copy of the project with the change."""
+def failures(tests: Iterable[str], perturbation: Perturbation | None = None) -> list[str]:
+    """Those of the test files' tests that fail, without their parameters, in a copy of the project with the change."""
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder)
         for name in ("jaxnext", "tests", "configs", "scripts"):
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
-        file = copy / perturbation.file
-        text = file.read_text()
-        if text.count(perturbation.old) != 1:
-            raise SystemExit(f"{perturbation.file}: does not hold once what is to be changed: {perturbation.old}")
-        file.write_text(text.replace(perturbation.old, perturbation.new))
-        tests = [f"tests/{name}.py" for name in perturbation.tests]
+        if perturbation is not None:
+            file = copy / perturbation.file
+            file.write_text(spoiled(file.read_text(), perturbation))
         # Of the four settings the one with all modules.
         chosen = ["-m", "not slow", "-k", "fc_cbam or not (baseline or fc or cbam)"]
         options = ["-q", "-rfE", "-p", "no:cacheprovider", "--timeout", "0"]  # a slow machine notices nothing
-        command = [sys.executable, "-m", "pytest", *options, *chosen, *tests]
+        files = [f"tests/{name}.py" for name in tests]
+        command = [sys.executable, "-m", "pytest", *options, *chosen, *files]
         done = subprocess.run(
             command, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy)}, capture_output=True, text=True, check=False
         )
@@ -94,14 +95,35 @@ def failures(perturbation: Perturbation) -> list[str]:
         return list(dict.fromkeys(found))
 
 
-def main() -> None:
+def spoiled(text: str, perturbation: Perturbation) -> str:
+    """The file's text with the change."""
+    if text.count(perturbation.old) != 1:
+        raise SystemExit(f"{perturbation.file}: does not hold once what is to be changed: {perturbation.old}")
+    return text.replace(perturbation.old, perturbation.new)
+
+
+def main(names: Sequence[str]) -> int:
+    unknown = [name for name in names if name not in PERTURBATIONS]
+    if unknown:
+        print(
+            f"error: unknown perturbation {unknown[0]!r}: expected one of {', '.join(PERTURBATIONS)}", file=sys.stderr
+        )
+        return 2
+    chosen = {name: PERTURBATIONS[name] for name in names or PERTURBATIONS}
+    tests = dict.fromkeys(test for perturbation in chosen.values() for test in perturbation.tests)
+    if failing := failures(tests):
+        print(
+            f"error: expected all tests to pass in an unspoiled copy, found failing: {', '.join(failing)}",
+            file=sys.stderr,
+        )
+        return 1
     unnoticed = 0
-    for name in sys.argv[1:] or PERTURBATIONS:
-        tests = failures(PERTURBATIONS[name])
-        unnoticed += not tests
-        print(f"{name}: {', '.join(tests) or 'no test failed'}", flush=True)
-    sys.exit(1 if unnoticed else 0)
+    for name, perturbation in chosen.items():
+        noticed = failures(perturbation.tests, perturbation)
+        unnoticed += not noticed
+        print(f"{name}: {', '.join(noticed) or 'no test failed'}", flush=True)
+    return 1 if unnoticed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

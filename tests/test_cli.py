@@ -141,9 +141,9 @@ def test_port_weights_calls_port_weights(configs: Path, monkeypatch: pytest.Monk
     assert options == {
         "source": "net.pth",
         "config": Config(epochs=3),
-        "config_name": "tiny",
         "output": Path("there"),
         "classes": None,
+        "words": ("net.pth", "--config", "tiny"),
         "cache": Path("/large/jaxnext"),
     }
 

@@ -152,7 +152,18 @@ def test_port_weights(configs: Path) -> None:
     expected = Config(
         epochs=3, data=DataConfig(image_size=64), model=ModelConfig(head="fc", attention_options={"a": 1}, groups=1)
     )
-    assert parse_port_weights(argv, configs) == PortArguments("net.pth", expected, "tiny", Path("there"), None)
+    assert parse_port_weights(argv, configs) == PortArguments(
+        "net.pth",
+        expected,
+        Path("there"),
+        None,
+        ("net.pth", "--config", "tiny", "--model.groups", "1", "--data.image_size", "64"),
+    )
+    assert parse_port_weights(["--output=there", "a b", "--config", "tiny"], configs).words == (
+        "a b",
+        "--config",
+        "tiny",
+    )
     assert parse_port_weights([*argv, "--classes", "names.txt"], configs).classes == Path("names.txt")
 
 
@@ -271,3 +282,37 @@ def test_mistakes_of_export_weights(argv: str, sentence: str) -> None:
     with pytest.raises(UsageError) as error:
         parse_export_weights(argv.split())
     assert str(error.value) == sentence
+
+
+def test_export_weights_compares_files_and_not_their_spellings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
+    for other in (tmp_path / "q.pth", "./q.pth", "link/q.pth"):
+        with pytest.raises(UsageError) as error:
+            parse_export_weights(["run", "--output", "q.pth", "--classes", str(other)])
+        assert str(error.value) == f"--classes: expected another file than --output, found {Path(other)}"
+    assert parse_export_weights(["run", "--output", "q.pth", "--classes", "q.txt"]).classes == Path("q.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a" * 300, f"expected a path that is not too long for the system, found {'a' * 80}..."),
+        ("a\0b", "expected a path, found one with a null character: 'a\\x00b'"),
+    ],
+)
+def test_paths_that_no_system_has(configs: Path, text: str, sentence: str) -> None:
+    calls = {
+        "RUN": lambda: parse_export_weights([text, "--output", "q.pth"]),
+        "--output": lambda: parse_export_weights(["run", "--output", f"{text}.pth"]),
+        "--classes": lambda: parse_export_weights(["run", "--output", "q.pth", "--classes", text]),
+        "SOURCE": lambda: parse_port_weights([text, "--config", "tiny", "--output", "x"], configs),
+        "--output ": lambda: parse_port_weights(["x", "--config", "tiny", "--output", text], configs),
+        "--output  ": lambda: parse_train(["--config", "tiny", "--output", text], configs),
+        "--checkpoint": lambda: parse_evaluate(["--checkpoint", text]),
+        "--data": lambda: parse_predict(["--checkpoint", "run", "--data", text]),
+    }
+    for option, call in calls.items():
+        with pytest.raises(UsageError) as error:
+            call()
+        assert str(error.value).replace(".pth'", "'") == f"{option.strip()}: {sentence}"

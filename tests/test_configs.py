@@ -21,6 +21,18 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
         "model.attention": "cbam",
         "model.head": "fc",
     },
+    "resnet50": {
+        "data.path": "data",
+        "model.weights": "weights/resnet50",
+        "model.groups": 1,
+        "model.widths": (64, 128, 256, 512),
+    },
+    "resnext101_32x8d": {
+        "data.path": "data",
+        "model.weights": "weights/resnext101_32x8d",
+        "model.stage_sizes": (3, 4, 23, 3),
+        "model.widths": (256, 512, 1024, 2048),
+    },
     "quickstart": {
         "epochs": 20,
         "batch_size": 32,

@@ -17,6 +17,7 @@ import pytest
 import several_processes
 import small_run
 from small_run import stop_after, surroundings
+from tolerances import FLOAT64_PROCESSES
 
 from jaxnext.config_file import dump_config
 from jaxnext.data.schedule import Schedule
@@ -94,7 +95,7 @@ def test_one_of_two_is_killed_and_one_process_goes_on_float64(folder, images):
     assert first.stderr.rstrip().endswith("where one of them has ended, start all again with --resume auto")
     with jax.enable_x64(True):
         one_process(folder / "one", images, precision="float64")
-        expected = [pytest.approx(record, rel=1e-10, abs=0) for record in metrics(folder / "one")]
+        expected = [pytest.approx(record, rel=FLOAT64_PROCESSES, abs=0) for record in metrics(folder / "one")]
         assert metrics(folder / "r") == expected[:1]
         one_process(folder / "r", images, precision="float64", resume=True)
     assert metrics(folder / "r") == expected
@@ -111,7 +112,9 @@ def test_stopped_as_one_process_two_go_on_with_the_next_examples_float64(folder,
     trained = several_processes.ids_of(folder)
     assert [step for step, _ in trained] == list(range(14, 20))
     assert [[i for i in ids if i >= 0] for _, ids in trained] == schedule_ids()[14:]
-    assert metrics(folder / "r") == [pytest.approx(record, rel=1e-10, abs=0) for record in metrics(folder / "one")]
+    assert metrics(folder / "r") == [
+        pytest.approx(record, rel=FLOAT64_PROCESSES, abs=0) for record in metrics(folder / "one")
+    ]
 
 
 def test_an_error_in_one_process_ends_both_with_its_sentence(folder, images):

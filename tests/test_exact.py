@@ -1,14 +1,11 @@
-"""jaxnext against PyTorch and torchvision, live, on random weights, images and parameters.
+"""jaxnext against PyTorch and torchvision, live, on random weights, images and parameters, drawn from the live seed.
 
-They come from JAXNEXT_TEST_SEED, 0 unless given; "fresh" draws one, and every failure prints it.
-The full-size net is compared on seed 0, in the setting with all modules; JAXNEXT_EVERY_SETTING=1 compares the other
-three, too, which takes minutes for each.
+The comparisons of the full-size net take minutes for each setting and run only with ``-m full_size``.
 """
 
 import functools
+import io
 import itertools
-import os
-import secrets
 
 import jax.numpy as jnp
 import jaxnext_runs
@@ -16,7 +13,8 @@ import named_values
 import numpy as np
 import pytest
 import torch_runs
-from golden_cases import FULL_SIZE, ODD_SIZE
+from golden_cases import ODD_SIZE
+from live_seed import SEED
 from PIL import Image
 from quick_jit import quick_jit
 from tolerances import (
@@ -24,17 +22,18 @@ from tolerances import (
     FLOAT32_GRADIENT_FACTOR,
     FLOAT32_LOGITS,
     FLOAT64_ADAM_STEPS,
+    FLOAT64_FORWARD,
+    FLOAT64_GRADIENT,
+    LEARNING_RATE,
 )
 from torch_ported import relative_error
 from torch_reference import SETTINGS, require
 
 from jaxnext.augment import IMAGENET_MEAN, IMAGENET_STD, augment, normalize, rotation_coefficients
-from jaxnext.data.decode import resize
+from jaxnext.data.decode import decode, resize
 from jaxnext.tree import flatten, path_name
 from jaxnext.types import Augmentation
 
-_GIVEN = os.environ.get("JAXNEXT_TEST_SEED", "0")
-SEED = secrets.randbits(32) if _GIVEN == "fresh" else int(_GIVEN)
 ADAM_STEPS = 20
 
 
@@ -42,8 +41,7 @@ pytestmark = pytest.mark.usefixtures("onednn_calls")
 
 
 @pytest.fixture(autouse=True)
-def _say_the_seed() -> None:
-    print(f"JAXNEXT_TEST_SEED={SEED}")
+def _require() -> None:
     require()
 
 
@@ -55,7 +53,8 @@ def compare_steps(setting: str, tiny: bool, seed: int) -> None:
     batches = [(named_values.images(str(i), seed=seed), named_values.labels(str(i), seed)) for i in range(ADAM_STEPS)]
     expected = torch_runs.descent(setting, tiny, weights, batches)
     found = jaxnext_runs.descent(setting, tiny, weights, batches)
-    np.testing.assert_allclose(found.learning_rates, expected.learning_rates, rtol=1e-15)
+    assert 1 < len(set(expected.learning_rates)) < 5, "the steps have to reduce the learning rate mid-way"
+    np.testing.assert_allclose(found.learning_rates, expected.learning_rates, rtol=LEARNING_RATE)
     np.testing.assert_allclose(found.losses, expected.losses, rtol=FLOAT64_ADAM_STEPS)
     variables = {"params": found.params, "batch_stats": found.batch_stats}
     right = flatten(jaxnext_runs.to_leaves(variables, expected.params | expected.batch_stats))
@@ -75,10 +74,55 @@ def test_twenty_steps_of_the_tiny_net(setting: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("setting", FULL_SIZE)
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_twenty_steps_of_the_full_size(setting: str) -> None:
-    compare_steps(setting, tiny=False, seed=0)
+    compare_steps(setting, tiny=False, seed=SEED)
+
+
+# ---- one batch in double ----
+
+
+def compare_double(setting: str, tiny: bool, size: int) -> None:
+    """Activations, logits in both modes, gradients and statistics after one step."""
+    weights = named_values.weights(torch_runs.shapes_of(setting, tiny), SEED)
+    images, labels = named_values.images("double", size, SEED), named_values.labels("double", SEED)
+    expected = torch_runs.both_modes(setting, tiny, "float64", weights, images, labels)
+    found = jaxnext_runs.both_modes(setting, tiny, "float64", weights, images, labels)
+    assert found.activations.keys() == expected.activations.keys()
+    stats = jaxnext_runs.in_torch(setting, tiny, {"batch_stats": found.batch_stats})
+    assert stats.keys() == expected.batch_stats.keys()
+    pairs = {name: (array, expected.activations[name]) for name, array in found.activations.items()}
+    pairs |= {name: (array, expected.batch_stats[name]) for name, array in stats.items()}
+    pairs |= {name: (getattr(found, name), getattr(expected, name)) for name in ("evaluation", "training", "loss")}
+    errors = {name: relative_error(*pair) for name, pair in pairs.items()}
+    gradients = jaxnext_runs.in_torch(setting, tiny, {"params": found.gradients})
+    norms = {name: float(np.linalg.norm(leaf)) for name, leaf in expected.gradients.items()}
+    whole = float(np.linalg.norm(list(norms.values())))
+    # Zero in truth, a bias before a batch norm: compared as a part of the whole gradient.
+    zero = {name for name, size in norms.items() if size < 1e-10 * whole}
+    assert zero == ({"fc.0.bias", "fc.4.bias"} if "fc" in setting else set())
+    leaves = torch_runs.gradient_errors(gradients, expected.gradients)
+    leaves = {name: error / (whole if name in zero else norms[name]) for name, error in leaves.items()}
+    for kind, each in (("forward", errors), ("gradient", leaves)):
+        worst = max(each, key=lambda name: each[name])
+        print(f"{setting}: {kind}, worst {worst} {each[worst]:.1e}")
+    assert max(errors.values()) <= FLOAT64_FORWARD, errors
+    assert max(leaves.values()) <= FLOAT64_GRADIENT, leaves
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_one_batch_of_the_tiny_net_in_double(setting: str) -> None:
+    compare_double(setting, tiny=True, size=ODD_SIZE)
+
+
+@pytest.mark.slow
+@pytest.mark.full_size
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_one_batch_of_the_full_size_in_double(setting: str) -> None:
+    compare_double(setting, tiny=False, size=named_values.IMAGE_SIZE)
 
 
 # ---- single precision ----
@@ -96,13 +140,13 @@ def kink_free(seed: int) -> str:
     )
 
 
-def compare_single(setting: str, tiny: bool, size: int, draws: list[tuple[int, str]], moved: int) -> None:
+def compare_single(setting: str, tiny: bool, size: int, draws: list[tuple[int, str]]) -> None:
     """Logits, first loss and gradients in float32 against float64.
 
     Each draw is a seed and the name of the images. A leaf's error is the root mean square over the draws: in a single
     one its rounding errors may happen to cancel, here or in PyTorch.
     """
-    errors = [single_errors(setting, tiny, size, *draw, moved) for draw in draws]
+    errors = [single_errors(setting, tiny, size, *draw) for draw in draws]
     ratios = {
         name: float(np.linalg.norm([ours[name] for ours, _ in errors]))
         / float(np.linalg.norm([limits[name] for _, limits in errors]))
@@ -114,7 +158,7 @@ def compare_single(setting: str, tiny: bool, size: int, draws: list[tuple[int, s
 
 
 def single_errors(
-    setting: str, tiny: bool, size: int, seed: int, name: str, moved: int
+    setting: str, tiny: bool, size: int, seed: int, name: str
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Each leaf's error here and PyTorch's own, relative to the whole gradient."""
     weights = named_values.weights(torch_runs.shapes_of(setting, tiny), seed)
@@ -126,7 +170,7 @@ def single_errors(
     assert relative_error(found.training, exact.training) <= FLOAT32_LOGITS
     assert relative_error(found.loss, exact.loss) <= FLOAT32_FIRST_LOSS
 
-    own = torch_runs.float32_gradients(setting, tiny, weights, images, labels, moved)
+    own = torch_runs.float32_gradients(setting, tiny, weights, images, labels)
     theirs = [torch_runs.gradient_errors(gradients, exact.gradients) for gradients in own]
     limits = {leaf: max(each[leaf] for each in theirs) for leaf in exact.gradients}
     whole = float(np.linalg.norm([np.linalg.norm(gradient) for gradient in exact.gradients.values()]))
@@ -143,28 +187,68 @@ def single_errors(
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_tiny_net_in_single(setting: str) -> None:
     seeds = [SEED, SEED + 1, SEED + 2]
-    compare_single(setting, True, ODD_SIZE, [(seed, kink_free(seed)) for seed in seeds], moved=6)
+    compare_single(setting, True, ODD_SIZE, [(seed, kink_free(seed)) for seed in seeds])
 
 
 @pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("setting", FULL_SIZE)
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_full_size_at_224_in_single(setting: str) -> None:
-    compare_single(setting, False, 224, [(0, "224")], moved=0)
+    compare_single(setting, False, 224, [(SEED, "224")])
 
 
 # ---- images ----
 
 
-def test_resize_equals_torchvision() -> None:
-    """500 images of random sizes, content and target."""
-    transforms = require()[1].transforms
-    rng = np.random.default_rng(SEED)
+RESIZED_MODES = {
+    "L": "PNG",
+    "RGB": "PNG",
+    "RGBA": "PNG",
+    "P": "PNG",
+    "CMYK": "TIFF",
+    "1": "PNG",
+    "LA": "PNG",
+    "I;16": "PNG",
+}
+"""Colour modes, and a format without loss that holds them."""
+LARGEST = 700
+
+
+def random_size(rng: np.random.Generator) -> int:
+    """Pixels: any number of digits is as likely, 1 to ``LARGEST``."""
+    return int(np.exp(rng.uniform(0, np.log(LARGEST + 1))))
+
+
+@pytest.mark.parametrize("mode", RESIZED_MODES)
+def test_resize_equals_torchvision(mode: str) -> None:
+    """500 files of random height, width, content and target in each colour mode, decoded and resized."""
+    resize_as = require()[1].transforms.Resize
+    rng = np.random.default_rng([SEED, list(RESIZED_MODES).index(mode)])
     for case in range(500):
-        height, width, size = rng.integers(1, 90, 3)
-        image = random_image(rng, height, width)
-        expected = np.asarray(transforms.Resize((size, size))(Image.fromarray(image)))
-        np.testing.assert_array_equal(resize(image, int(size)), expected, err_msg=f"case {case} of seed {SEED}")
+        height, width, size = random_size(rng), random_size(rng), random_size(rng)
+        file = io.BytesIO()
+        in_mode(random_image(rng, height, width), mode, rng).save(file, RESIZED_MODES[mode])
+        with Image.open(file) as image:
+            assert image.mode == mode
+            expected = np.asarray(resize_as((size, size))(image.convert("RGB")))
+        np.testing.assert_array_equal(
+            resize(decode(file.getvalue()), size), expected, err_msg=f"{mode}, case {case} of seed {SEED}"
+        )
+
+
+def in_mode(image: np.ndarray, mode: str, rng: np.random.Generator) -> Image.Image:
+    """A picture in any colour mode; alpha, deep grey and palette are random, too."""
+    plain = Image.fromarray(image)
+    if mode == "I;16":
+        deep = image[:, :, 0].astype(np.uint16) << 8 | rng.integers(0, 256, image.shape[:2]).astype(np.uint16)
+        return Image.fromarray(deep)
+    if mode == "P":
+        return plain.quantize(int(rng.integers(2, 257)))
+    changed = plain.convert(mode)
+    if mode in ("LA", "RGBA"):
+        changed.putalpha(Image.fromarray(image[::-1, :, 1]))
+    return changed
 
 
 def random_image(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -176,16 +260,16 @@ def random_image(rng: np.random.Generator, height: int, width: int) -> np.ndarra
     return (ramp + rng.uniform(-40, 40, 3)).clip(0, 255).astype(np.uint8)
 
 
-SIZES = 5
+SIZES = 20
 IMAGES = 500
 
 
 @pytest.mark.parametrize("part", range(SIZES))
 def test_augmentation_and_normalisation_equal_torchvision(part: int) -> None:
-    """500 images in all, of five random sizes: a rotation, a jitter in each order and both flips of every one."""
+    """500 images in all, of 20 random sizes: a rotation, a jitter in each order and both flips of every one."""
     transforms = require()[1].transforms
     rng = np.random.default_rng([SEED, part])
-    size, count = int(rng.integers(2, 80)), IMAGES // SIZES
+    size, count = max(2, random_size(rng)), IMAGES // SIZES
     images = np.stack([random_image(rng, size, size) for _ in range(count)])
     pictures = [Image.fromarray(image) for image in images]
     angles = rng.uniform(-180, 180, count).astype(np.float32).astype(float).tolist()
@@ -209,5 +293,4 @@ def test_augmentation_and_normalisation_equal_torchvision(part: int) -> None:
             )
     preprocess = transforms.Compose([transforms.ToTensor(), transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
     tensors = np.stack([preprocess(image).numpy().transpose(1, 2, 0) for image in pictures])
-    # A unit in the last place: PyTorch divides by the deviation, XLA may multiply by its reciprocal.
-    np.testing.assert_array_max_ulp(np.asarray(normalize(jnp.asarray(images), jnp.float32)), tensors, maxulp=1)
+    np.testing.assert_array_equal(normalize(jnp.asarray(images), jnp.float32), tensors)

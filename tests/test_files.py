@@ -54,6 +54,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     assert str(error.value) == f"{tmp_path / 'file' / 'a'}: the file cannot be written (File exists)"
 
 
+def test_a_name_that_is_too_long_is_a_sentence(tmp_path):
+    def write():
+        with whole_file(tmp_path / ("a" * 300)):
+            pass
+
+    with pytest.raises(JaxnextError, match=r"a{300}: the file cannot be written \(File name too long\)"):
+        write()
+
+
 def test_the_list_of_corrupt_images(tmp_path: Path) -> None:
     file = tmp_path / "corrupt.csv"
     write_corrupt(file, [("a,b.jpg", "the file is empty"), ("\udcff.png", "truncated")])

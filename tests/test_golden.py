@@ -14,8 +14,7 @@ from golden_cases import (
     ANGLES,
     BATCHES,
     FACTORS,
-    FULL_SIZE,
-    KINK_FREE,
+    FLOAT32_DRAWS,
     ODD_SIZE,
     ORDERS,
     PICTURE_SIZES,
@@ -58,8 +57,8 @@ def state_dict(lines: np.ndarray) -> dict[str, np.ndarray]:
 
 
 @functools.cache
-def one_batch(setting: str, precision: Any) -> jaxnext_runs.BothModes:
-    images, labels = named_values.images("one batch", ODD_SIZE, KINK_FREE), named_values.labels("one batch", KINK_FREE)
+def one_batch(setting: str, precision: Any, draw: tuple[str, int] = FLOAT32_DRAWS[0]) -> jaxnext_runs.BothModes:
+    images, labels = named_values.images(draw[0], ODD_SIZE, draw[1]), named_values.labels(*draw)
     weights = state_dict(golden(setting)["state"])
     return jaxnext_runs.both_modes(setting, True, precision, weights, images, labels)
 
@@ -71,6 +70,7 @@ def one_batch(setting: str, precision: Any) -> jaxnext_runs.BothModes:
 def test_activations_and_logits_in_double(setting: str) -> None:
     recorded, found = golden(setting), one_batch(setting, "float64")
     stages = {"stem", "stage2", "stage3", "stage4", "stage5"} | ({"cbam"} if "cbam" in setting else set())
+    stages |= {"head/activation1", "head/activation2"} if "fc" in setting else set()
     assert found.activations.keys() == stages
     for name, array in found.activations.items():
         assert relative_error(excerpt(array), recorded[f"activations/{name}"]) <= FLOAT64_FORWARD, name
@@ -121,19 +121,27 @@ def test_logits_and_first_loss_in_single(setting: str) -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_gradients_in_single_are_no_worse_than_pytorchs(setting: str) -> None:
-    """Against the float64 gradient, which the tests above hold against PyTorch's."""
+    """Against the float64 gradient, which the tests above hold against PyTorch's; root mean square over three draws."""
     recorded = golden(setting)
-    exact, rounded = (
-        jaxnext_runs.in_torch(setting, True, {"params": one_batch(setting, precision).gradients})
-        for precision in ("float64", "float32")
-    )
-    whole = np.sqrt(np.sum(recorded["gradient_sketches"][:, 1] ** 2))
-    for row, name in enumerate(recorded["gradient_names"]):
-        own = recorded["gradient_float32_errors"][row]
-        if recorded["gradient_sketches"][row, 1] < 1e-10 * whole:
-            own = recorded["gradient_float32_error"]  # zero: compared as a part of the whole gradient
-        error = np.linalg.norm(rounded[name].astype(np.float64) - exact[name])
-        assert error <= FLOAT32_GRADIENT_FACTOR * own, name
+    ours, limits = [], []
+    for row, draw in enumerate(FLOAT32_DRAWS):
+        exact, rounded = (
+            jaxnext_runs.in_torch(setting, True, {"params": one_batch(setting, precision, draw).gradients})
+            for precision in ("float64", "float32")
+        )
+        norms = {name: np.linalg.norm(leaf) for name, leaf in exact.items()}
+        whole = np.linalg.norm(list(norms.values()))
+        names = recorded["gradient_names"]
+        # Zero in truth: compared as a part of the whole gradient.
+        zero = np.array([norms[name] < 1e-10 * whole for name in names])
+        assert set(names[zero]) == ({"fc.0.bias", "fc.4.bias"} if "fc" in setting else set())
+        own = np.where(zero, recorded["gradient_float32_error"][row], recorded["gradient_float32_errors"][row])
+        limits.append(own / whole)
+        ours.append([np.linalg.norm(rounded[name].astype(np.float64) - exact[name]) / whole for name in names])
+    ratios = np.linalg.norm(ours, axis=0) / np.linalg.norm(limits, axis=0)
+    worst = int(np.argmax(ratios))
+    print(f"{setting}: median ratio {np.median(ratios):.2f}, worst {names[worst]} {ratios[worst]:.2f}")
+    assert ratios[worst] <= FLOAT32_GRADIENT_FACTOR, names[worst]
 
 
 @pytest.mark.parametrize(
@@ -159,12 +167,16 @@ def test_twenty_steps_of_adam_in_double(setting: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("setting", FULL_SIZE)
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_full_size_activations_and_logits_in_double(setting: str) -> None:
     recorded = golden(setting)
     weights = state_dict(recorded["full/state"])
-    activations, logits = jaxnext_runs.evaluation(setting, weights, named_values.images("full size"))
+    # The program that test_exact runs on other values.
+    images, labels = named_values.images("full size"), named_values.labels("full size")
+    found = jaxnext_runs.both_modes(setting, False, "float64", weights, images, labels)
+    activations, logits = found.activations, found.evaluation
     for name, array in activations.items():
         assert relative_error(excerpt(array), recorded[f"full/activations/{name}"]) <= FLOAT64_FORWARD, name
         sketch = named_values.sketch(name, array)
@@ -223,8 +235,7 @@ def test_flips(size: int) -> None:
 def test_normalize() -> None:
     image = picture("square", PICTURE_SIZES[0], PICTURE_SIZES[0])
     found = np.asarray(jax.jit(normalize, static_argnums=1)(image[None], jnp.float32))[0]
-    # A unit in the last place: PyTorch divides by the deviation, XLA may multiply by its reciprocal.
-    np.testing.assert_array_max_ulp(found, golden("transforms")["normalize"], maxulp=1)
+    np.testing.assert_array_equal(found, golden("transforms")["normalize"])
 
 
 # ---- the files ----

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tolerances import FLOAT64_LOSS, FLOAT64_LOSS_GRADIENT, FLOAT64_LOSS_ZERO
 
 from jaxnext.losses import cross_entropy
 
@@ -67,6 +68,6 @@ def test_equals_torch() -> None:
     expected.sum().backward()
     with jax.enable_x64(True):
         ours = jnp.array(logits), jnp.array(labels, jnp.int32)
-        np.testing.assert_allclose(cross_entropy(*ours), expected.detach(), rtol=1e-13)
+        np.testing.assert_allclose(cross_entropy(*ours), expected.detach(), rtol=FLOAT64_LOSS)
         gradient = jax.grad(lambda x: cross_entropy(x, ours[1]).sum())(ours[0])
-        np.testing.assert_allclose(gradient, theirs.grad, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(gradient, theirs.grad, rtol=FLOAT64_LOSS_GRADIENT, atol=FLOAT64_LOSS_ZERO)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tolerances import FLOAT64_ADAM
 
 from jaxnext.config import OptimizerConfig
 from jaxnext.training.optimizer import build, initial
@@ -81,7 +82,7 @@ def test_twenty_steps_equal_torch(weight_decay: float, moments: dict[str, float]
                 parameter.grad = torch.tensor(gradient[name])
             adam.step()
             for name, parameter in theirs.items():
-                np.testing.assert_allclose(ours[name], parameter.detach(), rtol=1e-12, atol=1e-12)
+                np.testing.assert_allclose(ours[name], parameter.detach(), rtol=FLOAT64_ADAM, atol=FLOAT64_ADAM)
 
 
 def test_decay_is_in_the_moments_and_not_beside_them() -> None:

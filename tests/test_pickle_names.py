@@ -49,6 +49,13 @@ def test_a_long_name_is_cut():
         ("torch", "device"),
         ("builtins", "set"),
         ("collections", "Counter"),
+        ("collections", "deque"),
+        ("__builtin__", "xrange"),
+        ("builtins", "complex"),
+        ("pathlib", "PosixPath"),
+        ("pathlib._local", "PosixPath"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy._core.numeric", "_frombuffer"),
     ],
 )
 def test_inert_data(module, name):

@@ -108,6 +108,20 @@ def test_a_key_whose_hash_would_take_forever():
     assert value_of(b"\x80\x02}N" + b"2\x86" * 200 + b"Ns.") == {}
 
 
+def test_long_keys_are_not_compared_over_and_over():
+    storage = b"(X\7\0\0\0storage" + name("torch", "FloatStorage") + b"h%cX\3\0\0\0cpuK\1tQ0"
+    # Equal texts that are not the same object are compared character for character.
+    for length, pattern in (
+        (4_000_000, b"}" + b"h\0Nsh\1Ns" * 20_000),
+        (1_000_000, (storage % 0 + storage % 1) * 40_000),
+    ):
+        text = b"X" + length.to_bytes(4, "little") + b"a" * length
+        start = time.thread_time()
+        with contextlib.suppress(JaxnextError):
+            value_of(b"\x80\x02" + text + b"\x940" + text + b"\x940" + pattern + b".")
+        assert time.thread_time() - start < 0.7
+
+
 def test_too_many_opcodes():
     code = memoryview(b"\x80\x02" + b"N0" * 49 + b"N.")
     assert read_pickle(code, 0, max_opcodes=101) == (None, len(code), {})

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import http.server
 import threading
@@ -9,7 +10,9 @@ import pytest
 import torch_reference
 from model_leaves import leaves_of
 from PIL import Image
-from torch_writer import save_zip
+from safetensors.numpy import save_file as save_safetensors
+from tolerances import FLOAT32_PROBABILITIES, FLOAT32_PROBABILITIES_OF_1000
+from torch_writer import described, save_zip, zip_bytes
 
 from jaxnext.cli_arguments import parse_port_weights
 from jaxnext.config import Config, DataConfig, ModelConfig
@@ -18,10 +21,11 @@ from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.models.classifier import build
 from jaxnext.models.summary import variable_shapes
 from jaxnext.porting import pretrained
+from jaxnext.porting.state_dict import load_state_dict
 from jaxnext.porting.torchvision import to_torch, weight_map
 from jaxnext.training.checkpoint import Checkpoints
 from jaxnext.training.export import export_weights
-from jaxnext.training.port import port_weights, read_classes
+from jaxnext.training.port import free_name, port_weights, read_classes
 from jaxnext.training.start import load_weights
 from jaxnext.training.trained import TrainedClassifier
 
@@ -53,9 +57,9 @@ def port(source, output, config, classes=None, cache=None, **options):
     meta = port_weights(
         str(source),
         config,
-        "fc_cbam",
         output,
         classes,
+        words=[str(source), "--config", "a b.yaml", "--model.groups=2"],
         cache=cache or output.parent / "cache",
         say=lines.append,
         warn=lines.append,
@@ -102,7 +106,49 @@ def test_trained_head_without_class_names_warns_with_the_command(source, tmp_pat
     assert meta.trained == ("backbone", "attention", "head")
     assert lines[-2] == (
         f"warning: the classes of {file} have no names and are called 0 to 4; name them with: python "
-        f"scripts/port_weights.py {file} --config fc_cbam --output {output} --classes FILE_OR_FOLDER"
+        f"scripts/port_weights.py {file} --config 'a b.yaml' --model.groups=2 --output {output}_named --classes "
+        "FILE_OR_FOLDER"
+    )
+    (tmp_path / "w_named").mkdir()
+    assert free_name(output) == tmp_path / "w_named2"
+
+
+@pytest.mark.parametrize(("precision", "said"), [("float32", True), ("float64", False)])
+def test_rounding_is_said(precision, said, tmp_path):
+    rough = tensors()
+    rough["bn1.weight"] = rough["bn1.weight"].astype(np.float64)  # the same numbers: nothing is rounded
+    rough["conv1.weight"] = rough["conv1.weight"].astype(np.float64) + 1e-12
+    rough["fc.bias"] = rough["fc.bias"].astype(np.float64) + 1e-12
+    save_zip(tmp_path / "net.pth", rough)
+    with jax.enable_x64(precision == "float64"):
+        wide = dataclasses.replace(config(), precision=precision)
+        _, lines = port(tmp_path / "net.pth", tmp_path / "w", wide)
+    line = f"2 tensors of {tmp_path / 'net.pth'} rounded from float64 to float32; --precision float64 keeps all digits"
+    assert (line in lines) == said
+    assert any("rounded" in each for each in lines) == said
+
+
+def test_a_safetensors_file_as_timm_writes_it(tmp_path):
+    # timm's ResNeXt-50 has torchvision's names; safetensors sorts them, and the file says that PyTorch wrote it.
+    source = tensors()
+    save_safetensors(dict(sorted(source.items())), tmp_path / "model.safetensors", {"format": "pt"})
+    meta, lines = port(tmp_path / "model.safetensors", tmp_path / "w", config())
+    assert meta.trained == ("backbone", "head")
+    assert lines[:2] == [f"{part}: from {tmp_path / 'model.safetensors'}" for part in ("backbone", "head")]
+    export_weights(tmp_path / "w", "best", tmp_path / "again.safetensors", "safetensors", None, say=lines.append)
+    found = load_state_dict(tmp_path / "again.safetensors")
+    assert found.keys() == source.keys()
+    for key, array in source.items():
+        np.testing.assert_array_equal(found[key], array)
+
+
+def test_what_was_passed_over_in_a_checkpoint_is_said(tmp_path):
+    described_tensors, storages = described(tensors())
+    value = {"model_ema": described_tensors, "state_dict": dict(described_tensors)}
+    (tmp_path / "net.pth").write_bytes(zip_bytes(value, {key: content for key, (_, content) in storages.items()}))
+    _, lines = port(tmp_path / "net.pth", tmp_path / "w", config())
+    assert lines[0] == (
+        f"{tmp_path / 'net.pth'}: weights taken from 'state_dict'; 'model_ema' holds others and was not read"
     )
 
 
@@ -270,27 +316,17 @@ def test_full_size_file_predicts_pytorchs_probabilities_on_jpegs(setting, tmp_pa
     meta, _ = port(tmp_path / "net.pth", tmp_path / "w", Config(model=ModelConfig(**torch_reference.SETTINGS[setting])))
     found = TrainedClassifier(tmp_path / "w", devices=jax.devices()[:1]).predict(files, batch_size=4)
     assert meta.classes == tuple(str(i) for i in range(100))
-    assert np.abs(found - expected).max() <= 2e-4
+    assert np.abs(found - expected).max() <= FLOAT32_PROBABILITIES
     assert found.argmax(-1).tolist() == expected.argmax(-1).tolist()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "overrides", "parameters"),
-    [
-        ("resnet50", ["--model.groups", "1", "--model.widths", "[64, 128, 256, 512]"], "25,557,032"),
-        (
-            "resnext101_32x8d",
-            ["--model.stage_sizes", "[3, 4, 23, 3]", "--model.widths", "[256, 512, 1024, 2048]"],
-            "88,791,336",
-        ),
-    ],
-)
-def test_torchvisions_other_nets_are_dotted_overrides(name, overrides, parameters, tmp_path):
+@pytest.mark.parametrize(("name", "parameters"), [("resnet50", "25,557,032"), ("resnext101_32x8d", "88,791,336")])
+def test_torchvisions_other_nets_have_configs(name, parameters, tmp_path):
     torch, torchvision = torch_reference.require()
     net = torch_reference.settle(getattr(torchvision.models, name)().eval())
     torch.save(net.state_dict(), tmp_path / "net.pth")
-    argv = [str(tmp_path / "net.pth"), "--config", "baseline", "--output", str(tmp_path / "w"), *overrides]
+    argv = [str(tmp_path / "net.pth"), "--config", name, "--output", str(tmp_path / "w")]
     argv += ["--model.classes", "1000", "--data.image_size", "96"]
     arguments = parse_port_weights(argv, CONFIGS)
     _, lines = port(arguments.source, arguments.output, arguments.config)
@@ -302,7 +338,7 @@ def test_torchvisions_other_nets_are_dotted_overrides(name, overrides, parameter
     with torch.no_grad():
         expected = torch.softmax(net(inputs), -1).numpy()
     found = TrainedClassifier(tmp_path / "w", devices=jax.devices()[:1]).predict(images, batch_size=3)
-    assert np.abs(found - expected).max() <= 1e-3 * expected.max()
+    assert np.abs(found - expected).max() <= FLOAT32_PROBABILITIES_OF_1000 * expected.max()
     assert found.argmax(-1).tolist() == expected.argmax(-1).tolist()
 
     export_weights(tmp_path / "w", "best", tmp_path / "again.pth", "pth", None, say=lines.append)

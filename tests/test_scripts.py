@@ -141,3 +141,35 @@ def test_an_unknown_option_is_one_sentence_and_status_2(tmp_path):
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "error: unknown option --model.dropot; did you mean --model.dropout?\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (
+            ["none", "--output", "a.pth"],
+            1,
+            "none: expected the folder of a run or of a ported checkpoint, found no checkpoints/ in it",
+        ),
+        (
+            ["none", "--output", "a.onnx"],
+            2,
+            "--output: expected a file that ends in .safetensors or .pth, found a.onnx",
+        ),
+        (
+            ["none", "--output", "a.pth", "--classes", "./a.pth"],
+            2,
+            "--classes: expected another file than --output, found a.pth",
+        ),
+        (
+            ["a" * 300, "--output", "a.pth"],
+            2,
+            f"RUN: expected a path that is not too long for the system, found {'a' * 80}...",
+        ),
+    ],
+    ids=["no run", "format", "same file", "long name"],
+)
+def test_mistakes_in_an_export_are_one_sentence(arguments, status, sentence, tmp_path):
+    refused = script("export_weights.py", *arguments, cwd=tmp_path)
+    assert (refused.returncode, refused.stdout, refused.stderr) == (status, "", f"error: {sentence}\n")
+    assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,10 @@
 """Files of both PyTorch formats and of safetensors: what is read from them, and that nothing is executed."""
 
 import argparse
-from pathlib import Path
+import collections
+import datetime
+import time
+from pathlib import Path, PureWindowsPath
 
 import fuzz_state_dict
 import ml_dtypes
@@ -14,7 +17,8 @@ from safetensors.numpy import save as save_safetensors
 from torch_writer import Raw, Tensor, call, described, legacy_bytes, name, pickled, save_legacy, save_zip, zip_bytes
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.state_dict import load_state_dict, resave_line, without_prefixes
+from jaxnext.porting.state_dict import load_state_dict, without_prefixes
+from jaxnext.porting.wrappers import resave_line
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES = [np.dtype(d) for d in ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u1", "?")] + [BFLOAT16]
@@ -87,18 +91,13 @@ def test_a_wrapped_state_dict_beside_inert_data(tmp_path, wrapper):
     assert_same(load_bytes(tmp_path, zip_bytes({"state_dict": checkpoint}, content)), ARRAYS)
 
 
-def test_the_plain_model_is_preferred_to_the_averaged_one(tmp_path):
+def test_what_is_passed_over_is_said(tmp_path):
     tensors = {key: Tensor(key, "float32", 1, (1,), (1,)) for key in ("0", "1")}
     value = {"model_ema": {"x": tensors["0"]}, "model": {"x": tensors["1"]}}
-    storages = {key: np.float32([int(key)]).tobytes() for key in tensors}
-    assert load_bytes(tmp_path, zip_bytes(value, storages))["x"] == [1]
-
-
-def test_bare_tensors_beside_a_wrapper_without_any(tmp_path):
-    tensors, storages = described({"model.x": np.float32([1])})
-    value = {**tensors, "model": {"name": "resnext"}}
-    found = load_bytes(tmp_path, zip_bytes(value, {key: raw for key, (_, raw) in storages.items()}))
-    assert list(found) == ["x"]
+    path, said = tmp_path / "model.pth", []
+    path.write_bytes(zip_bytes(value, {key: np.float32([int(key)]).tobytes() for key in tensors}))
+    assert load_state_dict(path, said.append)["x"] == [1]
+    assert said == [f"{path}: weights taken from 'model'; 'model_ema' holds others and was not read"]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +110,10 @@ def test_bare_tensors_beside_a_wrapper_without_any(tmp_path):
         (["module.", "module.a"], ["module.", "module.a"]),
         (["n_averaged", "module.a"], ["n_averaged", "a"]),
         (["n_averaged"], ["n_averaged"]),
+        (["n_averaged", "module._orig_mod.a"], ["n_averaged", "a"]),
+        (["n_averaged", "model.a"], ["n_averaged", "model.a"]),
+        (["n_averaged", "module.n_averaged"], ["n_averaged", "module.n_averaged"]),
+        ([], []),
         (["modulex.a"], ["modulex.a"]),
     ],
 )
@@ -119,6 +122,12 @@ def test_prefixes(names, expected):
     found = without_prefixes(arrays)
     assert list(found) == expected
     assert [int(array) for array in found.values()] == list(range(len(names)))
+
+
+def test_prefixes_without_end_take_no_time():
+    start = time.thread_time()
+    assert list(without_prefixes({"module." * 80_000 + "w": np.array(0)})) == ["w"]
+    assert time.thread_time() - start < 0.5
 
 
 def test_ordered_dict_and_strings_of_python_2(tmp_path):
@@ -133,7 +142,7 @@ def test_ordered_dict_and_strings_of_python_2(tmp_path):
 
 @pytest.mark.parametrize(
     ("module", "attribute"),
-    [("os", "system"), ("builtins", "eval"), ("torch.storage", "_load_from_bytes"), ("numpy", "ndarray")],
+    [("os", "system"), ("builtins", "eval"), ("torch.storage", "_load_from_bytes"), ("numpy", "load")],
 )
 def test_any_other_global_is_refused_by_name(tmp_path, module, attribute):
     value = {"x": call(module, attribute, "touch /tmp/never")}
@@ -176,6 +185,40 @@ def test_more_tensors_than_any_model_has(tmp_path):
             assert len(load_bytes(tmp_path, data)) == found
         else:
             assert "it holds more than 50,000 tensors" in refusal(tmp_path, data)
+
+
+@pytest.mark.parametrize("length", [1000, 1001])
+def test_names_longer_than_any_models(tmp_path, length):
+    name = "a" * length
+    tensor = Tensor("0", "float32", 1, (1,), (1,))
+    arrays = {name: np.zeros(1, np.float32)}
+    files = (zip_bytes({name: tensor}, {"0": bytes(4)}), save_safetensors(arrays))
+    assert len(load_bytes(tmp_path, zip_bytes({"x": tensor, name: 3}, {"0": bytes(4)}))) == 1
+    for data in files:
+        if length == 1000:
+            assert_same(load_bytes(tmp_path, data), arrays)
+        else:
+            assert f"its tensor '{'a' * 40}'... has a name of more than 1,000 characters" in refusal(tmp_path, data)
+
+
+@pytest.mark.parametrize("protocol", [0, 1])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_first_pickle_protocols(tmp_path, protocol, zipped):
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "file.pth"
+    torch.save({"x": torch.ones(2)}, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    assert refusal(tmp_path, path.read_bytes()) == (
+        f"{path}: its pickle does not begin as those of protocols 2 to 5 do, which are read; PyTorch writes protocol 2 "
+        "unless it is told otherwise, so load the file with PyTorch and save it again without pickle_protocol"
+    )
+
+
+def test_a_safetensors_file_that_is_cut_within_its_header(tmp_path):
+    data = save_safetensors({"x": np.zeros(3, np.float32)})
+    length = int.from_bytes(data[:8], "little")
+    for end in (10, 7 + length):
+        assert "it is a .safetensors file that is cut short within its header" in refusal(tmp_path, data[:end])
+    assert "safetensors header is malformed" in refusal(tmp_path, data[: 8 + length])
 
 
 # ---- mutated files ----
@@ -266,6 +309,12 @@ def test_a_training_checkpoint_of_torch(tmp_path, zipped, protocol):
         "optimizer": optimizer.state_dict(),
         "scheduler": torch.optim.lr_scheduler.MultiStepLR(optimizer, [1, 2]).state_dict(),
         "seen": {1, 2},
+        "bytes": [b"", b"x", bytearray(), bytearray(b"x")],
+        "numbers": [1j, range(3), slice(1, 2)],
+        "containers": [collections.defaultdict(str, a="b"), collections.deque([1, 2], 3), collections.Counter("ab")],
+        "paths": argparse.Namespace(p=Path("a/b"), q=[PureWindowsPath("c")]),
+        "times": [datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(1)],
+        "arrays": {"a": np.arange(6.0).reshape(2, 3), "b": np.arange(6).reshape(2, 3).T, "c": np.array(["x", None])},
         "model_state_dict": {f"module.{key}": value for key, value in state.items()},
     }
     path = tmp_path / "checkpoint.pth"
@@ -280,17 +329,3 @@ def test_a_training_checkpoint_of_torch(tmp_path, zipped, protocol):
         else:
             assert found[key].dtype == expected.numpy().dtype
             np.testing.assert_array_equal(found[key], expected.numpy())
-
-
-def test_the_line_of_torch_that_saves_the_tensors_alone(tmp_path):
-    torch = pytest.importorskip("torch")
-    net = torch.nn.Linear(2, 3)
-    for number, value in enumerate((net, {"model": net}, {"x": np.arange(3), "state_dict": net.state_dict()})):
-        path = tmp_path / f"it's {number}.pth"
-        torch.save(value, path)
-        with pytest.raises(JaxnextError) as caught:
-            load_state_dict(path)
-        exec(str(caught.value).partition("tensors alone: ")[2], {})
-        found = load_state_dict(tmp_path / f"it's {number}.tensors.pth")
-        np.testing.assert_array_equal(found["weight"], net.weight.detach().numpy())
-        assert list(found) == ["weight", "bias"]

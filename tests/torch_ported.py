@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from live_seed import SEED
 from torch_reference import SETTINGS, TINY, model, require, settle
 
 from jaxnext.config import ModelConfig
@@ -30,7 +31,7 @@ class Ported(NamedTuple):
 def ported(setting: str, tiny: bool = True) -> Ported:
     """A setting in PyTorch and here, in float64, with the same random weights. Nobody may change what it returns."""
     require()
-    net = settle(model(setting, CLASSES, tiny, dropout=0.0)).double()
+    net = settle(model(setting, CLASSES, tiny, dropout=0.0), SEED).double()
     with jax.enable_x64(True):
         classifier = build(ModelConfig(**SETTINGS[setting], **(TINY if tiny else {})), CLASSES, "float64")
         return Ported(net, classifier, to_leaves(variable_shapes(classifier), net.state_dict()))

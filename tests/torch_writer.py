@@ -32,6 +32,8 @@ class Tensor(NamedTuple):
     strides: tuple[int, ...]
     offset: int = 0
     parameter: bool = False
+    view: tuple[str, int, int] | None = None
+    """Of the legacy format: a key, offset and count of a part of the storage."""
 
 
 def name(module: str, attribute: str) -> bytes:
@@ -76,7 +78,7 @@ def _code(value: object, legacy: bool) -> bytes:
 
 def _tensor_code(tensor: Tensor, legacy: bool) -> bytes:
     kind = Raw(name("torch", STORAGE_TYPES[tensor.dtype]))
-    storage = ("storage", kind, tensor.key, "cpu", tensor.count, *((None,) if legacy else ()))
+    storage = ("storage", kind, tensor.key, "cpu", tensor.count, *((tensor.view,) if legacy else ()))
     hooks = Raw(name("collections", "OrderedDict") + b")R")
     args = (Raw(_code(storage, legacy) + b"Q"), tensor.offset, tensor.shape, tensor.strides, False, hooks)
     rebuilt = call("torch._utils", "_rebuild_tensor_v2", *args, legacy=legacy)

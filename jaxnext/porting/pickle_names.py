@@ -1,8 +1,8 @@
 """The names that a PyTorch file may mention, and what each becomes instead of being imported and called.
 
 The names that rebuild tensors give a ``Tensor`` (a description, no data yet), plain containers become dicts and
-tuples, and what training checkpoints keep beside the tensors (``argparse.Namespace``, NumPy scalars, sets) becomes
-``INERT``, an object without content. Every other name is refused.
+tuples, and what training checkpoints keep beside the tensors (``argparse.Namespace``, paths, NumPy arrays, sets)
+becomes ``INERT``, an object without content. Every other name is refused.
 
 Reference: names and arguments as in ``torch/_utils.py`` and ``torch/serialization.py``.
 """
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from jaxnext.errors import JaxnextError
+
+MAX_NAME: Final = 1000
+"""Characters; a tensor or storage with a longer name is refused. Comparing long names over and over takes time."""
 
 _MAX_COUNT: Final = 2**62
 _MAX_DIMENSIONS: Final = 16
@@ -129,6 +132,25 @@ def _tensor(args: tuple[object, ...], dtype: str | None = None) -> Tensor:
     return Tensor(storage, dtype, checked_count(args[1], "a tensor's offset"), shape, strides)
 
 
+def keep(target: dict[str, object], key: object, value: object) -> None:
+    """Sets an item of a dict that the pickle describes, if ``key`` can be a name: text of at most ``MAX_NAME``.
+
+    Raises:
+        JaxnextError: it is a tensor's, and longer.
+    """
+    if type(key) is not str:
+        return
+    if len(key) <= MAX_NAME:
+        target[key] = value
+    elif isinstance(value, Tensor):
+        name_too_long(key)
+
+
+def name_too_long(name: str) -> NoReturn:
+    """Raises the error for a tensor whose name has more than ``MAX_NAME`` characters."""
+    raise JaxnextError(f"its tensor {name[:40]!a}... has a name of more than {MAX_NAME:,} characters")
+
+
 def _without_metadata(metadata: object) -> None:
     # Conjugate and negative bits change the values; PyTorch writes them for views of complex tensors only.
     if metadata not in (None, {}):
@@ -171,8 +193,7 @@ def _dictionary(args: tuple[object, ...]) -> object:
         for pair in args[0]:
             if type(pair) not in (list, tuple) or len(pair) != 2:
                 malformed("an OrderedDict is not made of pairs")
-            if type(pair[0]) is str:
-                result[pair[0]] = pair[1]
+            keep(result, pair[0], pair[1])
         # The list belongs to this call alone. Emptied, it cannot be copied again by thousands of hostile calls.
         args[0].clear()
     return result
@@ -186,6 +207,30 @@ def _inert(args: tuple[object, ...]) -> object:
     return INERT
 
 
+# Data without tensors: whatever they are called with, nothing is made of it.
+_INERT: Final = (
+    *("torch.device", "argparse.Namespace", "types.SimpleNamespace", "_codecs.encode"),
+    *("collections.Counter", "collections.deque"),
+    # Among them what pickle protocol 2 writes for bytes, with the names that Python 2 had.
+    *(
+        f"builtins.{name}"
+        for name in ("set", "frozenset", "bytes", "bytearray", "str", "unicode", "complex", "range", "xrange", "slice")
+    ),
+    # Python 3.13 moved the classes of paths, which 3.14 moved back.
+    *(
+        f"{module}.{kind}"
+        for module in ("pathlib", "pathlib._local")
+        for kind in ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
+    ),
+    *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
+    *("numpy.dtype", "numpy.ndarray"),
+    # NumPy 2 put an underscore before the module that pickles name.
+    *(
+        f"numpy.{core}.{name}"
+        for core in ("core", "_core")
+        for name in ("multiarray.scalar", "multiarray._reconstruct", "numeric._frombuffer")
+    ),
+)
 _CALLS: Final[dict[str, Callable[[tuple[object, ...]], object]]] = {
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor_v2,
@@ -193,20 +238,12 @@ _CALLS: Final[dict[str, Callable[[tuple[object, ...]], object]]] = {
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
     "torch.Size": _size,
-    "torch.device": _inert,
     "collections.OrderedDict": _dictionary,
     "collections.defaultdict": _dictionary,
-    "collections.Counter": _inert,
-    "builtins.set": _inert,
-    "builtins.frozenset": _inert,
-    "argparse.Namespace": _inert,
-    "numpy.dtype": _inert,
-    "numpy.core.multiarray.scalar": _inert,
-    "numpy._core.multiarray.scalar": _inert,
-    "_codecs.encode": _inert,
+    **dict.fromkeys(_INERT, _inert),
 }
 # Named but never called: the element types of a defaultdict.
-_ELEMENT_TYPES: Final = frozenset(("builtins.list", "builtins.dict", "builtins.int", "builtins.float"))
+_ELEMENT_TYPES: Final = frozenset(f"builtins.{name}" for name in ("list", "dict", "tuple", "int", "float", "bool"))
 
 
 def find(module: str, name: str) -> Global:

@@ -15,7 +15,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.pickle_names import INERT, STORAGES, Global, Inert, Storage, call, checked_count, find, malformed
+from jaxnext.porting.pickle_names import (
+    INERT,
+    MAX_NAME,
+    STORAGES,
+    Global,
+    Inert,
+    Storage,
+    call,
+    checked_count,
+    find,
+    keep,
+    malformed,
+)
 
 MAX_OPCODES: Final = 500_000
 """A pickle with more opcodes than this is refused: half a second; a large model's has some ten thousand."""
@@ -33,7 +45,8 @@ def read_pickle(
 
     Returns:
         The object (dict, list, tuple, str, int, float, bool, None, ``Tensor``, ``Storage``, ``Global`` or ``INERT``;
-        dicts keep their string keys only), the position after the pickle, and the storages it mentions by key.
+        dicts keep only keys that are text of at most ``MAX_NAME`` characters), the position after the pickle, and the
+        storages it mentions by key.
 
     Raises:
         RefusedGlobalError: it names something that the table does not hold.
@@ -229,7 +242,8 @@ class _Machine:
         if len(items) % 2:
             malformed("a key has no value")
         if type(target) is dict:
-            target.update((key, value) for key, value in zip(items[::2], items[1::2], strict=True) if type(key) is str)
+            for key, value in zip(items[::2], items[1::2], strict=True):
+                keep(target, key, value)
         elif target is not INERT:
             malformed("it sets items of what is not a dict")
 
@@ -266,6 +280,8 @@ class _Machine:
         _, kind, key, _, count, *rest = saved
         if not isinstance(kind, Global) or kind.name not in STORAGES or type(key) is not str:
             malformed("a storage has no type or no key")
+        if len(key) > MAX_NAME:
+            malformed(f"a storage's key has more than {MAX_NAME:,} characters")
         view = None
         if rest and rest[0] is not None:
             if type(rest[0]) is not tuple or len(rest[0]) != 3:

@@ -9,6 +9,7 @@ import numpy as np
 import safetensors
 
 from jaxnext.errors import JaxnextError
+from jaxnext.porting.pickle_names import MAX_NAME, name_too_long
 from jaxnext.porting.torch_file import numpy_dtype
 
 _DTYPES: Final = {
@@ -25,6 +26,11 @@ def is_safetensors(data: bytes) -> bool:
     return data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8
 
 
+def is_cut_safetensors(data: bytes) -> bool:
+    """Whether ``data`` begins as ``is_safetensors`` has it, with a header that it does not hold to its end."""
+    return data[8:10] == b'{"' and len(data) - 8 < int.from_bytes(data[:8], "little") <= MAX_HEADER
+
+
 def read_safetensors(data: bytes) -> dict[str, np.ndarray]:
     """Reads every tensor of a file.
 
@@ -39,9 +45,11 @@ def read_safetensors(data: bytes) -> dict[str, np.ndarray]:
     try:
         entries = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:
-        raise JaxnextError(f"its safetensors header is malformed ({ascii(str(error))[1:200]})") from None
+        raise JaxnextError(f"its safetensors header is malformed ({ascii(str(error))[1:-1][:200]})") from None
     arrays: dict[str, np.ndarray] = {}
     for name, entry in entries:
+        if len(name) > MAX_NAME:
+            name_too_long(name)
         if entry["dtype"] not in _DTYPES:
             raise JaxnextError(f"its tensor {name!a} has the dtype {entry['dtype']}, which is not read")
         dtype = numpy_dtype(_DTYPES[entry["dtype"]])

@@ -1,17 +1,16 @@
 """Tensors from the files that others wrote: ``.pth`` and ``.pt`` of PyTorch in both formats, and ``.safetensors``."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.pickle_names import RefusedGlobalError, Tensor
-from jaxnext.porting.safetensors_file import is_safetensors, read_safetensors
-from jaxnext.porting.torch_file import is_legacy, read_legacy, read_zip, tensor_array
-
-WRAPPERS: Final = ("state_dict", "model_state_dict", "model", "model_ema")
-"""Keys under which training scripts keep the state dict; where a file has several, the first of this list is read."""
+from jaxnext.porting.pickle_names import RefusedGlobalError
+from jaxnext.porting.safetensors_file import is_cut_safetensors, is_safetensors, read_safetensors
+from jaxnext.porting.torch_file import OLD_PROTOCOLS, is_legacy, old_protocol, read_legacy, read_zip, tensor_array
+from jaxnext.porting.wrappers import choose, resave_line
 
 PREFIXES: Final = ("module.", "_orig_mod.", "model.")
 """What DataParallel, ``torch.compile`` and wrapping modules put before every name."""
@@ -22,17 +21,16 @@ AVERAGING_COUNTER: Final = "n_averaged"
 MAX_TENSORS: Final = 50_000
 """A state dict with more is refused; a large model's has some thousand."""
 
-_MAX_WRAPPED: Final = 8
 
-
-def load_state_dict(path: Path) -> dict[str, np.ndarray]:
+def load_state_dict(path: Path, say: Callable[[str], None] = lambda line: None) -> dict[str, np.ndarray]:
     """Reads the tensors of a state dict, without PyTorch and without executing anything that the file contains.
 
     The format is told by the file's content. The state dict may be the saved object itself or lie under one of
-    ``WRAPPERS``; those of ``PREFIXES`` that every name has are taken off. What is not a tensor is left out.
+    ``wrappers.WRAPPERS``; those of ``PREFIXES`` that every name has are taken off. What is not a tensor is left out.
 
     Args:
         path: the file.
+        say: shows a line to the user, where tensors are passed over.
 
     Returns:
         Arrays by PyTorch's names, in the file's order, dtypes (bfloat16 as ``ml_dtypes.bfloat16``) and shapes. They are
@@ -40,12 +38,12 @@ def load_state_dict(path: Path) -> dict[str, np.ndarray]:
 
     Raises:
         JaxnextError: the file cannot be read, is malformed, names anything but tensors and plain data, or holds no
-            tensors.
+            tensors or two state dicts of which neither comes first.
     """
     try:
         if not path.is_file():
             raise JaxnextError("no such file" if not path.exists() else "not a file")
-        tensors = _tensors(path.read_bytes())
+        tensors, note = _tensors(path.read_bytes())
     except RefusedGlobalError as error:
         raise JaxnextError(
             f"{path}: refused, since {error}; if you trust the file, this line of PyTorch saves its tensors alone: "
@@ -55,18 +53,9 @@ def load_state_dict(path: Path) -> dict[str, np.ndarray]:
         raise JaxnextError(f"{path}: {error}") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         raise JaxnextError(f"{path!s}: cannot be read ({error})") from None
+    if note:
+        say(f"{path}: {note}")
     return without_prefixes(tensors)
-
-
-def resave_line(path: Path) -> str:
-    """The line of PyTorch that saves the tensors of ``path`` alone, to ``<name>.tensors.pth`` beside it."""
-    target = path.with_name(f"{path.stem}.tensors.pth")
-    return (
-        f"import torch; c = torch.load({str(path)!r}, map_location='cpu', weights_only=False); "
-        f"c = next((c[k] for k in {WRAPPERS!r} if hasattr(c.get(k), 'keys') or hasattr(c.get(k), 'state_dict')), c) "
-        "if isinstance(c, dict) else c; c = c.state_dict() if hasattr(c, 'state_dict') else c; "
-        f"torch.save({{k: v for k, v in c.items() if torch.is_tensor(v)}}, {str(target)!r})"
-    )
 
 
 def without_prefixes(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -74,32 +63,46 @@ def without_prefixes(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     ``AVERAGING_COUNTER`` alone may stand beside names that have ``module.``.
     """
-    stripped = True
-    while stripped:
-        stripped = False
-        for prefix in PREFIXES:
-            names = [name for name in tensors if not (prefix == "module." and name == AVERAGING_COUNTER)]
-            if names and all(name.startswith(prefix) and name != prefix for name in names):
-                tensors = {name if name not in names else name.removeprefix(prefix): tensors[name] for name in tensors}
-                stripped = True
-    return tensors
+    names = [name for name in tensors if name != AVERAGING_COUNTER]
+    # What the first and the last in order begin with, all do: no name is copied for each prefix, however many it has.
+    first, last = min(names, default=""), max(names, default="")
+    shortest = min(map(len, names), default=0)
+    allowed = ("module.",) if AVERAGING_COUNTER in tensors else PREFIXES
+    start = 0
+
+    def is_shared(prefix: str) -> bool:
+        return start + len(prefix) < shortest and first.startswith(prefix, start) and last.startswith(prefix, start)
+
+    while prefix := next((p for p in allowed if is_shared(p)), None):
+        start += len(prefix)
+        allowed = PREFIXES
+    stripped = {name if name == AVERAGING_COUNTER else name[start:]: array for name, array in tensors.items()}
+    # An averaged average's inner counter would take the place of the outer one.
+    return stripped if len(stripped) == len(tensors) else tensors
 
 
-def _tensors(data: bytes) -> dict[str, np.ndarray]:
+def _tensors(data: bytes) -> tuple[dict[str, np.ndarray], str]:
+    """The tensors of a file, and what is said of those that were passed over."""
     if data[:4] == b"PK\x03\x04":
         value, storage_bytes = read_zip(data)
     elif is_safetensors(data):
-        tensors = read_safetensors(data)
-        return tensors if tensors else _no_tensors("it is empty")
+        arrays = read_safetensors(data)
+        if not arrays:
+            raise JaxnextError("it holds no tensors; its safetensors header is empty")
+        return arrays, ""
     elif is_legacy(data):
         value, storage_bytes = read_legacy(data)
+    elif data.startswith(OLD_PROTOCOLS):
+        old_protocol()
+    elif is_cut_safetensors(data):
+        raise JaxnextError("it is a .safetensors file that is cut short within its header")
     else:
         raise JaxnextError(
             "it is neither a .pth or .pt file of torch.save nor a .safetensors file; "
             + (f"it begins with {bytes(data[:16])!a}" if data else "it is empty")
         )
     arrays = {}
-    tensors = _state_dict(value)
+    tensors, note = choose(value)
     if len(tensors) > MAX_TENSORS:
         raise JaxnextError(f"it holds more than {MAX_TENSORS:,} tensors")
     for name, tensor in tensors.items():
@@ -107,32 +110,4 @@ def _tensors(data: bytes) -> dict[str, np.ndarray]:
             arrays[name] = tensor_array(tensor, storage_bytes, limit=len(data))
         except JaxnextError as error:
             raise JaxnextError(f"the tensor {name!a} cannot be read: {error}") from None
-    return arrays
-
-
-def _tensors_in(value: object) -> dict[str, Tensor]:
-    if type(value) is not dict:
-        return {}
-    return {name: item for name, item in value.items() if isinstance(item, Tensor)}
-
-
-def _state_dict(value: object) -> dict[str, Tensor]:
-    if type(value) is not dict:
-        return _no_tensors("its object is not a dict")
-    # A dict may contain itself, so the descent is counted.
-    current = value
-    for _ in range(_MAX_WRAPPED):
-        wrapped = [current[name] for name in WRAPPERS if type(current.get(name)) is dict]
-        inner = next((item for item in wrapped if _tensors_in(item)), wrapped[0] if wrapped else None)
-        if inner is None or (_tensors_in(current) and not _tensors_in(inner)):
-            break
-        current = inner
-    tensors = _tensors_in(current)
-    if tensors:
-        return tensors
-    keys = ", ".join(ascii(name[:40]) for name in list(value)[:10])
-    return _no_tensors(f"its keys are {keys}" if keys else "its dict has no names")
-
-
-def _no_tensors(found: str) -> dict:
-    raise JaxnextError(f"it holds no tensors, neither bare nor under {', '.join(WRAPPERS)}; {found}")
+    return arrays, note

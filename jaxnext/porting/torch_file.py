@@ -8,7 +8,7 @@ Reference: ``torch/serialization.py`` (``_save``, ``_legacy_save``, ``_legacy_lo
 
 import math
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 import ml_dtypes
 import numpy as np
@@ -23,9 +23,18 @@ StorageBytes = Callable[[Storage], memoryview]
 
 _LEGACY_MAGIC: Final = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL: Final = 1001
+OLD_PROTOCOLS: Final = b"L%dL\n." % _LEGACY_MAGIC
+"""How the legacy format begins in pickle protocols 0 and 1, which write numbers as text."""
 # Opcodes of the pickles around the object: facts of the machine, and the storages' keys, two or three for each.
 _FACTS_OPCODES: Final = 1_000
 _KEYS_OPCODES: Final = 200_000
+
+
+DTYPES: Final = (
+    *("float64", "float32", "float16", "bfloat16", "bool"),
+    *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
+)
+"""The dtypes that are read; NumPy's names are PyTorch's."""
 
 
 def numpy_dtype(name: str) -> np.dtype:
@@ -53,7 +62,10 @@ def read_zip(data: bytes) -> tuple[object, StorageBytes]:
     order = f"{root}byteorder"
     if order in members and bytes(read_member(data, members[order])) != b"little":
         raise JaxnextError("its numbers are not in little-endian byte order; save it on a little-endian machine")
-    value, _, _ = read_pickle(read_member(data, members[pickles[0]]))
+    pickle = read_member(data, members[pickles[0]])
+    if pickle[:1] not in (b"\x80", b""):
+        old_protocol()
+    value, _, _ = read_pickle(pickle)
     checked: dict[str, memoryview] = {}
 
     def storage_bytes(storage: Storage) -> memoryview:
@@ -65,6 +77,14 @@ def read_zip(data: bytes) -> tuple[object, StorageBytes]:
         return checked[storage.key]
 
     return value, storage_bytes
+
+
+def old_protocol() -> NoReturn:
+    """Raises the error for a file in pickle protocol 0 or 1."""
+    raise JaxnextError(
+        "its pickle does not begin as those of protocols 2 to 5 do, which are read; PyTorch writes protocol 2 "
+        "unless it is told otherwise, so load the file with PyTorch and save it again without pickle_protocol"
+    )
 
 
 def is_legacy(data: bytes) -> bool:

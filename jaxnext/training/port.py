@@ -1,7 +1,9 @@
 """PyTorch weights to a checkpoint: the file that orders the side effects of ``port_weights.py``."""
 
+import itertools
+import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from jaxnext.models.summary import check_size, summary, variable_shapes
 from jaxnext.porting.merge import LINEAR_HEAD, PARTS, Merged, merge, source_classes
 from jaxnext.porting.pretrained import BASE_URL, fetch
 from jaxnext.porting.state_dict import load_state_dict
+from jaxnext.porting.torchvision import weight_map
 from jaxnext.training.checkpoint import Checkpoints, Meta
 from jaxnext.training.run_folder import CONFIG, holds_run, write_text
 from jaxnext.tree import flatten, unflatten
@@ -26,10 +29,10 @@ FILE_EXTENSIONS = (".pth", ".pt", ".safetensors", ".bin", ".ckpt")
 def port_weights(
     source: str,
     config: Config,
-    config_name: str,
     output: Path,
     classes: Path | None,
     *,
+    words: Sequence[str],
     cache: Path,
     say: Callable[[str], None],
     warn: Callable[[str], None],
@@ -43,9 +46,9 @@ def port_weights(
     Args:
         source: a file, or the name of torchvision's weights to download.
         config: describes the network.
-        config_name: of that config, for the command that a warning shows.
         output: folder that receives the checkpoint.
         classes: text file with a class name a line, or a folder of class folders; ``None``: indices.
+        words: the command line without ``--output``, for the command that a warning shows.
         cache: folder for downloads.
         say: shows a line to the user.
         warn: the same, for a warning.
@@ -62,7 +65,7 @@ def port_weights(
             f"{output}: expected a new folder, found one that holds a run or a checkpoint; give another --output"
         )
     names = None if classes is None else read_classes(classes)
-    tensors = load_state_dict(locate(source, cache, base_url))
+    tensors = load_state_dict(locate(source, cache, base_url), say)
     count = head_size(tensors, source, names, config)
     model = build(config.model, count or 1, config.precision)
     shapes = variable_shapes(model)
@@ -70,15 +73,16 @@ def port_weights(
         check_size(shapes["params"], config.model.max_parameters)
     target = {path: (leaf.shape, np.dtype(leaf.dtype)) for path, leaf in flatten(shapes).items()}
     merged = merge(target, tensors, name=source, require_head=count is not None)
-    for line in describe(merged, source):
+    for line in [*describe(merged, source), *rounding(tensors, merged, source)]:
         say(line)
     variables = unflatten({path: leaf for path, leaf in merged.filled.items() if path[1] in merged.parts})
     say(summary(variables["params"]))
     if "head" in merged.parts and names is None:
         names = tuple(str(i) for i in range(count or 0))
+        again = shlex.join([*words, "--output", str(free_name(output))])
         warn(
             f"warning: the classes of {source} have no names and are called 0 to {len(names) - 1}; name them with: "
-            f"python scripts/port_weights.py {source} --config {config_name} --output {output} --classes FILE_OR_FOLDER"
+            f"python scripts/port_weights.py {again} --classes FILE_OR_FOLDER"
         )
     meta = Meta(config, names if "head" in merged.parts else None, merged.parts)
     _write(output, variables, meta)
@@ -161,6 +165,33 @@ def describe(merged: Merged, source: str) -> list[str]:
     if any(path[-1] == "num_batches_tracked" and path[1] in merged.parts for path in merged.new):
         lines.append("num_batches_tracked: not in the source; counted from 0")
     return lines
+
+
+def rounding(tensors: dict[str, np.ndarray], merged: Merged, source: str) -> list[str]:
+    """A line where values were rounded to the model's dtype, which has fewer digits than the source's."""
+    entries = weight_map(merged.filled)
+    pairs = [(tensors.get(entries[path].source), leaf) for path, leaf in merged.filled.items() if path in entries]
+    rounded = [
+        (array.dtype, leaf.dtype)
+        for array, leaf in pairs
+        if array is not None
+        and array.dtype.kind == leaf.dtype.kind == "f"
+        and array.dtype.itemsize > leaf.dtype.itemsize
+        and not np.array_equal(array.astype(leaf.dtype), array)
+    ]
+    if not rounded:
+        return []
+    count = f"{len(rounded):,} tensor{'s' if len(rounded) > 1 else ''}"
+    return [
+        f"{count} of {source} rounded from {rounded[0][0]} to {rounded[0][1]}; --precision float64 keeps all digits"
+    ]
+
+
+def free_name(output: Path) -> Path:
+    """A name beside ``output`` under which nothing lies."""
+    numbers = itertools.chain([""], itertools.count(2))
+    names = (output.with_name(f"{output.name}_named{number}") for number in numbers)
+    return next(name for name in names if not name.exists())
 
 
 def _write(output: Path, variables: dict, meta: Meta) -> None:

@@ -31,7 +31,7 @@ class Head(nn.Module):
     def __call__(
         self, x: jax.Array, *, train: bool, mask: jax.Array | None = None, keys: jax.Array | None = None
     ) -> jax.Array:
-        """Map ``[N, features]`` to logits ``[N, classes]``.
+        """Map ``[N, features]`` to logits ``[N, classes]``; what SiLU gives is sown as ``activation1``, and so on.
 
         Args:
             x: pooled features.
@@ -46,6 +46,7 @@ class Head(nn.Module):
                 axis_name=self.axis_name, param_dtype=self.param_dtype, folded=self.folded, name=f"norm{layer}"
             )
             x = nn.silu(norm(x, train=train, mask=mask))
+            self.sow("intermediates", f"activation{layer}", x)
             if train and keys is not None and self.dropout > 0:
                 x = dropout(x, jax.vmap(jax.random.fold_in, (0, None))(keys, layer), self.dropout)
         # The logits are computed in at least float32, whatever the precision before them.
