@@ -104,7 +104,8 @@ def test_what_was_compiled_or_found_is_one_line(found: tuple[int, ...], line: st
 def test_why_programs_are_not_kept_is_said() -> None:
     made = programs()
     made._train = made._evaluate = Quick()
-    state = create({"params": {}, "batch_stats": {}}, optimizer.build(CONFIG.optimizer), 0.01, 0)
+    variables = {"params": {"a": np.zeros(1, np.float32)}, "batch_stats": {}}
+    state = create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0)
     ticks = itertools.count(0, 2.5)
     line = made.compile(state, CompilationCache("", lambda: 0, "not kept: why"), lambda: next(ticks))
     assert line == "compiled in 2.5 s; not kept: why"
