@@ -53,10 +53,9 @@ def compilation_cache(
         the cache, or why by default there is none; ``None`` where it is switched off or cannot be written.
     """
     settings: Any = jax.config
-    not_kept = None
-    if wanted is None and settings.jax_enable_compilation_cache and not settings.jax_compilation_cache_dir:
-        if jax.default_backend() == "cpu" and precision == "float32" and onednn.works():
-            not_kept = WITH_ONEDNN
+    by_default = wanted is None and settings.jax_enable_compilation_cache and not settings.jax_compilation_cache_dir
+    calls_onednn = jax.default_backend() == "cpu" and precision == "float32" and onednn.works()
+    not_kept = WITH_ONEDNN if by_default and calls_onednn else None
     if wanted is False or not_kept:
         settings.update("jax_enable_compilation_cache", False)
     enabled, given = settings.jax_enable_compilation_cache, settings.jax_compilation_cache_dir

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxnext.models.layers import Conv
 from jaxnext.models.norm import BatchNorm, FoldedNorm
 from jaxnext.ops.pooling import max_pool
+from jaxnext.ops.relu import relu as rectified
 
 
 def conv_norm(
@@ -46,7 +47,7 @@ def conv_norm(
     y = BatchNorm(axis_name=part.axis_name, param_dtype=part.param_dtype, name=norm)(conv(x), train=train, mask=mask)
     if residual is not None:
         y = residual + y
-    return nn.relu(y) if relu else y
+    return rectified(y) if relu else y
 
 
 class Bottleneck(nn.Module):

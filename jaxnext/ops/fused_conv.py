@@ -12,6 +12,7 @@ from . import onednn
 from .grouped_conv import grouped_conv
 from .grouped_formulations import Padding, with_gradient_of
 from .pointwise import pointwise_conv
+from .relu import relu as rectified
 
 
 def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: Padding, groups: int) -> jax.Array:
@@ -54,7 +55,7 @@ def fused_conv(
 
     def in_parts(x: jax.Array, kernel: jax.Array, bias: jax.Array, *others: jax.Array) -> jax.Array:
         y = sum(others, start=conv(x, kernel, stride=stride, padding=padding, groups=groups) + bias)
-        return jax.nn.relu(y) if relu else y
+        return rectified(y) if relu else y
 
     def at_once(x: jax.Array, kernel: jax.Array, bias: jax.Array, *others: jax.Array) -> jax.Array:
         residual = others[0] if others else None

@@ -19,6 +19,7 @@ from jaxnext.augment import augment, normalize
 from jaxnext.losses import cross_entropy
 from jaxnext.metrics import metric_sums
 from jaxnext.models.classifier import Classifier
+from jaxnext.ops.collectives import psum
 from jaxnext.training.state import Batch, TrainBatch, TrainState
 
 AXIS = "batch"
@@ -131,7 +132,7 @@ def descend(
         the new state, and the metric sums over the global batch.
     """
     keys = example_keys(state.key, state.step, labels.shape[0])
-    total = lax.psum(jnp.sum(mask), AXIS)
+    total = psum(jnp.sum(mask), AXIS)
 
     def local_loss(params: dict[str, Any]) -> tuple[jax.Array, tuple[jax.Array, Any]]:
         variables = {"params": params, "batch_stats": state.batch_stats}
@@ -141,7 +142,7 @@ def descend(
 
     # Each device differentiates its own examples' part of the loss; the sum of the parts' gradients is the gradient.
     gradients, (logits, batch_stats) = jax.grad(local_loss, has_aux=True)(state.params)
-    gradients, sums = lax.psum((gradients, metric_sums(logits, labels, mask) | _asked(stop)), AXIS)
+    gradients, sums = psum((gradients, metric_sums(logits, labels, mask) | _asked(stop)), AXIS)
     directions, moments = optimizer.update(gradients, state.optimizer, state.params)
     params = jax.tree.map(lambda p, d: p - state.learning_rate * d, state.params, directions)
     # Without a gradient, the moments and the weight decay would still move the parameters.
@@ -174,7 +175,7 @@ def eval_step(variables: dict[str, Any], batch: Batch, *, model: Classifier) -> 
     """Metric sums of a batch over all devices, with running statistics and no augmentation."""
     logits = model.apply(variables, normalize(batch.image, model.dtype), train=False)
     sums = metric_sums(logits, batch.label, batch.mask)  # pyright: ignore[reportArgumentType]
-    return lax.psum(sums | _asked(batch.stop), AXIS)
+    return psum(sums | _asked(batch.stop), AXIS)
 
 
 def _asked(stop: jax.Array | None) -> Sums:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from jaxnext.models.layers import Conv, Dense, uniform_fan_in
 from jaxnext.ops.pooling import maximum
+from jaxnext.ops.relu import relu
 
 
 class ChannelAttention(nn.Module):
@@ -22,7 +23,7 @@ class ChannelAttention(nn.Module):
         output = Dense(channels, use_bias=False, param_dtype=self.param_dtype, name="output")
 
         def perceptron(pooled: jax.Array) -> jax.Array:
-            return output(nn.relu(hidden(pooled)))
+            return output(relu(hidden(pooled)))
 
         weights = nn.sigmoid(perceptron(x.mean((1, 2))) + perceptron(maximum(x.reshape(x.shape[0], -1, channels), 1)))
         return weights[:, None, None, :]
