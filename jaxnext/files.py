@@ -55,20 +55,30 @@ def write_corrupt(path: Path, corrupt: Iterable[tuple[str, str]]) -> None:
         JaxnextError: the file cannot be written, or is no list of corrupt images.
     """
     rows = list(corrupt)
+    if rows:
+        check_corrupt(path)
     ours = _begins_with(path, ",".join(CORRUPT_COLUMNS).encode() + b"\n")
     if not rows:
         if ours:
             path.unlink(missing_ok=True)
         return
-    if path.exists() and not ours:
-        raise JaxnextError(
-            f"{path}: expected no file, or a list of corrupt images with the columns {','.join(CORRUPT_COLUMNS)}, "
-            "found another file; move it away"
-        )
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([CORRUPT_COLUMNS, *rows])
     with whole_file(path, "wb") as file:
         file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def check_corrupt(path: Path) -> None:
+    """Refuses a path at which ``write_corrupt`` could not write a list, before there is one.
+
+    Raises:
+        JaxnextError: there is a file that is no list of corrupt images.
+    """
+    if path.exists() and not _begins_with(path, ",".join(CORRUPT_COLUMNS).encode() + b"\n"):
+        raise JaxnextError(
+            f"{path}: expected no file, or a list of corrupt images with the columns {','.join(CORRUPT_COLUMNS)}, "
+            "found another file; move it away"
+        )
 
 
 def _begins_with(path: Path, line: bytes) -> bool:

@@ -67,6 +67,13 @@ def test_a_new_run_has_no_list_of_another(tmp_path: Path) -> None:
     assert not images.file.exists()
 
 
+def test_somebody_elses_file_is_refused_at_the_beginning(tmp_path: Path) -> None:
+    (tmp_path / "corrupt.csv").write_text("mine\n")
+    with pytest.raises(JaxnextError, match=r"corrupt\.csv: expected no file, or a list of corrupt images"):
+        CorruptImages(True, tmp_path, lambda line: None).begin(resumed=False)
+    assert (tmp_path / "corrupt.csv").read_text() == "mine\n"
+
+
 @pytest.mark.parametrize("text", ["", "name,why\na,b\n", "path,error\na\n"])
 def test_a_list_that_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "corrupt.csv").write_text(text)

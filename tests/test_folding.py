@@ -159,6 +159,17 @@ def test_a_folded_network_is_only_for_inference_and_the_usual_eps() -> None:
         BatchNorm(eps=1e-3, folded=True).init(jax.random.key(0), jnp.zeros((1, 2)), train=False)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(value: float) -> None:
+    model = build(config_of("baseline"), CLASSES, "float32", folded=True)
+    variables = random_variables(build(config_of("baseline"), CLASSES, "float32"))
+    variables["params"]["backbone"]["stage3_block1"]["conv2"]["kernel"][0, 0, 0, 1] = value
+    variables["params"]["backbone"]["stem_norm"]["scale"][2] = value
+    name = "params/backbone/stage3_block1/conv2/kernel"
+    with pytest.raises(JaxnextError, match=f"^expected finite weights, found NaN or infinity in {name} and 1 more$"):
+        fold(variables, model)
+
+
 @pytest.mark.parametrize(
     ("dtype", "operations"),
     [("float32", {"broadcast_in_dim", "add"}), ("bfloat16", {"convert_element_type", "broadcast_in_dim", "add"})],

@@ -34,12 +34,12 @@ def train(
 
 
 def plain(x: jax.Array, scale: jax.Array, bias: jax.Array, mask: jax.Array) -> jax.Array:
-    """The definition, for autodiff: mean and biased variance over the rows that count."""
+    """The definition, for autodiff: mean and biased variance over the rows that count; the others become zero."""
     rows = jnp.broadcast_to(mask.reshape(-1, *[1] * (x.ndim - 1)), x.shape)
     axes = tuple(range(x.ndim - 1))
     mean = x.mean(axes, where=rows)
     var = ((x - mean) ** 2).mean(axes, where=rows)
-    return (x - mean) / jnp.sqrt(var + EPS) * scale + bias
+    return jnp.where(rows, (x - mean) / jnp.sqrt(var + EPS) * scale + bias, 0)
 
 
 @quick_jit
@@ -101,6 +101,19 @@ def test_all_positions_of_an_image_count() -> None:
     x = jnp.arange(4.0).reshape(1, 2, 2, 1)
     _, stats = train(fresh(1), x, momentum=1.0)
     np.testing.assert_allclose((stats["mean"][0], stats["var"][0]), (1.5, 5 / 3), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 1, 2)])
+def test_what_overflows_in_a_padded_row_reaches_no_other(shape: tuple[int, ...]) -> None:
+    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    mask, cotangent, ones = np.array([True, False, True]), np.ones(shape, np.float32), np.ones(2, np.float32)
+    cotangent[0], cotangent[1] = 2, np.nan
+    fine = gradients_by_hand(x, ones, ones, mask, 0 * ones, cotangent)
+    x[1] = np.inf
+    found = gradients_by_hand(x, ones, ones, mask, 0 * ones, cotangent)
+    for each, expected in zip(found, fine, strict=True):
+        assert each.tolist() == expected.tolist()
+    assert found[0][1].tolist() == found[1][1].tolist() == np.zeros(shape[1:]).tolist()
 
 
 @pytest.mark.parametrize("mask", [None, [False, True, False]])

@@ -146,6 +146,13 @@ def test_corrupt_image_has_no_row_and_is_listed(classifier, images, tmp_path):
     assert not (tmp_path / "p.csv.errors.csv").exists()
 
 
+def test_somebody_elses_file_in_the_lists_place_is_refused_before_anything_is_computed(classifier, images, tmp_path):
+    (tmp_path / "p.csv.errors.csv").write_text("mine\n")
+    with pytest.raises(JaxnextError, match=r"p\.csv\.errors\.csv: expected no file, or a list of corrupt images"):
+        predict(classifier, [images / "test"], tmp_path / "p.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["p.csv.errors.csv"]
+
+
 def test_nothing_is_left_when_the_run_breaks(classifier, images, tmp_path):
     def broken(batches, total):
         yield next(iter(batches))

@@ -13,7 +13,7 @@ from jaxnext.data.cache import Cache, Reader, whole_source
 from jaxnext.data.decode import CorruptImage, decode, why_unreadable
 from jaxnext.data.sources import Source, Subset
 from jaxnext.data.tfds_source import TfdsSource
-from jaxnext.errors import JaxnextError
+from jaxnext.errors import JaxnextError, one_line
 from jaxnext.files import sha256
 
 _CHUNK = 32
@@ -57,7 +57,10 @@ def check_shards(sources: Iterable[Source], index: int, count: int, stop: Callab
         if stop():
             return
         path: Any = epath.Path(file)
-        found = sha256(path)
+        try:
+            found = sha256(path)
+        except Exception as error:  # file systems of buckets raise their own
+            raise JaxnextError(f"{file}: the shard cannot be read ({one_line(error)})") from error
         if found != noted[file]:
             raise JaxnextError(
                 f"{file}: expected the SHA-256 {noted[file]} that metadata.json beside it notes, found {found}; copy "

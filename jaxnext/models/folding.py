@@ -35,9 +35,15 @@ def fold(variables: Variables, model: Classifier) -> Variables:
         nested dict of NumPy arrays; without ``batch_stats`` where no norm is left.
 
     Raises:
-        JaxnextError: a norm without its layer, or leaves that are not those of the network; all of them are named.
+        JaxnextError: a norm without its layer, or leaves that are not those of the network; all of them are named. Or
+            weights that are not finite.
     """
     flat: dict[LeafPath, np.ndarray] = {path: np.asarray(leaf) for path, leaf in flatten(variables).items()}
+    # oneDNN's ReLU makes zero of NaN: the predictions of a net that has diverged would look like any others.
+    broken = [path_name(path) for path, leaf in sorted(flat.items()) if not np.isfinite(leaf.astype(np.float64)).all()]
+    if broken:
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise JaxnextError(f"expected finite weights, found NaN or infinity in {broken[0]}{more}")
     wanted = flatten(variable_shapes(model))
     norms = [path[1:-1] for path in flat if path[-1] == "scale" and path not in wanted]
     problems = [line for norm in norms for line in _fold_one(flat, norm)]

@@ -117,7 +117,8 @@ def batch_norm(
         axis_name: mesh axis over which the statistics are summed, or ``None``.
 
     Returns:
-        the normalised ``x`` in its dtype, and the batch's mean, biased variance and number of values per channel.
+        the normalised ``x`` in its dtype, zero in rows that do not count, and the batch's mean, biased variance and
+        number of values per channel.
     """
     return _forward(x, scale, bias, mask, shift, eps, axis_name)[0]
 
@@ -126,7 +127,9 @@ def _forward(x, scale, bias, mask, shift, eps, axis_name):
     offset, var, values = _moments(x, mask, shift, axis_name)
     mean = offset + shift
     inverse = lax.rsqrt(var + eps)
-    y = _normalise(x, mean, inverse, scale, bias)
+    # A padded row may lie far from the others: what overflowed in it would reach all gradients as 0 * infinity.
+    rows = mask.reshape(-1, *[1] * (x.ndim - 1))
+    y = jnp.where(rows, _normalise(x, mean, inverse, scale, bias), 0)
     return (y, (mean, var, values)), (x, scale, mask, mean, inverse, jnp.maximum(values, 1))
 
 
@@ -158,19 +161,20 @@ def _backward(eps, axis_name, residuals, gradients):
     x, scale, mask, mean, inverse, count = residuals
     dy = gradients[0]
 
+    rows = mask.reshape(-1, *[1] * (x.ndim - 1))
+
     def normal(x: jax.Array) -> jax.Array:
         return (x.astype(scale.dtype) - mean) * inverse
 
-    def terms(dy: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        wide = dy.astype(scale.dtype)
-        return wide, wide * normal(x)
+    def terms(dy: jax.Array, x: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        wide = jnp.where(rows, dy.astype(scale.dtype), 0)
+        return wide, jnp.where(rows, wide * normal(x), 0)
 
     # Local sums are this device's part of the parameters' gradients, which the training step sums over devices.
-    dbias, dscale = channel_sums(terms, dy, x)
+    dbias, dscale = channel_sums(terms, dy, x, rows)
     total_dbias, total_dscale = psum((dbias, dscale), axis_name)
-    rows = mask.reshape(-1, *[1] * (x.ndim - 1))
-    through = jnp.where(rows, (total_dbias + normal(x) * total_dscale) / count, 0)
-    dx = (dy.astype(scale.dtype) - through) * (scale * inverse)
+    through = (total_dbias + normal(x) * total_dscale) / count
+    dx = jnp.where(rows, (dy.astype(scale.dtype) - through) * (scale * inverse), 0)
     return dx.astype(x.dtype), dscale, dbias, None, jnp.zeros_like(mean)
 
 

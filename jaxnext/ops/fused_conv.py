@@ -36,10 +36,10 @@ def fused_conv(
     residual: jax.Array | None = None,
     relu: bool = False,
 ) -> jax.Array:
-    """``relu(conv(x, kernel) + bias + residual)``.
+    """``relu(conv(x, kernel) + bias + residual)``, of finite values: oneDNN's ReLU makes zero of NaN.
 
     Args:
-        x: ``[N, H, W, C]``, any float dtype.
+        x: ``[N, H, W, C]``, float32, bfloat16 or float64.
         kernel: ``[kh, kw, C // groups, F]`` of the same dtype.
         bias: ``[F]``, same dtype.
         stride: of both spatial axes.

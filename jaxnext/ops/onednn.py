@@ -60,7 +60,7 @@ def convolve(
         kernel_axes: height, width, input and output channels in the order in which the kernel has them.
         bias: float32 ``[F]``.
         residual: float32 ``[N, H', W', F]``.
-        relu: whether the result is rectified.
+        relu: whether the result is rectified; NaN becomes zero.
 
     Returns:
         float32 ``[N, H', W', F]``.
@@ -145,8 +145,6 @@ def _check(
 ) -> None:
     """Raises for what is not as ``convolve`` has it: oneDNN would end the process for most of it."""
     arrays = f"{x.dtype}{list(x.shape)} and {kernel.dtype}{list(kernel.shape)}"
-    if x.ndim != 4 or kernel.ndim != 4 or x.dtype != np.float32 or kernel.dtype != np.float32:
-        raise ValueError(f"onednn.convolve: expected input and kernel in float32 and of rank 4, found {arrays}")
     if min(*x.shape, *kernel.shape) < 1 or groups < 1 or size[3] % groups or x.shape[3] != size[2] * groups:
         raise ValueError(f"onednn.convolve: expected values, and channels in {groups} groups, found {arrays}")
     if min(stride, dilation) < 1 or min(map(min, padding)) < 0:

@@ -10,7 +10,7 @@ from jaxnext.data.decode import cannot_be_read
 from jaxnext.data.loader import ImageError
 from jaxnext.data.verify import BadImage
 from jaxnext.errors import JaxnextError
-from jaxnext.files import CORRUPT_COLUMNS, write_corrupt
+from jaxnext.files import CORRUPT_COLUMNS, check_corrupt, write_corrupt
 from jaxnext.training.processes import Processes
 
 
@@ -73,11 +73,12 @@ class CorruptImages:
         """Take up the list of the run that is resumed; a new run has none.
 
         Raises:
-            JaxnextError: the list cannot be read.
+            JaxnextError: the list cannot be read, or another file is in its place.
         """
         if not self.skip:
             return
         if not resumed:
+            check_corrupt(self.file)
             write_corrupt(self.file, ())
         elif self.file.exists():
             try:

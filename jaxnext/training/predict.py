@@ -13,7 +13,7 @@ from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
 from jaxnext.data.sources import FolderSource, files_source
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.files import whole_file, write_corrupt
+from jaxnext.files import check_corrupt, whole_file, write_corrupt
 from jaxnext.training.memory import out_of_memory
 from jaxnext.training.trained import TrainedClassifier
 
@@ -67,6 +67,7 @@ def predict_to_csv(
         warn(line)
     check_rows(source, keep_extension)
     errors_file = output.with_name(output.name + ".errors.csv")
+    check_corrupt(errors_file)
     workers = default_workers(cores, source) if workers is None else workers
     failed: list[tuple[str, str]] = []
     with out_of_memory(batch_size, classifier.image_size), whole_file(output) as file:
@@ -80,7 +81,7 @@ def predict_to_csv(
             for position in np.flatnonzero(host.mask):
                 name = row_name(source.names[host.ids[position]], keep_extension)
                 table.writerow([name, *cells(rows[position], classifier.classes, probabilities, top_k)])
-        write_corrupt(errors_file, failed)
+    write_corrupt(errors_file, failed)
     say(f"{output}: {len(source) - len(failed):,} images")
     if failed:
         warn(f"{errors_file}: {len(failed):,} of {len(source):,} images cannot be read")

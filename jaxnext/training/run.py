@@ -163,7 +163,7 @@ class Run:
         if progress.history:
             # A run that was killed between its last checkpoint and these files has them again.
             self.write_history(progress)
-        if progress.position < len(self.schedule) and not (self.given_up and self.processes.count == 1):
+        if progress.position < len(self.schedule) and not self.given_up:
             compilation = self.programs.compile(state, self.around.compilation_cache, self.around.clock)
             self.around.say(compilation)
             self.around.step_memory(self.programs.temporary_memory())
