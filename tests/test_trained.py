@@ -156,6 +156,19 @@ def test_checkpoint_without_a_trained_head(tmp_path):
     )
 
 
+def test_weights_that_are_not_finite(classifier, monkeypatch, run):
+    def broken(self, which):
+        variables, meta = restore(self, which)
+        variables["params"]["backbone"]["stem_conv"]["kernel"] *= np.float32(np.nan)
+        return variables, meta
+
+    restore = Checkpoints.restore_model
+    monkeypatch.setattr(Checkpoints, "restore_model", broken)
+    found = "params/backbone/stem_conv/kernel"
+    with pytest.raises(JaxnextError, match=f"^{run}: expected finite weights, found NaN or infinity in {found}$"):
+        TrainedClassifier(run, devices=jax.devices()[:1])
+
+
 def test_float64_checkpoint_needs_x64(tmp_path):
     meta = Meta(Config(precision="float64"), ("a",), ("backbone", "head"))
     with Checkpoints(tmp_path) as checkpoints:

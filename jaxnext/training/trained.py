@@ -42,7 +42,8 @@ class TrainedClassifier:
             devices: that share each batch; ``None``: all local ones.
 
         Raises:
-            JaxnextError: no such checkpoint, one that cannot be read, or one without a trained head.
+            JaxnextError: no such checkpoint, one that cannot be read, one without a trained head, or weights that are
+                not finite.
         """
         if not (checkpoint / "checkpoints").is_dir():
             raise JaxnextError(
@@ -64,7 +65,11 @@ class TrainedClassifier:
         self.image_size = config.data.image_size
         self._mesh = steps.mesh_of(devices or jax.local_devices())
         model = build(config.model, len(self.classes), config.precision, folded=True)
-        self._variables = steps.replicate(fold(variables, model), self._mesh)
+        try:
+            folded = fold(variables, model)
+        except JaxnextError as error:
+            raise JaxnextError(f"{checkpoint}: {error}") from error
+        self._variables = steps.replicate(folded, self._mesh)
         self._predict = steps.compile_predict_step(model, self._mesh)
         self._evaluate = steps.compile_eval_step(model, self._mesh)
 
