@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnext.ops.channel_sums import channel_sums
-from jaxnext.ops.collectives import psum
 
 Statistics = tuple[jax.Array, jax.Array, jax.Array]
 
@@ -142,17 +141,17 @@ def _moments(x: jax.Array, mask: jax.Array, shift: jax.Array, axis_name: str | N
         return jnp.where(rows, x.astype(shift.dtype) - shift, 0)
 
     if x.ndim == 2:
-        total, values = psum((jnp.sum(moved(x, rows), 0), values), axis_name)
+        total, values = _psum((jnp.sum(moved(x, rows), 0), values), axis_name)
         mean = total / jnp.maximum(values, 1)
         distances = jnp.where(rows, moved(x, rows) - mean, 0)
-        (squares,) = psum((jnp.sum(distances * distances, 0),), axis_name)
+        (squares,) = _psum((jnp.sum(distances * distances, 0),), axis_name)
         return mean, squares / jnp.maximum(values, 1), values
 
     def terms(x: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         distance = moved(x, rows)
         return distance, distance * distance
 
-    total, squares, values = psum((*channel_sums(terms, x, rows), values), axis_name)
+    total, squares, values = _psum((*channel_sums(terms, x, rows), values), axis_name)
     mean = total / jnp.maximum(values, 1)
     return mean, jnp.maximum(squares / jnp.maximum(values, 1) - mean * mean, 0), values
 
@@ -172,7 +171,7 @@ def _backward(eps, axis_name, residuals, gradients):
 
     # Local sums are this device's part of the parameters' gradients, which the training step sums over devices.
     dbias, dscale = channel_sums(terms, dy, x, rows)
-    total_dbias, total_dscale = psum((dbias, dscale), axis_name)
+    total_dbias, total_dscale = _psum((dbias, dscale), axis_name)
     through = (total_dbias + normal(x) * total_dscale) / count
     dx = jnp.where(rows, (dy.astype(scale.dtype) - through) * (scale * inverse), 0)
     return dx.astype(x.dtype), dscale, dbias, None, jnp.zeros_like(mean)
@@ -183,3 +182,8 @@ batch_norm.defvjp(_forward, _backward)
 
 def _normalise(x: jax.Array, mean: jax.Array, inverse: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
     return ((x.astype(mean.dtype) - mean) * (inverse * scale) + bias).astype(x.dtype)
+
+
+def _psum(sums: tuple[jax.Array, ...], axis_name: str | None) -> tuple[jax.Array, ...]:
+    # Over one device, too: these sums keep XLA from merging what remat computes again with the first computation.
+    return sums if axis_name is None else lax.psum(sums, axis_name)

@@ -73,4 +73,5 @@ def _column_sums(x: jax.Array) -> jax.Array:
     together = _divisor(rows, IN_PRODUCT)
     x = x.reshape(rows // together, together, channels)
     ones = jnp.ones(x.shape[:2], x.dtype)
-    return lax.dot_general(ones, x, (((1,), (1,)), ((0,), (0,))), precision=lax.Precision.HIGHEST).sum(0)
+    with jax.named_scope("channel_sums"):
+        return lax.dot_general(ones, x, (((1,), (1,)), ((0,), (0,))), precision=lax.Precision.HIGHEST).sum(0)
