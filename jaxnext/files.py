@@ -55,13 +55,11 @@ def write_corrupt(path: Path, corrupt: Iterable[tuple[str, str]]) -> None:
         JaxnextError: the file cannot be written, or is no list of corrupt images.
     """
     rows = list(corrupt)
-    if rows:
-        check_corrupt(path)
-    ours = _begins_with(path, ",".join(CORRUPT_COLUMNS).encode() + b"\n")
     if not rows:
-        if ours:
+        if _is_list(path):
             path.unlink(missing_ok=True)
         return
+    check_corrupt(path)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([CORRUPT_COLUMNS, *rows])
     with whole_file(path, "wb") as file:
@@ -74,17 +72,19 @@ def check_corrupt(path: Path) -> None:
     Raises:
         JaxnextError: there is a file that is no list of corrupt images.
     """
-    if path.exists() and not _begins_with(path, ",".join(CORRUPT_COLUMNS).encode() + b"\n"):
+    if path.exists() and not _is_list(path):
         raise JaxnextError(
             f"{path}: expected no file, or a list of corrupt images with the columns {','.join(CORRUPT_COLUMNS)}, "
             "found another file; move it away"
         )
 
 
-def _begins_with(path: Path, line: bytes) -> bool:
+def _is_list(path: Path) -> bool:
+    """Whether a file is one that ``write_corrupt`` has written."""
+    header = ",".join(CORRUPT_COLUMNS).encode() + b"\n"
     try:
         with path.open("rb") as file:
-            return file.read(len(line)) == line
+            return file.read(len(header)) == header
     except OSError:
         return False
 
