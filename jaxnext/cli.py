@@ -22,6 +22,7 @@ from jaxnext.cli_arguments import (
 from jaxnext.cli_distributed import together
 from jaxnext.cli_main import INTERRUPTED, main
 from jaxnext.cli_process import (
+    FEW_PIXELS,
     available_memory,
     boot_id,
     cache_folder,
@@ -44,7 +45,7 @@ from jaxnext.training.processes import Processes
 def train(argv: Sequence[str], configs_dir: Path) -> int:
     """Runs ``scripts/train.py``; returns the exit status, 130 where Ctrl-C ended the run."""
     arguments = parse_train(argv, configs_dir)
-    keep_freed_memory()
+    keep_freed_memory(_pixels(arguments.config))
     _set_precision(arguments.config)
     if arguments.distributed is None:
         return _train(arguments, argv, configs_dir, Processes())
@@ -59,9 +60,11 @@ def _train(arguments: TrainArguments, argv: Sequence[str], configs_dir: Path, pr
     from jaxnext.training.fit import fit
     from jaxnext.training.surroundings import Surroundings
 
+    config = arguments.config
+    small = _pixels(config) <= FEW_PIXELS
     with (
         stop_on_interrupt() as stop,
-        compilation_cache(arguments.compilation_cache, arguments.config.precision, warn) as cache,
+        compilation_cache(arguments.compilation_cache, config.precision, warn, small=small) as cache,
     ):
         surroundings = Surroundings(
             devices=sorted(jax.devices(), key=lambda device: device.process_index),
@@ -178,6 +181,11 @@ def _progress(batches: Iterable[Any], total: int) -> Iterable[Any]:
 
     # disable=None: shown on a terminal only.
     return tqdm(batches, total=total, unit="batch", leave=False, disable=None, dynamic_ncols=True)
+
+
+def _pixels(config: Config) -> int:
+    """Of a training batch."""
+    return config.batch_size * config.data.image_size**2
 
 
 def _set_precision(config: Config) -> None:

@@ -131,12 +131,12 @@ def _run(options: argparse.Namespace, configs_dir: Path) -> None:
         from jaxnext.benchmark.report import check_destination
 
         check_destination(options.json)
-    # As the other commands do; PyTorch has it, too, as they share the process.
-    keep_freed_memory()
     # JAX would keep three quarters of a GPU to itself. It reads this when it first touches the device.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     # The seconds of a compilation, not those of finding it in a cache; and oneDNN is not called where one is in use.
     os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    # As in training; PyTorch has it, too, as they share the process.
+    keep_freed_memory()
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > _BUSY:

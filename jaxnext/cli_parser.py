@@ -54,7 +54,8 @@ class Parser(ArgumentParser):
         """Adds what every command has that compiles for long."""
         text = (
             "true: compiled programs are kept for the next start, in ~/.cache/jaxnext/compiled (or XDG_CACHE_HOME); "
-            "null: the same, except for float32 on an x86 CPU, where the faster convolutions cannot be kept"
+            "null: the same, except for float32 on an x86 CPU: the faster convolutions used there, but not for "
+            "training on batches of at most 50,000 pixels, cannot be kept"
         )
         self.option("compilation_cache", bool | None, text)
 

@@ -168,8 +168,8 @@ def environment(task: "Task", cache: Path, around: Mapping[str, str]) -> dict[st
 
 def _work(send: Connection, task: "Task", cache: Path) -> None:
     """In the new process: sends the result, or the reason why there is none."""
-    keep_freed_memory()
     os.environ.update(environment(task, cache, os.environ))
+    keep_freed_memory()
     from jaxnext.benchmark.report import failure
     from jaxnext.benchmark.suite_tasks import measure
 

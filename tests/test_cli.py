@@ -1,3 +1,4 @@
+import contextlib
 import importlib
 import os
 import signal
@@ -41,6 +42,14 @@ def jax_settings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     return settings
 
 
+@pytest.fixture(autouse=True)
+def pixels(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """For batches of how many pixels freed memory is to be kept."""
+    told: list[int] = []
+    monkeypatch.setattr(cli, "keep_freed_memory", told.append)
+    return told
+
+
 def replace(monkeypatch: pytest.MonkeyPatch, module: str, name: str, **behaviour: Any) -> MagicMock:
     """Puts in place of a function a double that refuses calls which the real one would refuse."""
     owner = importlib.import_module(f"jaxnext.training.{module}")
@@ -53,7 +62,11 @@ def replace(monkeypatch: pytest.MonkeyPatch, module: str, name: str, **behaviour
 
 
 def test_train_calls_fit(
-    configs: Path, monkeypatch: pytest.MonkeyPatch, jax_settings: list[tuple[str, Any]], capsys: Any
+    configs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    jax_settings: list[tuple[str, Any]],
+    pixels: list[int],
+    capsys: Any,
 ) -> None:
     fit = replace(monkeypatch, "fit", "fit")
     monkeypatch.setattr(sys, "argv", ["scripts/train.py"])
@@ -68,6 +81,7 @@ def test_train_calls_fit(
     assert surroundings.resume_command.endswith("scripts/train.py --config tiny --output there --seed 5 --resume auto")
     assert surroundings.compilation_cache.place == jax.config.jax_compilation_cache_dir  # pyright: ignore
     assert surroundings.compilation_cache.found() == 0
+    assert pixels == [16 * 512 * 512]
     surroundings.say("a line")
     assert capsys.readouterr().out == "a line\n"
     assert jax_settings == []
@@ -112,6 +126,22 @@ def test_train_in_float64(configs: Path, monkeypatch: pytest.MonkeyPatch, jax_se
     cli.train(["--config", "tiny", "--precision", "float64"], configs)
     assert jax_settings == [("jax_enable_x64", True)]
     assert fit.call_args.args[0].precision == "float64"
+
+
+@pytest.mark.parametrize(("batch_size", "small"), [(12, True), (13, False)])
+def test_programs_for_few_pixels_do_without_onednn(
+    batch_size: int, small: bool, configs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    replace(monkeypatch, "fit", "fit")
+
+    def recorded(*arguments: Any, **options: Any) -> Any:
+        given.append(options)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr("jaxnext.cli_compilation.compilation_cache", recorded)
+    cli.train(["--config", "tiny", "--batch_size", str(batch_size), "--data.image_size", "64"], configs)
+    assert given == [{"small": small}]
 
 
 @pytest.mark.parametrize("command", ["train", "predict", "evaluate"])

@@ -123,22 +123,29 @@ def test_a_folder_given_to_jax_is_used_as_it_is_set_up(wanted: bool, cache_home:
 
 
 @pytest.mark.parametrize(
-    ("precision", "works", "given", "on"),
+    ("precision", "works", "given", "small", "on"),
     [
-        ("float32", True, False, False),
-        ("float32", True, True, True),
-        ("float32", False, False, True),
-        ("bfloat16", True, False, True),
-        ("float64", True, False, True),
+        ("float32", True, False, False, False),
+        ("float32", True, False, True, True),
+        ("float32", True, True, False, True),
+        ("float32", False, False, False, True),
+        ("bfloat16", True, False, False, True),
+        ("float64", True, False, False, True),
     ],
 )
 def test_by_default_it_is_off_where_onednn_is_called(
-    precision: str, works: bool, given: bool, on: bool, cache_home: Path, monkeypatch: pytest.MonkeyPatch
+    precision: str,
+    works: bool,
+    given: bool,
+    small: bool,
+    on: bool,
+    cache_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(onednn, "works", lambda: works)
     if given:
         jax.config.update("jax_compilation_cache_dir", str(cache_home / "given"))
-    with compilation_cache(None, precision, no_warning) as cache:
+    with compilation_cache(None, precision, no_warning, small=small) as cache:
         assert cache is not None
         assert (cache.not_kept is None, jax.config.jax_enable_compilation_cache) == (on, on)
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
@@ -70,13 +71,25 @@ def mallopt(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return told
 
 
-# M_ARENA_MAX is -8, M_MMAP_MAX -4, M_TRIM_THRESHOLD -1.
-KEEP = [(-8, 1), (-4, 0), (-1, -1)]
+@pytest.fixture(autouse=True)
+def jax_told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """The settings that JAX is told, which then stay as they are."""
+    told: list[tuple[str, bool]] = []
+    monkeypatch.setattr(jax.config, "update", lambda *setting: told.append(setting))
+    return told
 
 
-def test_keep_freed_memory_on_a_cpu(mallopt: list[tuple[int, int]]) -> None:
-    keep_freed_memory()
+# M_MMAP_MAX is -4, M_TRIM_THRESHOLD -1.
+KEEP = [(-4, 0), (-1, -1)]
+
+
+@pytest.mark.parametrize(("pixels", "inline"), [(50_000, False), (50_001, True), (None, True)])
+def test_keep_freed_memory_on_a_cpu(
+    pixels: int | None, inline: bool, mallopt: list[tuple[int, int]], jax_told: list[tuple[str, bool]]
+) -> None:
+    keep_freed_memory(pixels)
     assert mallopt == KEEP
+    assert jax_told == [("jax_cpu_enable_async_dispatch", False)] * inline
 
 
 @pytest.mark.parametrize(("platforms", "told"), [(None, []), ("cuda,cpu", []), ("cpu", KEEP)])
@@ -133,7 +146,7 @@ def test_glibc_takes_the_options() -> None:
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     root = Path(__file__).parent.parent
     found = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True)
-    assert found.stdout == "[1, 1, 1, 1, 1, 1]\n", found.stderr
+    assert found.stdout == "[1, 1, 1, 1, 1]\n", found.stderr
 
 
 def test_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
