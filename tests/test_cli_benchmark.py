@@ -78,6 +78,7 @@ def test_grouped_conv_options(calls):
 
 
 def test_data_options(calls, monkeypatch, tmp_path):
+    pytest.importorskip("torch")
     folders = []
 
     def run(options, folder, **around):

@@ -181,7 +181,7 @@ def test_not_where_programs_are_kept() -> None:
     [
         (platform, "system", "Darwin"),
         (platform, "machine", "aarch64"),
-        *((metadata, "version", version) for version in ("0.12.0", "0.10.3", "0.11.1", "0.10.2.dev20260901", "0.10")),
+        *((metadata, "version", version) for version in ("0.13.0", "0.10.3", "0.11.1", "0.10.2.dev20260901", "0.10")),
     ],
 )
 def test_not_tried_elsewhere(owner: object, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ On the machine with the GPU, in a copy of this repository. Jax, flax, optax, PyY
 out where it is not installed; each line takes less than nine minutes and may be repeated, what is there is not measured
 again::
 
-    pip install "jax[cuda13]>=0.10,<0.12" flax optax pyyaml torch torchvision timm
+    pip install "jax[cuda13]>=0.10,<0.13" flax optax pyyaml torch torchvision timm
     python scripts/benchmark.py suite --json gpu.json --part ceilings augment
     python scripts/benchmark.py suite --json gpu.json --part remat
     python scripts/benchmark.py suite --json gpu.json --part train_bf16_16       # then _64, _128, _256

@@ -26,7 +26,7 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 
 _TARGET = "__onednn$convolution"
 _PRODUCT = "__onednn$matmul"
-_TRIED = ("0.10.0", "0.10.1", "0.10.2", "0.11.2")
+_TRIED = ("0.10.0", "0.10.1", "0.10.2", "0.11.2", "0.12.0")
 """Versions of jaxlib. With any other ``works`` is false, and ``obstacle`` says so to who asked for oneDNN by name."""
 _CPUINFO = Path("/proc/cpuinfo")
 
