@@ -18,7 +18,6 @@ from model_leaves import leaves_of
 from torch_writer import save_zip
 
 from jaxnext.config_file import dump_config
-from jaxnext.ops import onednn
 from jaxnext.porting.torchvision import to_torch, weight_map
 from jaxnext.training.checkpoint import Checkpoints
 
@@ -66,9 +65,8 @@ def test_train_interrupt_resume_predict_evaluate(number, images, tmp_path):
     finished = subprocess.run(again, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert finished.returncode == 0, finished.stderr
     assert f"resuming after epoch {done}" in finished.stdout
-    # Where oneDNN convolves, programs are not kept.
-    found = re.search("^(training step )?found in the compilation cache ", finished.stdout, re.MULTILINE)
-    assert "\ncompiled in " in finished.stdout if onednn.works() else found
+    # The validation step of so small a net may compile too quickly to be kept.
+    assert re.search("^(training step )?found in the compilation cache ", finished.stdout, re.MULTILINE)
     assert epochs_in(tmp_path / "run") == [1, 2, 3, 4, 5, 6]
 
     predicted = script("predict.py", "--checkpoint", "run", "--data", images / "test", cwd=tmp_path)
