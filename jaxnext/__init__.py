@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxnext.training.trained import TrainedClassifier
+    from jaxnext.inference.classifier import TrainedClassifier
 
 
 def load(checkpoint: str | Path, which: str = "best") -> TrainedClassifier:
@@ -17,6 +17,6 @@ def load(checkpoint: str | Path, which: str = "best") -> TrainedClassifier:
         which: ``best`` or ``last``.
     """
     # Imported here so that `import jaxnext` and `--help` do not wait for JAX.
-    from jaxnext.training.trained import TrainedClassifier
+    from jaxnext.inference.classifier import TrainedClassifier
 
     return TrainedClassifier(Path(checkpoint), which)

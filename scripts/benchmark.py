@@ -11,7 +11,9 @@ def main() -> int:
     # What is measured is this checkout, also on a machine where it is not installed.
     sys.path.insert(0, str(ROOT))
     try:
-        from jaxnext import cli_benchmark, cli_main
+        from benchmarks import command as cli_benchmark
+
+        from jaxnext.cli import main as cli_main
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("jaxnext"):
             raise

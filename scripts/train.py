@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> int:
     """Calls the command; returns the exit status."""
     try:
-        from jaxnext import cli, cli_main
+        from jaxnext.cli import commands as cli
+        from jaxnext.cli import main as cli_main
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("jaxnext."):
             raise

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from jaxnext.config import Config, DataConfig, ModelConfig
+from jaxnext.config.sections import Config, DataConfig, ModelConfig
 
 MODEL = ModelConfig(
     stage_sizes=(1, 1),

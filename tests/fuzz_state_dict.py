@@ -29,7 +29,7 @@ from safetensors.numpy import save as save_safetensors
 from torch_writer import Raw, Tensor, call, described, legacy_bytes, name, pickled, zip_bytes
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.state_dict import load_state_dict
+from jaxnext.porting.files.state_dict import load_state_dict
 
 MAX_SECONDS = 2.0
 """Of processor time, for one file."""

@@ -12,14 +12,16 @@ from named_values import CLASSES
 from quick_jit import less_quick_jit, quick_jit
 from torch_reference import SETTINGS, TINY
 
-from jaxnext.config import ModelConfig, OptimizerConfig, PlateauConfig, Precision
+from jaxnext.config.sections import ModelConfig, OptimizerConfig, PlateauConfig, Precision
+from jaxnext.engine import steps
+from jaxnext.engine.optimizers import adam as optimizer
+from jaxnext.engine.schedules import plateau
+from jaxnext.engine.state import create
 from jaxnext.losses import cross_entropy
 from jaxnext.models.classifier import Classifier, build
 from jaxnext.models.summary import variable_shapes
 from jaxnext.porting.merge import merge
 from jaxnext.porting.torchvision import Entry, to_torch, weight_map
-from jaxnext.training import optimizer, plateau, steps
-from jaxnext.training.state import create
 from jaxnext.tree import flatten, unflatten
 from jaxnext.types import LeafPath
 
@@ -126,7 +128,7 @@ def _step(setting: str, tiny: bool, mesh: Mesh) -> Callable[..., Any]:
     model = network(setting, tiny, "float64", steps.AXIS)
 
     def step(state: Any, images: Any, labels: Any, mask: Any) -> Any:
-        return steps.descend(state, images, labels, mask, model=model, optimizer=adam)
+        return steps.train_step(state, images, labels, mask, model=model, optimizer=adam)
 
     split = PartitionSpec(steps.AXIS)
     over = jax.shard_map(

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jaxnext.data import pack
-from jaxnext.data.pack import Outcome
+from jaxnext.data.packing import pack
+from jaxnext.data.packing.pack import Outcome
 
 CLASSES = ("10", "2", "cat dog")
 

@@ -29,13 +29,13 @@ class Perturbation(NamedTuple):
     tests: tuple[str, ...]
 
 
-NETWORK = ("test_golden", "test_classifier", "test_resnext")
+NETWORK = ("test_golden", "test_models_classifier", "test_resnext")
 PERTURBATIONS = {
     "stem padded as SAME pads": Perturbation(
         "jaxnext/models/layers.py",
         "padding = ((pad, pad), (pad, pad))",
         "padding = ((pad - (self.size == 7 and self.stride == 2), pad),) * 2",
-        (*NETWORK, "test_models_layers"),
+        (*NETWORK, "test_layers"),
     ),
     "max-pool padded as SAME pads": Perturbation(
         "jaxnext/ops/pooling.py",
@@ -47,10 +47,10 @@ PERTURBATIONS = {
         "jaxnext/models/norm.py",
         "unbiased = batch_var * count / jnp.maximum(count - 1, 1)",
         "unbiased = batch_var",
-        ("test_golden", "test_classifier", "test_norm"),
+        ("test_golden", "test_models_classifier", "test_norm"),
     ),
     "patience counted as Optax does": Perturbation(
-        "jaxnext/training/plateau.py",
+        "jaxnext/engine/schedules/plateau.py",
         "if bad_epochs > config.patience:",
         "if bad_epochs >= max(config.patience, 1):",
         ("test_golden", "test_plateau"),
@@ -59,7 +59,7 @@ PERTURBATIONS = {
         "jaxnext/data/listing.py",
         "return sorted(folders), sorted(files), hidden, links",
         "return sorted(folders, key=lambda name: (len(name), name)), sorted(files), hidden, links",
-        ("test_sources", "test_splits", "test_port", "test_listing"),
+        ("test_source", "test_splits", "test_weights_port", "test_listing"),
     ),
     "resize without antialiasing": Perturbation(
         "jaxnext/data/decode.py",

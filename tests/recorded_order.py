@@ -18,14 +18,14 @@ import small_run
 from PIL import Image
 
 from jaxnext.data.loader import stream
-from jaxnext.data.schedule import Schedule
-from jaxnext.data.sources import MemorySource
+from jaxnext.data.order import ShuffledOrder
+from jaxnext.data.source import MemorySource
+from jaxnext.engine import steps
+from jaxnext.engine.optimizers.adam import build as build_optimizer
 from jaxnext.models.classifier import build
-from jaxnext.training import steps
-from jaxnext.training.optimizer import build as build_optimizer
-from jaxnext.training.programs import Programs
+from jaxnext.training.compiled_steps import CompiledSteps
 
-SCHEDULE = Schedule(train_size=7, val_size=3, batch_size=3, epochs=2, seed=1)
+SCHEDULE = ShuffledOrder(train_size=7, val_size=3, batch_size=3, epochs=2, seed=1)
 
 
 def images(count: int) -> MemorySource:
@@ -37,10 +37,10 @@ def images(count: int) -> MemorySource:
 
 
 def rows_on_devices(devices: Sequence[Any], workers: int) -> list[list[int]]:
-    """Ids in the rows of each batch of the schedule on this process's devices, in their order; -1 is padding."""
+    """Ids in the rows of each batch of the order on this process's devices, in their order; -1 is padding."""
     config = small_run.config(Path(), batch_size=SCHEDULE.batch_size)
     model = build(config.model, 12, config.precision, steps.AXIS)
-    programs = Programs(config, model, build_optimizer(config.optimizer), devices)
+    programs = CompiledSteps(config, model, build_optimizer(config.optimizer), devices)
     seen: list[Any] = []
     programs._train = lambda state, given: seen.append(given.batch)
     programs._evaluate = lambda variables, batch: seen.append(batch)

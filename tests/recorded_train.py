@@ -11,14 +11,14 @@ import signal
 import sys
 from pathlib import Path
 
-from jaxnext import cli
-from jaxnext.training.programs import Programs
+from jaxnext.cli import commands as cli
+from jaxnext.training.compiled_steps import CompiledSteps
 
 
 def main() -> int:
     record, end, *options = sys.argv[1:]
     name, _, at = end.partition(":")
-    train = Programs.train
+    train = CompiledSteps.train
 
     def recorded(self, state, host, step, stop=False):
         if at and int(at) == step:
@@ -27,7 +27,7 @@ def main() -> int:
             print(json.dumps([step, host.ids.tolist()]), file=file)
         return train(self, state, host, step, stop)
 
-    Programs.train = recorded
+    CompiledSteps.train = recorded
     return cli.main(cli.train, options, Path())
 
 

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from PIL import Image
 
-from jaxnext.config import AugmentConfig, Config, DataConfig, ModelConfig, OptimizerConfig
+from jaxnext.config.sections import AugmentConfig, Config, DataConfig, ModelConfig, OptimizerConfig
+from jaxnext.training.environment import RunEnvironment
 from jaxnext.training.fit import fit
 from jaxnext.training.progress import Progress
-from jaxnext.training.surroundings import Surroundings
 
 CLASSES = tuple(sorted(str(i) for i in range(12)))
 """'0', '1', '10', '11', '2', ...: sorted as strings."""
@@ -71,13 +71,13 @@ def config(path: Path, **changes: Any) -> Config:
     return dataclasses.replace(base, **changes)
 
 
-def surroundings(
+def env(
     stop: Callable[[], bool] = lambda: False, lines: list[str] | None = None, devices: int = 1, **more: Any
-) -> Surroundings:
+) -> RunEnvironment:
     """One CPU device, a clock that counts its calls, and the lines said collected."""
     ticks = itertools.count()
     said = lines if lines is not None else []
-    return Surroundings(
+    return RunEnvironment(
         jax.devices()[:devices], lambda: next(ticks) / 8, stop, said.append, cores=2, show_progress=False, **more
     )
 
@@ -89,7 +89,7 @@ def stop_after(calls: int) -> Callable[[], bool]:
 
 
 def train(
-    output: Path, data: Path, resume: bool = False, around: Surroundings | None = None, **changes: Any
+    output: Path, data: Path, resume: bool = False, around: RunEnvironment | None = None, **changes: Any
 ) -> Progress:
     """Fit ``config(data, **changes)`` into ``output``."""
-    return fit(config(data, **changes), output, resume, around or surroundings())
+    return fit(config(data, **changes), output, resume, around or env())

@@ -1,8 +1,9 @@
 """A suite of a tiny network, and processes that take known times."""
 
-from jaxnext.benchmark.suite import Around
-from jaxnext.benchmark.suite_parts import Options, Task
-from jaxnext.config import Config, DataConfig, ModelConfig
+from benchmarks.suite import Around
+from benchmarks.suite_parts import Options, Task
+
+from jaxnext.config.sections import Config, DataConfig, ModelConfig
 from jaxnext.errors import JaxnextError
 
 CONFIG = Config(

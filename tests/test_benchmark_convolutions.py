@@ -5,9 +5,9 @@ import typing
 import jax
 import numpy as np
 import pytest
+from benchmarks import convolutions
+from benchmarks.convolutions import Options, run, table
 
-from jaxnext.benchmark import convolutions
-from jaxnext.benchmark.convolutions import Options, run, table
 from jaxnext.ops.grouped_conv import Formulation, grouped_conv
 
 SHAPE = (6, 5, 16)

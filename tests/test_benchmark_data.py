@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from benchmark_cases import Ticks
+from benchmarks import data, photographs
+from benchmarks.torch_loader import TorchLoader
 
-import jaxnext.data.cache
-from jaxnext.benchmark import data, photographs
-from jaxnext.benchmark.torch_loader import TorchLoader
-from jaxnext.data.sources import class_folder_source
+import jaxnext.data.cache.decoded
+from jaxnext.data.source import class_folder_source
 from jaxnext.errors import JaxnextError
 
 SMALL = data.Options(images=6, image_size=16, batch_size=4, rounds=3)
@@ -108,7 +108,7 @@ def test_a_filled_cache_is_read_and_no_file(kind, source, tmp_path, monkeypatch)
     def decode(encoded):
         raise AssertionError("decoded")
 
-    monkeypatch.setattr(jaxnext.data.cache, "decode", decode)
+    monkeypatch.setattr(jaxnext.data.cache.decoded, "decode", decode)
     assert data._turn(source, SMALL, 1, time.perf_counter, cache, 2) > 0
     with pytest.raises(AssertionError, match="decoded"):
         data._turn(source, SMALL, 1, time.perf_counter)

@@ -2,10 +2,10 @@ import dataclasses
 
 import benchmark_cases
 import pytest
+from benchmarks.flops import forward_flops
+from benchmarks.torch_model import build
 
-from jaxnext.benchmark.flops import forward_flops
-from jaxnext.benchmark.torch_model import build
-from jaxnext.config import ModelConfig
+from jaxnext.config.sections import ModelConfig
 
 
 def test_one_bottleneck_by_hand():

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 import small_run
-
-from jaxnext.benchmark.footprint import Options, Part, Process, run, table
+from benchmarks.footprint import Options, Part, Process, run, table
 
 
 def measured(part: Part, images: int, folder: Path) -> dict:
@@ -52,7 +51,7 @@ def test_table_literally() -> None:
 
 
 def test_many_files_are_links_to_a_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jaxnext.benchmark.footprint._DIFFERENT", 8)
+    monkeypatch.setattr("benchmarks.footprint._DIFFERENT", 8)
     measured("cache", 50, tmp_path)
     files = list(tmp_path.glob("train/*/*.jpg"))
     assert (len(files), len({file.stat().st_ino for file in files})) == (50, 8)

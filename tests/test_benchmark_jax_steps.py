@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from benchmark_cases import CONFIG, Ticks
+from benchmarks import jax_steps
 
-from jaxnext.benchmark import jax_steps
+from jaxnext.engine import state, steps
+from jaxnext.engine.optimizers import adam as optimizer
+from jaxnext.engine.state import Batch, TrainBatch
 from jaxnext.models.classifier import build
 from jaxnext.models.initialisation import initialise
-from jaxnext.training import optimizer, state, steps
-from jaxnext.training.state import Batch, TrainBatch
 from jaxnext.types import Augmentation
 
 VARIABLES = initialise(build(CONFIG.model, 5, "float32"), 0)

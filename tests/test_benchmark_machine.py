@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import pytest
+from benchmarks import machine
 
-from jaxnext.benchmark import machine
 from jaxnext.errors import JaxnextError
 
 

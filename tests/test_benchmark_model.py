@@ -3,9 +3,8 @@ import time
 
 import pytest
 from benchmark_cases import CONFIG
-
-from jaxnext.benchmark import machine, model, resident
-from jaxnext.benchmark.flops import forward_flops
+from benchmarks import machine, model, resident
+from benchmarks.flops import forward_flops
 
 
 @pytest.fixture(autouse=True)

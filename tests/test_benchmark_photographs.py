@@ -1,9 +1,8 @@
 from pathlib import Path
 
 import numpy as np
+from benchmarks.photographs import write_photographs
 from PIL import Image
-
-from jaxnext.benchmark.photographs import write_photographs
 
 
 def test_sizes_compression_and_names(tmp_path: Path) -> None:

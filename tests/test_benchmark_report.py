@@ -1,8 +1,8 @@
 import json
 
 import pytest
+from benchmarks.report import check_destination, text_table, write_json
 
-from jaxnext.benchmark.report import check_destination, text_table, write_json
 from jaxnext.errors import UsageError
 
 

@@ -2,8 +2,7 @@ import sys
 
 import numpy as np
 import pytest
-
-from jaxnext.benchmark import resident
+from benchmarks import resident
 
 MIB = 2**20
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the peak is Linux's")

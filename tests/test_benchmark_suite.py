@@ -3,10 +3,10 @@ import dataclasses
 import json
 
 import pytest
+from benchmarks import suite
+from benchmarks.suite_parts import Part, parts_of, select
 from suite_cases import HERE, OPTIONS, World
 
-from jaxnext.benchmark import suite
-from jaxnext.benchmark.suite_parts import Part, parts_of, select
 from jaxnext.errors import JaxnextError, UsageError
 
 TRAIN = ("train_bf16_2",)

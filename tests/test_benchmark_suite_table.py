@@ -1,9 +1,8 @@
 import copy
 
 import pytest
+from benchmarks.suite_table import best, sum_over_net, table
 from suite_cases import HERE
-
-from jaxnext.benchmark.suite_table import best, sum_over_net, table
 
 
 def model_record(mode: str, batch_size: int, precision: str = "bfloat16", **rates: float) -> dict:

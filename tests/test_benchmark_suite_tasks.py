@@ -5,12 +5,12 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from benchmarks import machine, suite
+from benchmarks.report import failure
+from benchmarks.suite_parts import Task, parts_of
+from benchmarks.suite_tasks import check, measure
 from suite_cases import OPTIONS, World
 
-from jaxnext.benchmark import machine, suite
-from jaxnext.benchmark.report import failure
-from jaxnext.benchmark.suite_parts import Task, parts_of
-from jaxnext.benchmark.suite_tasks import check, measure
 from jaxnext.errors import JaxnextError, UsageError
 
 
@@ -45,7 +45,7 @@ def test_timm_is_called_for_its_network_and_left_out_where_it_is_not(tmp_path, m
 
     def create_model(name, **arguments):
         asked.append((name, arguments))
-        return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 5))
+        return torch.nn.SequentialOrder(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 5))
 
     monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=create_model))
     found = measured(task, tmp_path)

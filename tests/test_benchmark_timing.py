@@ -1,6 +1,5 @@
 import pytest
-
-from jaxnext.benchmark.timing import Candidate, Timing, measure_in_turn, ratio
+from benchmarks.timing import Candidate, Timing, measure_in_turn, ratio
 
 
 class World:

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch_reference
+from benchmarks import torch_loader
+from benchmarks.torch_loader import ImageFiles, PillowTransforms, ShuffledBatches, TorchLoader
 from PIL import Image
 
-from jaxnext.augment import IMAGENET_MEAN, IMAGENET_STD
-from jaxnext.benchmark import torch_loader
-from jaxnext.benchmark.torch_loader import ImageFiles, PillowTransforms, ShuffledBatches, TorchLoader
-from jaxnext.config import AugmentConfig
+from jaxnext.augment.original import IMAGENET_MEAN, IMAGENET_STD
+from jaxnext.config.sections import AugmentConfig
 
 torch = pytest.importorskip("torch")
 

@@ -5,11 +5,11 @@ import benchmark_cases
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from benchmarks.torch_model import build, check, import_torch
 from tolerances import FLOAT32_LOGITS
 from torch_ported import relative_error, to_leaves
 
-from jaxnext.benchmark.torch_model import build, check, import_torch
-from jaxnext.config import ModelConfig
+from jaxnext.config.sections import ModelConfig
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.models import classifier
 from jaxnext.models.summary import variable_shapes

@@ -3,8 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 from benchmark_cases import CONFIG, Ticks
-
-from jaxnext.benchmark.torch_steps import prepare
+from benchmarks.torch_steps import prepare
 
 IMAGES = np.random.default_rng(0).standard_normal((2, 32, 32, 3), np.float32)
 

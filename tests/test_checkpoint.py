@@ -13,10 +13,10 @@ import numpy as np
 import optax
 import pytest
 
-from jaxnext.config import Config, DataConfig, ModelConfig
+from jaxnext.config.sections import Config, DataConfig, ModelConfig
+from jaxnext.engine.checkpoint import Checkpoints, Meta, preprocessing
+from jaxnext.engine.optimizers.adam import build
 from jaxnext.errors import JaxnextError
-from jaxnext.training.checkpoint import Checkpoints, Meta, preprocessing
-from jaxnext.training.optimizer import build
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxnext.cli_arguments import (
+from jaxnext.cli.arguments import (
     EvaluateArguments,
     ExportArguments,
     PortArguments,
@@ -17,9 +17,9 @@ from jaxnext.cli_arguments import (
     parse_predict,
     parse_train,
 )
-from jaxnext.cli_distributed import Distributed
-from jaxnext.config import Config, DataConfig, ModelConfig, OptimizerConfig
-from jaxnext.config_file import load_config
+from jaxnext.cli.distributed import Distributed
+from jaxnext.config.sections import Config, DataConfig, ModelConfig, OptimizerConfig
+from jaxnext.config.yaml_text import load_config
 from jaxnext.errors import UsageError
 
 TINY = "epochs: 3\nmodel: {head: fc, attention_options: {a: 1}}\n"

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-from jaxnext import cli_compilation
-from jaxnext.cli_compilation import compilation_cache, shrink
-from jaxnext.ops import onednn
+from jaxnext.cli import compilation as cli_compilation
+from jaxnext.cli.compilation import compilation_cache, shrink
+from jaxnext.ops.cpu import onednn
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = (
@@ -39,7 +39,7 @@ def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 @pytest.fixture
 def keep_all(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Programs are kept however quickly they compile; the folder of this cache."""
+    """CompiledSteps are kept however quickly they compile; the folder of this cache."""
     monkeypatch.setattr(cli_compilation, "WORTH_KEEPING", 0.0)
     return cache_home / "jaxnext" / "compiled"
 
@@ -77,9 +77,9 @@ def test_the_second_start_finds_what_the_first_compiled(keep_all: Path) -> None:
 def test_a_folder_given_to_jax_is_used_after_the_trial_of_onednn(tmp_path: Path) -> None:
     code = (
         "import jax\n"
-        "from jaxnext.cli_compilation import compilation_cache\n"
-        "from jaxnext.ops import onednn\n"
-        "onednn.works()\n"
+        "from jaxnext.cli.compilation import compilation_cache\n"
+        "from jaxnext.ops.cpu import onednn\n"
+        "onednn.is_available()\n"
         "with compilation_cache(None, 'float32', print) as cache:\n"
         "    jax.jit(lambda x: jax.numpy.sin(x) * 3).lower(0.5).compile()\n"
         "    print(cache.found() > 0)\n"

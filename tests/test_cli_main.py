@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from jaxnext import cli_main
+from jaxnext.cli import main as cli_main
 from jaxnext.errors import JaxnextError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import pytest
 
-from jaxnext.cli_parser import Parser, choose_config, config_of
-from jaxnext.config import Config, ModelConfig
-from jaxnext.config_file import key_types
+from jaxnext.cli.parser import Parser, choose_config, config_of
+from jaxnext.config.sections import Config, ModelConfig
+from jaxnext.config.yaml_text import key_types
 from jaxnext.errors import UsageError
 
 

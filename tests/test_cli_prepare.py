@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from packed_images import write_folder
 
-from jaxnext.cli_prepare import parse_prepare_data, prepare_data
+from jaxnext.cli.prepare import parse_prepare_data, prepare_data
 from jaxnext.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent

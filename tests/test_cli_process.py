@@ -15,8 +15,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnext import cli_process
-from jaxnext.cli_process import (
+from jaxnext.cli import process as cli_process
+from jaxnext.cli.process import (
     anonymous_memory,
     available_memory,
     boot_id,

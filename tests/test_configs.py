@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from jaxnext.config import Config
-from jaxnext.config_file import key_types, load_config
+from jaxnext.config.sections import Config
+from jaxnext.config.yaml_text import key_types, load_config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 

@@ -31,7 +31,7 @@ from tolerances import (
 from torch_ported import relative_error
 from torch_reference import SETTINGS, require
 
-from jaxnext.augment import IMAGENET_MEAN, IMAGENET_STD, augment, normalize, rotation_coefficients
+from jaxnext.augment.original import IMAGENET_MEAN, IMAGENET_STD, augment, normalize, rotation_coefficients
 from jaxnext.data.decode import decode, resize
 from jaxnext.tree import flatten, path_name
 from jaxnext.types import Augmentation

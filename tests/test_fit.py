@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import small_run
 from packed_images import pack_folder
-from small_run import surroundings, train
+from small_run import env, train
 
-from jaxnext.config import DataConfig, ModelConfig
+from jaxnext.config.sections import DataConfig, ModelConfig
 from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training.fit import class_names, fit, open_decoded_cache
@@ -61,7 +61,7 @@ def test_too_many_parameters(images, tmp_path):
     model = ModelConfig(**(vars(small_run.config(images).model) | {"max_parameters": 1000}))
     lines = []
     with pytest.raises(JaxnextError, match=r"^model.max_parameters: expected at most 1,000 parameters, found 16,470; "):
-        train(tmp_path / "r", images, model=model, around=surroundings(lines=lines))
+        train(tmp_path / "r", images, model=model, around=env(lines=lines))
     assert any("total" in line for line in lines)
 
 
@@ -86,17 +86,17 @@ def test_a_packed_folder_trains_as_the_folder_does(images, tmp_path):
     data = DataConfig(source="tfds", path=str(place), image_size=16)
     packed = dataclasses.replace(small_run.config(images, epochs=1, workers=1), data=data)
     train(tmp_path / "folder", images, epochs=1, workers=0)
-    fit(packed, tmp_path / "tfds", False, surroundings())
+    fit(packed, tmp_path / "tfds", False, env())
     one, two = (json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in ("folder", "tfds"))
     for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
         assert one[key] == two[key]
-    fit(dataclasses.replace(packed, epochs=2), tmp_path / "tfds", True, surroundings())
+    fit(dataclasses.replace(packed, epochs=2), tmp_path / "tfds", True, env())
     assert len((tmp_path / "tfds" / "metrics.jsonl").read_text().splitlines()) == 2
     noted = place / "metadata.json"
     noted.write_text(noted.read_text().replace('-of-00001": "', '-of-00001": "0'))
     verified = dataclasses.replace(packed, data=dataclasses.replace(data, verify=True))
     with pytest.raises(JaxnextError, match=r"-train\.array_record-00000-of-00001: expected the SHA-256 0"):
-        fit(verified, tmp_path / "verified", False, surroundings())
+        fit(verified, tmp_path / "verified", False, env())
 
 
 def test_a_cache_on_disk_is_in_the_users_cache_folder_unless_the_config_names_one(images, tmp_path):
@@ -104,14 +104,14 @@ def test_a_cache_on_disk_is_in_the_users_cache_folder_unless_the_config_names_on
     folders = []
     for path, decoded in ((None, tmp_path / "user"), (str(tmp_path / "own"), tmp_path / "user"), (None, None)):
         data = dataclasses.replace(small_run.config(images).data, cache="disk", cache_path=path)
-        config, around = small_run.config(images, data=data), surroundings(decoded=decoded)
+        config, around = small_run.config(images, data=data), env(decoded=decoded)
         if decoded is None:
             with pytest.raises(UsageError, match=r"^data\.cache_path: expected a folder for data\.cache disk"):
                 open_decoded_cache(config, splits, around)
         else:
             folders += [line.split()[2] for line in open_decoded_cache(config, splits, around)[1]]
     assert [Path(folder.rstrip(":")).parent.name for folder in folders] == ["user", "user", "own", "own"]
-    config, around = small_run.config(images, data=data), surroundings(machine="other")
+    config, around = small_run.config(images, data=data), env(machine="other")
     config = dataclasses.replace(config, data=dataclasses.replace(data, cache_path=str(tmp_path / "user")))
     others = [line.split()[2] for line in open_decoded_cache(config, splits, around)[1]]
     assert not set(others) & set(folders)
@@ -122,7 +122,7 @@ def test_a_cache_path_that_is_not_read_is_refused(images, cache):
     data = dataclasses.replace(small_run.config(images).data, cache=cache, cache_path="/c")
     config = small_run.config(images, data=data)
     with pytest.raises(UsageError) as error:
-        open_decoded_cache(config, load_splits(data, 0), surroundings())
+        open_decoded_cache(config, load_splits(data, 0), env())
     assert str(error.value) == (
         f"data.cache_path: expected no value, since data.cache {cache} does not read it, found '/c'; leave it out, or "
         "set --data.cache disk"

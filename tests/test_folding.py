@@ -12,7 +12,7 @@ from tolerances import FLOAT32_LOGITS, FLOAT64_FORWARD
 from torch_ported import relative_error
 from torch_reference import SETTINGS
 
-from jaxnext.config import ModelConfig
+from jaxnext.config.sections import ModelConfig
 from jaxnext.errors import JaxnextError
 from jaxnext.models import classifier as classifier_module
 from jaxnext.models import heads

@@ -8,11 +8,11 @@ from jax import lax
 from quick_jit import quick_jit
 from tolerances import FLOAT32_OPERATION, FLOAT64_OPERATION
 
-from jaxnext.ops import onednn
+from jaxnext.ops.cpu import onednn
 from jaxnext.ops.fused_conv import conv, fused_conv
 
 NONE = ((0, 0), (0, 0))
-needs_onednn = pytest.mark.skipif(not onednn.works(), reason="this jaxlib is not known to have oneDNN")
+needs_onednn = pytest.mark.skipif(not onednn.is_available(), reason="this jaxlib is not known to have oneDNN")
 
 
 def reference(x, kernel, bias, residual, relu, stride, padding, groups):

@@ -36,7 +36,7 @@ from tolerances import (
 )
 from torch_ported import relative_error
 
-from jaxnext.augment import augment, normalize, rotation_coefficients
+from jaxnext.augment.original import augment, normalize, rotation_coefficients
 from jaxnext.data.decode import decode, resize
 from jaxnext.types import Augmentation
 

@@ -13,7 +13,7 @@ from quick_jit import quick_jit
 from tolerances import BFLOAT16_OPERATION, FLOAT32_OPERATION, FLOAT64_OPERATION
 
 from jaxnext.ops import grouped_conv as grouped_conv_module
-from jaxnext.ops import onednn
+from jaxnext.ops.cpu import onednn
 from jaxnext.ops.grouped_conv import Formulation, Padding, Plan, choose, grouped_conv
 from jaxnext.ops.grouped_formulations import NAMES
 
@@ -223,7 +223,7 @@ def test_a_hessian_is_reverse_over_reverse() -> None:
         jax.hessian(half_square)(kernel)
 
 
-needs_onednn = pytest.mark.skipif(not onednn.works(), reason="this jaxlib is not known to have oneDNN")
+needs_onednn = pytest.mark.skipif(not onednn.is_available(), reason="this jaxlib is not known to have oneDNN")
 
 
 # As the property above; the gradients of a dilated or cropped input, too. oneDNN computes in float32 only, so that it

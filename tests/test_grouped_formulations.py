@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxnext.ops import onednn
+from jaxnext.ops.cpu import onednn
 from jaxnext.ops.grouped_formulations import NAMES, Formulation, Geometry, block_diagonal, input_gradient, parts
 
 NOTHING = ((0, 0), (0, 0))
-USABLE = [name for name in NAMES if name != "onednn" or onednn.works()]
+USABLE = [name for name in NAMES if name != "onednn" or onednn.is_available()]
 pytestmark = pytest.mark.usefixtures("onednn_calls")
 
 

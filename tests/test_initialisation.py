@@ -3,7 +3,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxnext.config import ModelConfig, Precision
+from jaxnext.config.sections import ModelConfig, Precision
 from jaxnext.models.classifier import Classifier, build
 from jaxnext.models.initialisation import initialise
 from jaxnext.models.summary import variable_shapes

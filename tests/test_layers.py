@@ -1,378 +1,118 @@
-"""The architecture, read off the source: who imports whom, who reads the process, which test goes with which file."""
+import math
 
-import ast
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / "jaxnext"
+from jaxnext.models.layers import Conv, Dense, uniform_fan_in
 
-LAYERS: tuple[tuple[str, ...], ...] = (
-    ("types", "config", "config_file", "errors", "files", "tree"),
-    ("ops",),
-    ("models", "augment", "losses", "metrics", "data", "porting"),
-    ("training", "reporting"),
-    ("training.fit", "training.run", "training.evaluate", "training.predict", "training.port", "training.export"),
-    ("benchmark",),
-    (
-        "cli",
-        "cli_arguments",
-        "cli_benchmark",
-        "cli_compilation",
-        "cli_distributed",
-        "cli_main",
-        "cli_parser",
-        "cli_prepare",
-        "cli_process",
-        "cli_suite",
-    ),
-    ("",),
+KEY = jax.random.key(0)
+
+
+def apply(module: nn.Module, x: jax.Array, **params: jax.Array) -> jax.Array:
+    return module.apply({"params": params}, x)
+
+
+# ---- convolution ----
+
+
+@pytest.mark.parametrize(
+    ("size", "groups", "shape", "deviation"),
+    [
+        (3, 4, (3, 3, 16, 256), math.sqrt(2 / (256 * 9))),  # fan-out counts the channels of all groups
+        (1, 1, (1, 1, 64, 256), math.sqrt(2 / 256)),
+        (7, 1, (7, 7, 64, 256), math.sqrt(2 / (256 * 49))),
+    ],
 )
-"""From the lowest up, without ``jaxnext.``; the longest name that fits decides. The empty one is the package."""
-
-HOST_FOLDERS = ("data", "porting")
-HOST_MUST_NOT_IMPORT = ("jax", "jaxlib", "flax", "optax", "orbax")
-STANDS_ALONE = "ops"
-"""The folder that others may copy into their projects: it imports itself, relatively, and these."""
-MAY_IMPORT = (*sys.stdlib_module_names, "jax", "numpy")
-NOBODY_IMPORTS = ("torch", "torchvision")
-COMPARES_WITH_TORCH = "benchmark"
-"""The folder that may import torch, inside a function only: nothing else needs it."""
-READS_THE_PROCESS = LAYERS[-2]
-PROCESS_MODULES = ("time", "random", "secrets", "argparse", "absl", "datetime")
-EXCUSED = (("data.loader", "absl"),)
-"""Grain insists that its command-line flags are parsed; the loader marks them so and reads none."""
-PROCESS_NAMES = ("os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv", "os.urandom", "sys.argv")
-SEEDED = ("Generator", "PCG64", "Philox", "SeedSequence", "BitGenerator")
+def test_kernels_are_kaiming_normal_over_fan_out(
+    size: int, groups: int, shape: tuple[int, ...], deviation: float
+) -> None:
+    variables = Conv(256, size, groups=groups).init(KEY, jnp.zeros((1, 8, 8, 64)))
+    (kernel,) = jax.tree.leaves(variables)
+    assert (kernel.shape, kernel.dtype) == (shape, jnp.float32)
+    assert abs(kernel.mean()) < 0.03 * deviation
+    assert abs(kernel.std() / deviation - 1) < 0.03
+    # Normal: 4.55 percent beyond two deviations. Uniform has none, and a truncated one has none, either.
+    assert abs((jnp.abs(kernel) > 2 * deviation).mean() - 0.0455) < 0.007
 
 
-def read_package(package: Path) -> dict[str, ast.Module]:
-    """Dotted name below the package, "" for the package itself, and syntax tree of each module."""
-    modules = {}
-    for file in sorted(package.rglob("*.py")):
-        parts = file.relative_to(package).with_suffix("").parts
-        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(file.read_text(), str(file))
-    return modules
+def test_another_initialisation_and_dtype_may_be_given() -> None:
+    with jax.enable_x64(True):
+        module = Conv(1, 7, kernel_init=nn.initializers.constant(3.0), param_dtype=jnp.dtype("float64"))
+        kernel = module.init(KEY, jnp.zeros((1, 8, 8, 2)))["params"]["kernel"]
+        assert (kernel.shape, kernel.dtype) == ((7, 7, 2, 1), jnp.float64)
+        assert kernel.min() == kernel.max() == 3
 
 
-def imports(name: str, modules: Mapping[str, ast.Module]) -> Iterator[tuple[str, int]]:
-    """Full dotted name of everything that a module imports, anywhere in it, with the line."""
-    is_folder = any(other.startswith(f"{name}.") for other in modules) or name == ""
-    own = ["jaxnext", *name.split(".")] if name else ["jaxnext"]
-    for node in ast.walk(modules[name]):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            up = own[: len(own) - node.level + is_folder] if node.level else []
-            base = ".".join([*up, *([node.module] if node.module else [])])
-            for alias in node.names:
-                inner = f"{base}.{alias.name}"
-                yield (inner if inner.removeprefix("jaxnext.") in modules else base), node.lineno
+def test_stride_two_is_padded_on_both_sides() -> None:
+    # 'SAME' would pad behind alone and give [[9, 6], [6, 4]].
+    y = apply(Conv(1, 3, 2), jnp.ones((1, 4, 4, 1)), kernel=jnp.ones((3, 3, 1, 1)))
+    assert y[0, :, :, 0].tolist() == [[4, 6], [6, 9]]
 
 
-def own_module(imported: str) -> str | None:
-    """The name below the package of an import of the package's own, None for those of others."""
-    if imported == "jaxnext":
-        return ""
-    return imported.removeprefix("jaxnext.") if imported.startswith("jaxnext.") else None
+def test_the_stem_is_padded_by_three() -> None:
+    # Columns -3..3, -1..5 and 1..7 of 0..5.
+    y = apply(Conv(1, 7, 2), jnp.ones((1, 6, 6, 1)), kernel=jnp.ones((7, 7, 1, 1)))
+    assert y[0, :, :, 0].tolist() == [[16, 24, 20], [24, 36, 30], [20, 30, 25]]
 
 
-def layer(name: str) -> int | None:
-    """Index in LAYERS; None for a module that the table does not place."""
-    parts = name.split(".")
-    for length in range(len(parts), 0, -1):
-        for index, row in enumerate(LAYERS):
-            if ".".join(parts[:length]) in row:
-                return index
-    return None
+def test_groups_and_stride_together() -> None:
+    x = jnp.stack([jnp.ones((4, 4)), jnp.full((4, 4), 10.0)], -1)[None]
+    y = apply(Conv(2, 3, 2, 2), x, kernel=jnp.ones((3, 3, 1, 2)))
+    assert y[0, :, :, 0].tolist() == [[4, 6], [6, 9]]
+    assert y[0, :, :, 1].tolist() == [[40, 60], [60, 90]]
 
 
-def folder(name: str, modules: Mapping[str, ast.Module]) -> str:
-    """First folder below the package; "" for the files beside its ``__init__``."""
-    first, dot, _ = name.partition(".")
-    return first if dot or any(other.startswith(f"{name}.") for other in modules) else ""
+@pytest.mark.parametrize(("side", "rows"), [(4, [0, 2]), (5, [0, 2, 4])])
+def test_one_by_one_at_stride_two_takes_every_other_pixel(side: int, rows: list[int]) -> None:
+    x = jnp.arange(side * side * 2.0).reshape(1, side, side, 2)
+    y = apply(Conv(1, 1, 2), x, kernel=jnp.array([1.0, 1000.0]).reshape(1, 1, 2, 1))
+    expected = [[2 * (side * i + j) + 1000 * (2 * (side * i + j) + 1) for j in rows] for i in rows]
+    assert y[0, :, :, 0].tolist() == expected
 
 
-def layer_faults(modules: Mapping[str, ast.Module]) -> list[str]:
-    """Imports that do not go down, and modules without a place."""
-    faults = [f"jaxnext.{name}: LAYERS has no place for it" for name in modules if layer(name) is None]
-    for name in modules:
-        for imported, line in imports(name, modules):
-            target = own_module(imported)
-            if target is None:
-                continue
-            here, there = layer(name), layer(target)
-            if (
-                here is None
-                or there is None
-                or there < here
-                or (there == here and folder(name, modules) == folder(target, modules))
-            ):
-                continue
-            faults.append(f"jaxnext.{name}, line {line}: imports {imported}, which is not in a lower layer")
-    return faults
+@pytest.mark.parametrize("size", [1, 3])
+def test_convolution_computes_in_the_dtype_of_its_input(size: int) -> None:
+    x = jnp.ones((1, 4, 4, 2), jnp.bfloat16)
+    variables = Conv(3, size).init(KEY, x)
+    assert variables["params"]["kernel"].dtype == jnp.float32
+    assert Conv(3, size).apply(variables, x).dtype == jnp.bfloat16
 
 
-def framework_faults(modules: Mapping[str, ast.Module]) -> list[str]:
-    """torch anywhere; jax in the host folders, also through a module of the package that they import."""
-    faults = []
-    for name in modules:
-        for imported, line in imports(name, modules):
-            late = name.partition(".")[0] == COMPARES_WITH_TORCH and line in lines_in_functions(modules[name])
-            if imported.partition(".")[0] in NOBODY_IMPORTS and not late:
-                faults.append(f"jaxnext.{name}, line {line}: imports {imported}")
-        if name.partition(".")[0] in HOST_FOLDERS:
-            faults += [f"jaxnext.{name}: imports {path}" for path in paths_to_frameworks(name, modules, ())]
-    return faults
+# ---- dense ----
 
 
-def alone_faults(modules: Mapping[str, ast.Module]) -> list[str]:
-    """What a copy of the folder that stands alone would not find under another name."""
-    faults = []
-    for name in modules:
-        if name.partition(".")[0] != STANDS_ALONE:
-            continue
-        for imported, line in imports(name, modules):
-            target = own_module(imported)
-            known = imported.partition(".")[0] in MAY_IMPORT if target is None else target.startswith(STANDS_ALONE)
-            if not known:
-                faults.append(f"jaxnext.{name}, line {line}: imports {imported}")
-        for node in ast.walk(modules[name]):
-            absolute = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and not node.level:
-                absolute = [node.module or ""]
-            faults += [
-                f"jaxnext.{name}, line {getattr(node, 'lineno', 0)}: expected a relative import, found {module}"
-                for module in absolute
-                if own_module(module) is not None
-            ]
-    return faults
+def test_dense_by_hand() -> None:
+    kernel, bias = jnp.array([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]]), jnp.array([0.5, 0.0, -0.5])
+    x = jnp.array([[1.0, 1.0], [2.0, 0.0]])
+    assert apply(Dense(3), x, kernel=kernel, bias=bias).tolist() == [[11.5, 22, 32.5], [2.5, 4, 5.5]]
+    assert apply(Dense(3, use_bias=False), x, kernel=kernel).tolist() == [[11, 22, 33], [2, 4, 6]]
 
 
-def lines_in_functions(module: ast.Module) -> set[int]:
-    """Numbers of the lines that run only when a function is called."""
-    functions = (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    return {
-        line.lineno for node in functions for inner in node.body for line in ast.walk(inner) if hasattr(line, "lineno")
-    }
+def test_weights_and_biases_are_uniform_in_one_over_the_root_of_fan_in() -> None:
+    params = Dense(4000).init(KEY, jnp.zeros((1, 64)))["params"]
+    assert {name: leaf.shape for name, leaf in params.items()} == {"kernel": (64, 4000), "bias": (4000,)}
+    for leaf in params.values():
+        assert 0.124 < jnp.abs(leaf).max() <= 0.125
+        assert abs(leaf.mean()) < 0.004
+        assert abs(leaf.std() * math.sqrt(3) / 0.125 - 1) < 0.03
 
 
-def paths_to_frameworks(name: str, modules: Mapping[str, ast.Module], seen: tuple[str, ...]) -> list[str]:
-    paths = []
-    for imported, _ in imports(name, modules):
-        target = own_module(imported)
-        if imported.partition(".")[0] in HOST_MUST_NOT_IMPORT:
-            paths.append(imported)
-        elif target is not None and target in modules and target not in (*seen, name):
-            paths += [f"{imported} -> {path}" for path in paths_to_frameworks(target, modules, (*seen, name))]
-    return paths
+def test_without_bias_there_is_none() -> None:
+    assert list(Dense(4, use_bias=False).init(KEY, jnp.zeros((1, 64)))["params"]) == ["kernel"]
 
 
-def process_faults(modules: Mapping[str, ast.Module]) -> list[str]:
-    """Environment, command line, clock and global random state, read outside the command line's own files."""
-    faults = []
-    for name in modules:
-        if name in READS_THE_PROCESS:
-            continue
-        for imported, line in imports(name, modules):
-            root = imported.partition(".")[0]
-            if root in PROCESS_MODULES and (name, root) not in EXCUSED:
-                faults.append(f"jaxnext.{name}, line {line}: imports {imported}")
-        for node in ast.walk(modules[name]):
-            faults += [f"jaxnext.{name}, line {line}: reads {what}" for what, line in process_reads(node)]
-    return faults
+def test_uniform_in_float64() -> None:
+    with jax.enable_x64(True):
+        values = uniform_fan_in(4)(KEY, (1000,), jnp.float64)
+        assert values.dtype == jnp.float64
+        assert 0.49 < np.abs(values).max() <= 0.5
 
 
-def process_reads(node: ast.AST) -> Iterator[tuple[str, int]]:
-    if isinstance(node, ast.ImportFrom):
-        for alias in node.names:
-            if f"{node.module}.{alias.name}" in PROCESS_NAMES or node.module == "numpy.random":
-                yield f"{node.module}.{alias.name}", node.lineno
-    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("random.default_rng") and not node.args:
-        yield "default_rng without a seed", node.lineno
-    if isinstance(node, ast.Attribute):
-        text = ast.unparse(node)
-        prefix, _, last = text.rpartition(".")
-        if text in PROCESS_NAMES or (prefix in ("np.random", "numpy.random") and last not in (*SEEDED, "default_rng")):
-            yield text, node.lineno
-
-
-def missing_tests(modules: Mapping[str, ast.Module], tests: Path) -> list[str]:
-    """Modules without a test file.
-
-    ``models/norm.py`` goes with ``test_norm.py`` or ``test_models_norm.py``; where two modules share a last name, only
-    the long form counts.
-    """
-    folders = {name.rpartition(".")[0] for name in modules}
-    files = [name for name in modules if name not in folders]
-    lasts = [name.rpartition(".")[2] for name in files]
-    missing = []
-    for name, last in zip(files, lasts, strict=True):
-        accepted = [f"test_{name.replace('.', '_')}.py"] + [f"test_{last}.py"] * (lasts.count(last) == 1)
-        if not any((tests / file).is_file() for file in accepted):
-            missing.append(f"jaxnext.{name}: expected {' or '.join(dict.fromkeys(reversed(accepted)))}")
-    return missing
-
-
-def test_imports_go_down() -> None:
-    assert layer_faults(read_package(PACKAGE)) == []
-
-
-def test_frameworks() -> None:
-    assert framework_faults(read_package(PACKAGE)) == []
-
-
-def test_ops_stand_alone() -> None:
-    assert alone_faults(read_package(PACKAGE)) == []
-
-
-USE = """
-import sys, jax, numpy as np
-from convolutions.elsewhere.grouped_conv import choose, grouped_conv
-from convolutions.elsewhere.pointwise import pointwise_conv
-from convolutions.elsewhere.pooling import max_pool
-
-def loss(x, kernel):
-    y = grouped_conv(x, kernel, stride=2, padding=((1, 1), (1, 1)), groups=2)
-    return pointwise_conv(max_pool(y), np.ones((4, 2), np.float32)).sum()
-
-x, kernel = np.ones((1, 4, 4, 4), np.float32), np.ones((3, 3, 2, 4), np.float32)
-value, gradients = jax.value_and_grad(loss, (0, 1))(x, kernel)
-# Of the four windows the last lies wholly on the input: 9 places of 2 channels, summed over 4 features, twice.
-assert value == 9 * 2 * 4 * 2, value
-assert gradients[1].ravel().tolist() == [2.0] * 72
-others = {"jaxnext", "flax", "optax", "torch"} & {name.partition(".")[0] for name in sys.modules}
-assert not others, others
-"""
-
-
-def test_a_copy_of_ops_works_under_another_name(tmp_path: Path) -> None:
-    shutil.copytree(PACKAGE / "ops", tmp_path / "convolutions" / "elsewhere")
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", USE]
-    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
-
-
-def test_the_process_is_read_by_the_command_line_only() -> None:
-    assert process_faults(read_package(PACKAGE)) == []
-
-
-def test_every_module_has_its_test_file() -> None:
-    assert missing_tests(read_package(PACKAGE), ROOT / "tests") == []
-
-
-def test_scripts_are_short() -> None:
-    lengths = {file.name: len(file.read_text().splitlines()) for file in (ROOT / "scripts").glob("*.py")}
-    assert lengths
-    assert {name: length for name, length in lengths.items() if length > 60} == {}
-
-
-# The checks themselves, on a package that breaks each rule.
-
-
-def package_of(files: Mapping[str, str], place: Path) -> dict[str, ast.Module]:
-    for name, text in files.items():
-        file = place / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-        (file.parent / "__init__.py").touch()
-    return read_package(place)
-
-
-def test_an_import_that_goes_up_is_found(tmp_path: Path) -> None:
-    files = {
-        "config.py": "",
-        "losses.py": "from jaxnext import config",
-        "metrics.py": "import jaxnext.losses\nfrom . import cli",
-        "cli.py": "def late():\n    from jaxnext.training.fit import fit",
-        "ops/pooling.py": "from jaxnext.config import Config\nfrom ..models.norm import BatchNorm",
-        "models/norm.py": "from jaxnext.ops.pooling import max_pool\nfrom jaxnext.data import decode",
-        "data/decode.py": "def late():\n    import jaxnext.training.steps",
-        "training/steps.py": "from jaxnext.training import fit",
-        "training/fit.py": "from jaxnext.training.steps import train_step\nimport jaxnext",
-        "drawer.py": "",
-    }
-    assert layer_faults(package_of(files, tmp_path)) == [
-        "jaxnext.drawer: LAYERS has no place for it",
-        "jaxnext.data.decode, line 2: imports jaxnext.training.steps, which is not in a lower layer",
-        "jaxnext.metrics, line 2: imports jaxnext.cli, which is not in a lower layer",
-        "jaxnext.models.norm, line 2: imports jaxnext.data.decode, which is not in a lower layer",
-        "jaxnext.ops.pooling, line 2: imports jaxnext.models.norm, which is not in a lower layer",
-        "jaxnext.training.fit, line 2: imports jaxnext, which is not in a lower layer",
-        "jaxnext.training.steps, line 1: imports jaxnext.training.fit, which is not in a lower layer",
-    ]
-
-
-def test_a_framework_in_the_wrong_place_is_found(tmp_path: Path) -> None:
-    files = {
-        "tree.py": "import jax.numpy as jnp",
-        "types.py": "import numpy as np",
-        "data/decode.py": "from jaxnext.types import UInt8Image\nfrom jaxnext.tree import flatten",
-        "porting/merge.py": "def late():\n    import flax.linen",
-        "models/norm.py": "import jax\nfrom torch import nn",
-        "models/layers.py": "def late():\n    import torch",
-        "benchmark/model.py": "import torch\ndef late():\n    import torch",
-    }
-    assert framework_faults(package_of(files, tmp_path)) == [
-        "jaxnext.benchmark.model, line 1: imports torch",
-        "jaxnext.data.decode: imports jaxnext.tree -> jax.numpy",
-        "jaxnext.models.layers, line 2: imports torch",
-        "jaxnext.models.norm, line 2: imports torch",
-        "jaxnext.porting.merge: imports flax.linen",
-    ]
-
-
-def test_ops_that_need_the_rest_are_found(tmp_path: Path) -> None:
-    files = {
-        "config.py": "",
-        "ops/onednn.py": "import json\nimport jax.numpy as jnp\nfrom jax import lax\nimport flax.linen",
-        "ops/pooling.py": "from . import onednn\nfrom .onednn import x\nfrom ..config import Config",
-        "ops/conv.py": "from jaxnext.ops.onednn import x\ndef late():\n    import jaxnext.config",
-    }
-    assert alone_faults(package_of(files, tmp_path)) == [
-        "jaxnext.ops.conv, line 3: imports jaxnext.config",
-        "jaxnext.ops.conv, line 1: expected a relative import, found jaxnext.ops.onednn",
-        "jaxnext.ops.conv, line 3: expected a relative import, found jaxnext.config",
-        "jaxnext.ops.onednn, line 4: imports flax.linen",
-        "jaxnext.ops.pooling, line 3: imports jaxnext.config",
-    ]
-
-
-def test_reading_the_process_is_found(tmp_path: Path) -> None:
-    files = {
-        "cli.py": "import time, os\nos.environ['A']",
-        "augment.py": "from jax import random\nimport numpy as np\nnp.random.default_rng(3)\nnp.random.rand()",
-        "losses.py": "import random\nimport numpy as np\nnp.random.default_rng()",
-        "data/loader.py": "import os\nos.cpu_count()\nos.environ.get('A')\nfrom os import getenv",
-        "training/fit.py": "from time import perf_counter\nimport sys\nsys.argv[1:]\nfrom numpy.random import rand",
-    }
-    assert process_faults(package_of(files, tmp_path)) == [
-        "jaxnext.augment, line 4: reads np.random.rand",
-        "jaxnext.data.loader, line 4: reads os.getenv",
-        "jaxnext.data.loader, line 3: reads os.environ",
-        "jaxnext.losses, line 1: imports random",
-        "jaxnext.losses, line 3: reads default_rng without a seed",
-        "jaxnext.training.fit, line 1: imports time",
-        "jaxnext.training.fit, line 4: reads numpy.random.rand",
-        "jaxnext.training.fit, line 3: reads sys.argv",
-    ]
-
-
-def test_a_missing_test_file_is_found(tmp_path: Path) -> None:
-    modules = package_of(
-        {"config.py": "", "losses.py": "", "data/build.py": "", "models/build.py": "", "models/norm.py": ""},
-        tmp_path / "package",
-    )
-    tests = tmp_path / "tests"
-    tests.mkdir()
-    for name in ("test_config.py", "test_build.py", "test_data_build.py", "test_norm.py"):
-        (tests / name).touch()
-    assert missing_tests(modules, tests) == [
-        "jaxnext.losses: expected test_losses.py",
-        "jaxnext.models.build: expected test_models_build.py",
-    ]
+def test_dense_computes_in_the_dtype_of_its_input() -> None:
+    x = jnp.ones((2, 4), jnp.bfloat16)
+    variables = Dense(3).init(KEY, x)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(variables)} == {"float32"}
+    assert Dense(3).apply(variables, x).dtype == jnp.bfloat16

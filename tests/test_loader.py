@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxnext.data.cache import Cache
+from jaxnext.data.cache.decoded import Cache
 from jaxnext.data.decode import decode, resize
 from jaxnext.data.loader import HostBatch, default_workers, stream
-from jaxnext.data.schedule import Schedule, Sequential
-from jaxnext.data.sources import MemorySource, Subset, files_source
+from jaxnext.data.order import SequentialOrder, ShuffledOrder
+from jaxnext.data.source import MemorySource, Subset, files_source
 from jaxnext.errors import JaxnextError
 
 
@@ -36,7 +36,7 @@ def images(count: int, first: int = 0) -> MemorySource:
 
 
 TRAIN, VALIDATION = images(7), images(3, first=100)
-SCHEDULE = Schedule(train_size=7, val_size=3, batch_size=3, epochs=2, seed=1)
+SCHEDULE = ShuffledOrder(train_size=7, val_size=3, batch_size=3, epochs=2, seed=1)
 
 
 def collect(start: int = 0, workers: int = 0, threads: int = 2) -> list[HostBatch]:
@@ -106,7 +106,7 @@ def test_a_run_goes_on_anywhere(start: int) -> None:
 
 
 def test_start_outside() -> None:
-    with pytest.raises(IndexError, match="start 9 of a schedule of 8 batches"):
+    with pytest.raises(IndexError, match="start 9 of an order of 8 batches"):
         collect(9)
 
 
@@ -123,7 +123,7 @@ def test_failed_images_are_named_and_masked(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(png(1)[:60])
     (tmp_path / "2.png").unlink()
     (tmp_path / "4.png").write_bytes(b"")
-    with stream(Sequential(5, 3), None, source, 4) as batches:
+    with stream(SequentialOrder(5, 3), None, source, 4) as batches:
         first, second = batches
     assert first.mask.tolist() == [True, False, False]
     assert first.ids.tolist() == [0, 1, 2]
@@ -152,7 +152,7 @@ class Failing(MemorySource):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_fault_of_the_machine_is_not_taken_for_a_corrupt_image(workers: int) -> None:
     source = Failing(TRAIN.data, TRAIN.names, TRAIN.labels, TRAIN.classes)
-    with stream(Sequential(7, 3), None, source, 4, workers=workers) as batches:
+    with stream(SequentialOrder(7, 3), None, source, 4, workers=workers) as batches:
         assert next(batches).errors == ()
         with pytest.raises(JaxnextError, match=r"^4\.png: reading has failed \(Too many open files\), for no fault"):
             next(batches)
@@ -164,7 +164,7 @@ def test_a_training_batch_needs_a_source() -> None:
 
 
 def test_closing_early_ends_the_workers() -> None:
-    batches = stream(Sequential(600, 2), None, Subset(TRAIN, np.arange(600) % 7), 5, workers=2)
+    batches = stream(SequentialOrder(600, 2), None, Subset(TRAIN, np.arange(600) % 7), 5, workers=2)
     assert len(workers_left()) <= 2
     next(batches)
     assert len(workers_left()) == 2
@@ -175,7 +175,7 @@ def test_closing_early_ends_the_workers() -> None:
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_reported() -> None:
-    with stream(Sequential(600, 2), None, Subset(TRAIN, np.arange(600) % 7), 5, workers=1) as batches:
+    with stream(SequentialOrder(600, 2), None, Subset(TRAIN, np.arange(600) % 7), 5, workers=1) as batches:
         next(batches)
         time.sleep(0.3)  # Until it waits for room: killed at work, it would leave shared memory behind.
         (worker,) = workers_left()
@@ -191,8 +191,8 @@ PROGRAM = """
     import numpy as np
     from PIL import Image
     from jaxnext.data.loader import stream
-    from jaxnext.data.schedule import Sequential
-    from jaxnext.data.sources import MemorySource
+    from jaxnext.data.order import SequentialOrder
+    from jaxnext.data.source import MemorySource
 
     def main():
         interrupts = []
@@ -200,7 +200,7 @@ PROGRAM = """
         file = io.BytesIO()
         Image.new("RGB", (8, 8)).save(file, "PNG")
         source = MemorySource((file.getvalue(),) * 40, ("a.png",) * 40, np.zeros(40, np.int32), ("a",))
-        batches = stream(Sequential(40, 4), None, source, 8, workers=2)
+        batches = stream(SequentialOrder(40, 4), None, source, 8, workers=2)
         while len(multiprocessing.active_children()) < 2:
             time.sleep(0.01)
         print(*(child.pid for child in multiprocessing.active_children()), flush=True)

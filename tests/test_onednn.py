@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnext.ops import onednn
+from jaxnext.ops.cpu import onednn
 
 on_x86_linux = pytest.mark.skipif(
     (platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="oneDNN is used on Linux and x86-64"
@@ -18,17 +18,17 @@ AROUND = ((1, 1), (1, 1))
 
 @pytest.fixture(autouse=True)
 def _fresh(onednn_calls):
-    onednn.works.cache_clear()
+    onednn.is_available.cache_clear()
     onednn.multiplies.cache_clear()
     yield
-    onednn.works.cache_clear()
+    onednn.is_available.cache_clear()
     onednn.multiplies.cache_clear()
 
 
 @on_x86_linux
 def test_works_with_the_jaxlib_tested() -> None:
-    assert onednn.works()
-    assert onednn.obstacle(jnp.float32) is None
+    assert onednn.is_available()
+    assert onednn.why_unavailable(jnp.float32) is None
 
 
 @on_x86_linux
@@ -37,7 +37,7 @@ def test_works_is_asked_inside_of_a_trace() -> None:
 
     @jax.jit
     def traced(x: jax.Array) -> jax.Array:
-        asked.append(onednn.works())
+        asked.append(onednn.is_available())
         return x
 
     traced(jnp.zeros(2))
@@ -123,10 +123,10 @@ def test_a_trial_of_the_product_that_fails(monkeypatch: pytest.MonkeyPatch) -> N
 # oneDNN would hang or corrupt the memory.
 def test_a_dilated_depthwise_kernel() -> None:
     x, kernel = jnp.zeros((2, 9, 12, 32)), jnp.zeros((1, 2, 1, 32))
-    assert onednn.bears((1, 2, 1, 32), 1, 32)
-    assert onednn.bears((1, 2, 1, 64), 3, 32)
-    assert onednn.bears((1, 2, 2, 32), 3, 32)
-    assert not onednn.bears((1, 2, 1, 32), 3, 32)
+    assert onednn.supports((1, 2, 1, 32), 1, 32)
+    assert onednn.supports((1, 2, 1, 64), 3, 32)
+    assert onednn.supports((1, 2, 2, 32), 3, 32)
+    assert not onednn.supports((1, 2, 1, 32), 3, 32)
     with pytest.raises(ValueError, match=r"a depthwise kernel \[1, 2, 1, 32\] must not be dilated \(3\)"):
         onednn.convolve(x, kernel, 3, ((2, 2), (3, 1)), 3, 32)
 
@@ -165,15 +165,15 @@ def test_what_it_does_not_bear(x: jax.Array, kernel: jax.Array, others: dict[str
 
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.bfloat16])
 def test_other_dtypes(dtype: jax.typing.DTypeLike) -> None:
-    assert onednn.obstacle(dtype) == f"it is used for float32, not for {np.dtype(dtype)}"
+    assert onednn.why_unavailable(dtype) == f"it is used for float32, not for {np.dtype(dtype)}"
 
 
 @on_x86_linux
 def test_not_where_programs_are_kept() -> None:
     jax.config.update("jax_enable_compilation_cache", True)
     expected = "the compilation cache is in use, which cannot keep programs that call it"
-    assert onednn.obstacle(jnp.float32) == expected
-    assert onednn.works()
+    assert onednn.why_unavailable(jnp.float32) == expected
+    assert onednn.is_available()
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ def test_not_where_programs_are_kept() -> None:
 def test_not_tried_elsewhere(owner: object, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owner, name, lambda *_: value)
     monkeypatch.setattr(onednn, "convolve", None)
-    assert not onednn.works()
-    assert onednn.obstacle(jnp.float32) == "this jaxlib is not known to have it"
+    assert not onednn.is_available()
+    assert onednn.why_unavailable(jnp.float32) == "this jaxlib is not known to have it"
 
 
 @on_x86_linux
@@ -199,7 +199,7 @@ def test_a_trial_that_fails(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(onednn, "_TARGET", "__no_such_call")
     else:
         monkeypatch.setattr(onednn, "convolve", lambda x, kernel, *rest: 1.5 * convolve(x, kernel, *rest))
-    assert not onednn.works()
+    assert not onednn.is_available()
 
 
 @pytest.mark.parametrize("processor", [None, "model name\t: avx2\nflags\t\t: fpu sse4_1 avx avx2_not\n"])
@@ -209,7 +209,7 @@ def test_without_avx2(processor: str | None, tmp_path: Path, monkeypatch: pytest
         cpuinfo.write_text(processor)
     monkeypatch.setattr(onednn, "_CPUINFO", cpuinfo)
     monkeypatch.setattr(onednn, "convolve", None)
-    assert not onednn.works()
+    assert not onednn.is_available()
 
 
 def test_without_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,4 +217,4 @@ def test_without_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError(f"Unknown backend {backend}")
 
     monkeypatch.setattr(jax, "local_devices", missing)
-    assert not onednn.works()
+    assert not onednn.is_available()

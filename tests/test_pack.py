@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from packed_images import CLASSES, Counter, contents, encoded, pack_folder, write_folder
 from PIL import Image
 
-from jaxnext.config import DataConfig
+from jaxnext.config.sections import DataConfig
 from jaxnext.data.decode import decode, resize
 from jaxnext.data.splits import Splits, load_splits
 from jaxnext.errors import JaxnextError, UsageError
@@ -151,7 +151,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, "tests")
 from packed_images import pack_folder
-from jaxnext.data import pack_shards
+from jaxnext.data.packing import shards as pack_shards
 stored = pack_shards._stored
 def killed_in_the_second_shard(*arguments):
     if list(Path(sys.argv[3]).glob("my_images-train*")):

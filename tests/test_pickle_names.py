@@ -3,7 +3,7 @@
 import pytest
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.pickle_names import INERT, Global, RefusedGlobalError, Storage, Tensor, call, find
+from jaxnext.porting.files.pickle_names import INERT, Global, RefusedGlobalError, Storage, Tensor, call, find
 
 STORAGE = Storage("0", "float32", 6, None)
 BYTES = Storage("0", None, 24, None)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch_writer import name, pickled
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.pickle_names import INERT
-from jaxnext.porting.pickle_reader import read_pickle
+from jaxnext.porting.files.pickle_names import INERT
+from jaxnext.porting.files.pickle_reader import read_pickle
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -40,12 +40,12 @@ def test_worker_processes_are_silent(tmp_path: Path) -> None:
             import sys
             from pathlib import Path
             from jaxnext.data.loader import stream
-            from jaxnext.data.schedule import Sequential
-            from jaxnext.data.sources import files_source
+            from jaxnext.data.order import SequentialOrder
+            from jaxnext.data.source import files_source
 
             def main():
                 source = files_source([Path(sys.argv[1])])
-                with stream(Sequential(1, 1), None, source, 8, workers=int(sys.argv[2])) as batches:
+                with stream(SequentialOrder(1, 1), None, source, 8, workers=int(sys.argv[2])) as batches:
                     assert not next(batches).errors
 
             if __name__ == "__main__":

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnext.config import PlateauConfig
-from jaxnext.training.plateau import Plateau, update
+from jaxnext.config.sections import PlateauConfig
+from jaxnext.engine.schedules.plateau import Plateau, update
 
 
 def rates(learning_rate: float, losses: list[float], config: PlateauConfig) -> list[float]:

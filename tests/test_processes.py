@@ -6,7 +6,7 @@ import pytest
 
 from jaxnext.errors import JaxnextError
 from jaxnext.training import processes
-from jaxnext.training.processes import Fact, Processes
+from jaxnext.training.processes import Fingerprint, Processes
 
 
 class Memory:
@@ -44,17 +44,17 @@ class Memory:
             raise RuntimeError(f"DEADLINE_EXCEEDED: {barrier_id} [type.googleapis.com/x]") from error
 
 
-def both(store: Memory, first: list[Fact], second: list[Fact]) -> list[str]:
-    """What two processes raise when they compare their facts."""
+def both(store: Memory, first: list[Fingerprint], second: list[Fingerprint]) -> list[str]:
+    """What two processes raise when they compare their fingerprints."""
     raised = []
 
-    def agree(index: int, facts: list[Fact]) -> None:
+    def assert_equal(index: int, fingerprints: list[Fingerprint]) -> None:
         try:
-            Processes(index, 2, store).agree(facts)
+            Processes(index, 2, store).assert_equal(fingerprints)
         except JaxnextError as error:
             raised.append(str(error))
 
-    threads = [threading.Thread(target=agree, args=pair) for pair in ((0, first), (1, second))]
+    threads = [threading.Thread(target=assert_equal, args=pair) for pair in ((0, first), (1, second))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -65,8 +65,8 @@ def both(store: Memory, first: list[Fact], second: list[Fact]) -> list[str]:
 def test_alone_it_waits_for_nobody() -> None:
     alone = Processes()
     assert (alone.first, alone.count) == (True, 1)
-    alone.meet()
-    alone.agree([Fact("a", "1", "b")])
+    alone.barrier()
+    alone.assert_equal([Fingerprint("a", "1", "b")])
 
 
 def test_note_takes_the_wish_to_stop_out_of_the_sums_and_keeps_it() -> None:
@@ -83,7 +83,7 @@ def test_note_takes_the_wish_to_stop_out_of_the_sums_and_keeps_it() -> None:
     assert one.stopping
 
 
-def test_meetings_come_one_after_the_other() -> None:
+def test_rendezvous_come_one_after_the_other() -> None:
     store, arrived = Memory(), []
 
     def late() -> None:
@@ -91,13 +91,13 @@ def test_meetings_come_one_after_the_other() -> None:
         for _ in range(2):
             time.sleep(0.1)
             arrived.append(1)
-            other.meet()
+            other.barrier()
 
     thread = threading.Thread(target=late)
     thread.start()
     one = Processes(0, 2, store)
     for count in (1, 2):
-        one.meet()
+        one.barrier()
         assert len(arrived) >= count
     thread.join()
     assert len(store.barriers) == 2
@@ -109,7 +109,7 @@ def test_texts_are_gathered_in_the_order_of_the_processes(monkeypatch: pytest.Mo
 
     def both_times(index: int) -> None:
         one = Processes(index, 2, store)
-        found[index] = [one.gather(text) for text in (("long \udcff text", ""), ("x", "y" * 8))[index]]
+        found[index] = [one.allgather(text) for text in (("long \udcff text", ""), ("x", "y" * 8))[index]]
 
     threads = [threading.Thread(target=both_times, args=(index,)) for index in (0, 1)]
     for thread in threads:
@@ -118,7 +118,7 @@ def test_texts_are_gathered_in_the_order_of_the_processes(monkeypatch: pytest.Mo
         thread.join()
     assert found[0] == found[1] == [["long \udcff text", "x"], ["", "yyyyyyyy"]]
     assert max(map(len, store.values.values())) == 4
-    assert Processes().gather("alone") == ["alone"]
+    assert Processes().allgather("alone") == ["alone"]
 
 
 def test_a_text_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,31 +126,31 @@ def test_a_text_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         JaxnextError, match=r"^waited for process 1 in vain \(DEADLINE_EXCEEDED: .*/gathered/1/1/parts\)"
     ):
-        Processes(0, 2, Memory()).gather("")
+        Processes(0, 2, Memory()).allgather("")
 
 
 def test_equal_facts_agree() -> None:
-    facts = [Fact("seed", "1", "same"), Fact("data", "96", "see")]
-    assert both(Memory(), facts, facts) == []
+    fingerprints = [Fingerprint("seed", "1", "same"), Fingerprint("data", "96", "see")]
+    assert both(Memory(), fingerprints, fingerprints) == []
 
 
 @pytest.mark.parametrize(
     ("second", "sentence"),
     [
-        ([Fact("seed", "1", "x"), Fact("data", "95", "see")], "data: expected 96, found 95; see"),
-        ([Fact("seed", "2", "same"), Fact("data", "95", "see")], "seed: expected 1, found 2; same"),
-        ([Fact("seed", "1", "x")], "data: expected 96, found nothing; start all processes in the same way"),
+        ([Fingerprint("seed", "1", "x"), Fingerprint("data", "95", "see")], "data: expected 96, found 95; see"),
+        ([Fingerprint("seed", "2", "same"), Fingerprint("data", "95", "see")], "seed: expected 1, found 2; same"),
+        ([Fingerprint("seed", "1", "x")], "data: expected 96, found nothing; start all processes in the same way"),
         (
-            [Fact("seed", "1", "x"), Fact("data", "96", "x"), Fact("more", "5", "do")],
+            [Fingerprint("seed", "1", "x"), Fingerprint("data", "96", "x"), Fingerprint("more", "5", "do")],
             "more: expected nothing, found 5; do",
         ),
     ],
 )
 def test_the_first_difference_is_named_and_the_first_process_waits(
-    second: list[Fact], sentence: str, monkeypatch: pytest.MonkeyPatch
+    second: list[Fingerprint], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "PATIENCE", 0.3)
-    raised = both(Memory(), [Fact("seed", "1", "x"), Fact("data", "96", "x")], second)
+    raised = both(Memory(), [Fingerprint("seed", "1", "x"), Fingerprint("data", "96", "x")], second)
     assert raised == [
         f"process 1 differs from process 0 in {sentence}",
         "waited for the other processes in vain (DEADLINE_EXCEEDED: jaxnext/meeting/1); "
@@ -160,5 +160,7 @@ def test_the_first_difference_is_named_and_the_first_process_waits(
 
 def test_a_first_process_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "PATIENCE", 0.1)
-    with pytest.raises(JaxnextError, match=r"^waited for process 0 in vain \(DEADLINE_EXCEEDED: .*jaxnext/facts\);"):
-        Processes(1, 2, Memory()).agree([])
+    with pytest.raises(
+        JaxnextError, match=r"^waited for process 0 in vain \(DEADLINE_EXCEEDED: .*jaxnext/fingerprints\);"
+    ):
+        Processes(1, 2, Memory()).assert_equal([])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnext.training.plateau import Plateau
+from jaxnext.engine.schedules.plateau import Plateau
 from jaxnext.training.progress import Progress
 
 RECORD = {"epoch": 1, "train_loss": 0.1 + 0.2, "val_accuracy": 1 / 3}

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from jaxnext.config import Config, DataConfig, ModelConfig, OptimizerConfig
-from jaxnext.config_file import load_config
+from jaxnext.config.sections import Config, DataConfig, ModelConfig, OptimizerConfig
+from jaxnext.config.yaml_text import load_config
+from jaxnext.engine import run_folder
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.training import run_folder
 
 
 def files(folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.safetensors_file import MAX_HEADER, is_safetensors, read_safetensors
+from jaxnext.porting.files.safetensors_file import MAX_HEADER, is_safetensors, read_safetensors
 
 
 def file_of(header: bytes, content: bytes) -> bytes:

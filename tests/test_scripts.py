@@ -17,9 +17,9 @@ import small_run
 from model_leaves import leaves_of
 from torch_writer import save_zip
 
-from jaxnext.config_file import dump_config
+from jaxnext.config.yaml_text import dump_config
+from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.porting.torchvision import to_torch, weight_map
-from jaxnext.training.checkpoint import Checkpoints
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tfds_sets import F, example, two_shards, write_set
 
-from jaxnext.config import DataConfig
-from jaxnext.data.pack_plan import find_splits
+from jaxnext.config.sections import DataConfig
+from jaxnext.data.packing.plan import find_splits
 from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError, UsageError
 

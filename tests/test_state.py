@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxnext.config import OptimizerConfig
-from jaxnext.training.optimizer import build
-from jaxnext.training.state import Batch, TrainBatch, TrainState, create
+from jaxnext.config.sections import OptimizerConfig
+from jaxnext.engine.optimizers.adam import build
+from jaxnext.engine.state import Batch, TrainBatch, TrainState, create
 from jaxnext.types import Augmentation
 
 VARIABLES = {

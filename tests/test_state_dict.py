@@ -17,8 +17,8 @@ from safetensors.numpy import save as save_safetensors
 from torch_writer import Raw, Tensor, call, described, legacy_bytes, name, pickled, save_legacy, save_zip, zip_bytes
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.state_dict import load_state_dict, without_prefixes
-from jaxnext.porting.wrappers import resave_line
+from jaxnext.porting.files.state_dict import load_state_dict, without_prefixes
+from jaxnext.porting.files.wrappers import resave_line
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES = [np.dtype(d) for d in ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u1", "?")] + [BFLOAT16]
@@ -278,7 +278,7 @@ def test_what_is_written_is_read(tmp_path_factory, tensors):
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_a_training_checkpoint_of_torch(tmp_path, zipped, protocol):
     torch = pytest.importorskip("torch")
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, groups=1), torch.nn.BatchNorm2d(4))
+    net = torch.nn.SequentialOrder(torch.nn.Conv2d(3, 4, 3, groups=1), torch.nn.BatchNorm2d(4))
     optimizer = torch.optim.Adam(net.parameters())
     net(torch.randn(2, 3, 8, 8)).sum().backward()
     optimizer.step()

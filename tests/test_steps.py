@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from tolerances import FLOAT32_FIRST_LOSS, FLOAT64_DEVICES, FLOAT64_PADDING
 
-from jaxnext.augment import draw
-from jaxnext.config import ModelConfig, OptimizerConfig
+from jaxnext.augment.original import draw
+from jaxnext.config.sections import ModelConfig, OptimizerConfig
+from jaxnext.engine import steps
+from jaxnext.engine.optimizers import adam as optimizer
+from jaxnext.engine.padding import pad_rows
+from jaxnext.engine.state import Batch, TrainBatch, create
 from jaxnext.models.classifier import build
 from jaxnext.models.folding import fold
 from jaxnext.models.initialisation import initialise
 from jaxnext.models.summary import variable_shapes
-from jaxnext.ops import onednn
-from jaxnext.training import optimizer, steps
-from jaxnext.training.rows import pad_rows
-from jaxnext.training.state import Batch, TrainBatch, create
+from jaxnext.ops.cpu import onednn
 from jaxnext.tree import flatten, path_name
 
 NET = ModelConfig(
@@ -198,7 +199,7 @@ def collectives(text: str) -> list[tuple[str, int]]:
     return found
 
 
-needs_onednn = pytest.mark.skipif(not onednn.works(), reason="this jaxlib is not known to have oneDNN")
+needs_onednn = pytest.mark.skipif(not onednn.is_available(), reason="this jaxlib is not known to have oneDNN")
 BASELINE = ModelConfig()
 
 
@@ -456,4 +457,4 @@ def test_the_wish_to_stop_goes_through_the_steps_without_another_collective(flag
 
 
 def test_divisible():
-    assert [steps.divisible(n, net(4).mesh) for n in (1, 4, 5, 16)] == [4, 4, 8, 16]
+    assert [steps.round_up(n, net(4).mesh) for n in (1, 4, 5, 16)] == [4, 4, 8, 16]

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxnext.config import ModelConfig
+from jaxnext.config.sections import ModelConfig
 from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import build
 from jaxnext.models.summary import check_size, parameter_counts, summary, variable_shapes

@@ -136,6 +136,6 @@ def test_places_that_array_record_cannot_read(opened: Callable[[str], object]) -
 
 
 def test_importing_is_light() -> None:
-    code = "import sys, jaxnext.data.splits, jaxnext.data.pack; print(*sys.modules)"
+    code = "import sys, jaxnext.data.splits, jaxnext.data.packing.pack; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"tensorflow_datasets", "array_record", "jax", "absl", "grain"} & set(loaded)

@@ -8,7 +8,7 @@ import pytest
 from torch_writer import Raw, Tensor, call, described, legacy_bytes, name, pickled, zip_bytes
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.torch_file import is_legacy, read_legacy, read_zip, tensor_array
+from jaxnext.porting.files.torch_file import is_legacy, read_legacy, read_zip, tensor_array
 
 ARRAYS = {"conv1.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2), "count": np.array(7)}
 

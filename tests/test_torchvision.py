@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from model_leaves import leaves_of
 from torch_reference import require
 
-from jaxnext.config import ModelConfig
+from jaxnext.config.sections import ModelConfig
 from jaxnext.models.classifier import build
 from jaxnext.porting.torchvision import to_jax, to_torch, torch_order, torch_shape, weight_map
 from jaxnext.tree import flatten

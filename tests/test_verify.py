@@ -8,9 +8,9 @@ import pytest
 from packed_images import pack_folder, write_folder
 from PIL import Image
 
-from jaxnext.config import DataConfig
-from jaxnext.data.cache import Cache, open_cache
-from jaxnext.data.sources import FolderSource, Subset, class_folder_source
+from jaxnext.config.sections import DataConfig
+from jaxnext.data.cache.decoded import Cache, open_cache
+from jaxnext.data.source import FolderSource, Subset, class_folder_source
 from jaxnext.data.splits import load_splits
 from jaxnext.data.verify import check_shards, find_bad_images, share_of
 from jaxnext.errors import JaxnextError

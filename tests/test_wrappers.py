@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.pickle_names import Storage, Tensor
-from jaxnext.porting.state_dict import load_state_dict
-from jaxnext.porting.wrappers import WRAPPERS, choose, resave_line
+from jaxnext.porting.files.pickle_names import Storage, Tensor
+from jaxnext.porting.files.state_dict import load_state_dict
+from jaxnext.porting.files.wrappers import WRAPPERS, choose, resave_line
 
 A, B, C = (Tensor(Storage(key, "float32", 1, None), "float32", 0, (1,), (1,)) for key in "abc")
 

@@ -8,8 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jaxnext.porting.state_dict import load_state_dict
-from jaxnext.porting.write_torch import write_torch
+from jaxnext.porting.files.state_dict import load_state_dict
+from jaxnext.porting.files.write_torch import write_torch
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES = [np.dtype(d) for d in ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u1", "?")] + [BFLOAT16]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.zip_directory import MAX_MEMBERS, read_directory, read_member
+from jaxnext.porting.files.zip_directory import MAX_MEMBERS, read_directory, read_member
 
 MEMBERS = {"archive/data.pkl": b"pickle", "archive/data/0": bytes(range(200)), "archive/empty": b"", "ä/ß": b"x"}
 

@@ -10,7 +10,7 @@ import numpy as np
 from live_seed import SEED
 from torch_reference import SETTINGS, TINY, model, require, settle
 
-from jaxnext.config import ModelConfig
+from jaxnext.config.sections import ModelConfig
 from jaxnext.models.classifier import Classifier, build
 from jaxnext.models.summary import variable_shapes
 from jaxnext.porting.merge import merge

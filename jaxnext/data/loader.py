@@ -1,4 +1,4 @@
-"""From a schedule of example ids to padded batches of decoded images, in order, by threads or worker processes."""
+"""From an order of example ids to padded batches of decoded images, in order, by threads or worker processes."""
 
 import dataclasses
 import multiprocessing
@@ -16,11 +16,11 @@ import numpy as np
 from absl import flags
 from numpy.typing import NDArray
 
-from jaxnext.data.cache import Cache, Reader
+from jaxnext.data.cache.decoded import Cache, Reader
 from jaxnext.data.decode import CorruptImage, why_unreadable
+from jaxnext.data.order import BatchOrder
 from jaxnext.data.pillow_warnings import silence_pillow
-from jaxnext.data.schedule import BatchSchedule
-from jaxnext.data.sources import Source
+from jaxnext.data.source import Source
 from jaxnext.errors import JaxnextError
 
 _MAX_WORKERS = 16
@@ -42,7 +42,7 @@ class HostBatch(NamedTuple):
     """The rows of one batch that this process reads, in host memory: ``B`` of them, padding included."""
 
     index: int  # pyright: ignore[reportIncompatibleMethodOverride]
-    """position in the schedule"""
+    """position in the order"""
     image: NDArray[np.uint8]
     """``[B, size, size, 3]``, RGB; zeros in padding and for images that failed"""
     label: NDArray[np.int32]
@@ -56,7 +56,7 @@ class HostBatch(NamedTuple):
 
 
 class Stream(Iterator[HostBatch]):
-    """Batches in the order of the schedule. Close it, or use it as a context manager: that ends the workers."""
+    """Batches in the order of the order. Close it, or use it as a context manager: that ends the workers."""
 
     def __init__(self, iterator: grain.DatasetIterator[HostBatch]) -> None:
         self._iterator = iterator
@@ -89,7 +89,7 @@ class Stream(Iterator[HostBatch]):
 
 
 def stream(
-    schedule: BatchSchedule,
+    order: BatchOrder,
     train: Source | None,
     validation: Source,
     image_size: int,
@@ -99,14 +99,14 @@ def stream(
     cache: Cache | None = None,
     rows: range | None = None,
 ) -> Stream:
-    """Starts to read, decode and resize the batches of a schedule.
+    """Starts to read, decode and resize the batches of an order.
 
     What comes out does not depend on ``workers``, ``threads`` and ``cache``. Work starts at once, before the first
     batch is asked for, and runs a few batches ahead.
 
     Args:
-        schedule: which examples stand in which batch.
-        train: the source of training batches; None where the schedule has none.
+        order: which examples stand in which batch.
+        train: the source of training batches; None where the order has none.
         validation: the source of all other batches.
         image_size: images are resized to this many pixels on each side.
         start: position of the first batch; one past the end gives an empty stream.
@@ -120,15 +120,15 @@ def stream(
     Returns:
         The batches from ``start`` on.
     """
-    if not 0 <= start <= len(schedule):
-        raise IndexError(f"start {start} of a schedule of {len(schedule)} batches")
-    workers = min(workers, len(schedule) - start)
+    if not 0 <= start <= len(order):
+        raise IndexError(f"start {start} of an order of {len(order)} batches")
+    workers = min(workers, len(order) - start)
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 1)
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1) if workers else ahead
     trained_on = None if train is None else Reader(train, image_size, cache)
-    rows = range(schedule.batch_size) if rows is None else rows
-    maker = _BatchMaker(schedule, trained_on, Reader(validation, image_size, cache), rows)
-    batches = grain.MapDataset.range(start, len(schedule)).map(maker)
+    rows = range(order.batch_size) if rows is None else rows
+    maker = _BatchMaker(order, trained_on, Reader(validation, image_size, cache), rows)
+    batches = grain.MapDataset.range(start, len(order)).map(maker)
     dataset = batches.to_iter_dataset(options)
     if workers:
         processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=1)
@@ -160,13 +160,13 @@ def default_workers(cores: int, source: Source, cache: Cache | None = None) -> i
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _BatchMaker:
-    schedule: BatchSchedule
+    order: BatchOrder
     train: Reader | None
     validation: Reader
     rows: range
 
     def __call__(self, index: int) -> HostBatch:
-        plan = self.schedule.locate(index)
+        plan = self.order.locate(index)
         reader = self.train if plan.training else self.validation
         if reader is None:
             raise ValueError(f"batch {index} is a training batch, but there is no source of training images")

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxnext.config import DataConfig
+from jaxnext.config.sections import DataConfig
 from jaxnext.data.folder_index import FolderIndex
+from jaxnext.data.holdout import stratified_split
 from jaxnext.data.listing import describe_left_out, list_folder
-from jaxnext.data.sources import (
+from jaxnext.data.source import (
     FolderSource,
     Source,
     Subset,
@@ -18,8 +19,7 @@ from jaxnext.data.sources import (
     digits_source,
     some,
 )
-from jaxnext.data.split import stratified_split
-from jaxnext.data.tfds_source import check_apart, open_tfds, tfds_source, validation_split
+from jaxnext.data.sources.tfds import check_apart, open_tfds, tfds_source, validation_split
 from jaxnext.errors import JaxnextError, UsageError
 
 

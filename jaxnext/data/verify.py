@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnext.data.cache import Cache, Reader, whole_source
+from jaxnext.data.cache.decoded import Cache, Reader, whole_source
 from jaxnext.data.decode import CorruptImage, decode, why_unreadable
-from jaxnext.data.sources import Source, Subset
-from jaxnext.data.tfds_source import TfdsSource
+from jaxnext.data.source import Source, Subset
+from jaxnext.data.sources.tfds import TfdsSource
 from jaxnext.errors import JaxnextError, one_line
 from jaxnext.files import sha256
 

@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxnext.config import ModelConfig, Precision
+from jaxnext.config.sections import ModelConfig, Precision
 from jaxnext.errors import UsageError
 from jaxnext.models import attention as attention_modules
 from jaxnext.models import heads as head_modules

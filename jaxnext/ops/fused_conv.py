@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from . import onednn
+from .cpu import onednn
 from .grouped_conv import grouped_conv
 from .grouped_formulations import Padding, with_gradient_of
 from .pointwise import pointwise_conv
@@ -61,7 +61,7 @@ def fused_conv(
         residual = others[0] if others else None
         return onednn.convolve(x, kernel, stride, padding, 1, groups, bias=bias, residual=residual, relu=relu)
 
-    refused = onednn.obstacle(x.dtype) is not None or min(map(min, padding)) < 0 or not (x.size and kernel.size)
+    refused = onednn.why_unavailable(x.dtype) is not None or min(map(min, padding)) < 0 or not (x.size and kernel.size)
     if refused or not x.dtype == kernel.dtype == bias.dtype == jnp.result_type(*others, x.dtype):
         return in_parts(x, kernel, bias, *others)
     return lax.platform_dependent(x, kernel, bias, *others, cpu=with_gradient_of(at_once, in_parts), default=in_parts)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from . import onednn
+from .cpu import onednn
 from .grouped_formulations import Formulation, Geometry, Padding, input_gradient, parts
 
 __all__ = ["Formulation", "Padding", "Plan", "choose", "grouped_conv"]
@@ -87,7 +87,7 @@ def choose(platform: str, groups: int, per_group: int, size: tuple[int, int], dt
         the formulations to use.
     """
     depthwise = groups > 1 and per_group == 1
-    if platform == "cpu" and onednn.obstacle(dtype) is None:
+    if platform == "cpu" and onednn.why_unavailable(dtype) is None:
         return Plan("onednn", "onednn", "packed32" if depthwise else "onednn")
     if groups == 1 or platform != "cpu":
         return Plan("native", "native", "native")

@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from . import onednn
-from .onednn import Padding
+from .cpu import onednn
+from .cpu.onednn import Padding
 
 Formulation = Literal[
     "native",
@@ -427,7 +427,7 @@ def _onednn_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int]
         # batch, and the batch the input channels of every group.
         groups = geometry.groups
         padding, size = _kernel_gradient_padding(x, dy, window, geometry), (*dy.shape[1:3], dy.shape[0], dy.shape[3])
-        if not onednn.bears(size, geometry.stride, groups):
+        if not onednn.supports(size, geometry.stride, groups):
             return by_packing(x, dy)
         x = jnp.moveaxis(x.reshape(*x.shape[:3], groups, -1), (4, 0), (0, 4))
         x = x.reshape(*x.shape[:3], -1)
@@ -438,7 +438,7 @@ def _onednn_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int]
 
 
 def _check_onednn(x: jax.Array) -> None:
-    if (reason := onednn.obstacle(x.dtype)) is not None:
+    if (reason := onednn.why_unavailable(x.dtype)) is not None:
         raise ValueError(f"grouped_conv: the formulation 'onednn' cannot be used: {reason}")
 
 

@@ -9,7 +9,7 @@ oneDNN computes that product in four fifths of the time.
 import jax
 from jax import lax
 
-from . import onednn
+from .cpu import onednn
 from .grouped_formulations import with_gradient_of
 
 
@@ -43,7 +43,7 @@ pointwise_conv.defvjp(_forward, _backward)
 
 
 def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
-    if not (x.size and dy.size) or onednn.obstacle(x.dtype) is not None or not onednn.multiplies():
+    if not (x.size and dy.size) or onednn.why_unavailable(x.dtype) is not None or not onednn.multiplies():
         return _product(x, dy)
     return lax.platform_dependent(x, dy, cpu=with_gradient_of(onednn.transposed_product, _product), default=_product)
 

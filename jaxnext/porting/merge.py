@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.state_dict import AVERAGING_COUNTER
+from jaxnext.porting.files.state_dict import AVERAGING_COUNTER
 from jaxnext.porting.torchvision import Entry, to_jax, torch_shape, weight_map
 from jaxnext.tree import path_name
 from jaxnext.types import LeafPath

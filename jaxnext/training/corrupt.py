@@ -31,7 +31,7 @@ class CorruptImages:
     def __len__(self) -> int:
         return len(self._reasons)
 
-    def meet(self, errors: Sequence[ImageError]) -> None:
+    def record(self, errors: Sequence[ImageError]) -> None:
         """The images of a batch that failed. Each is named once.
 
         Raises:
@@ -47,7 +47,7 @@ class CorruptImages:
         """Take up what the other processes have met since they last shared; all must call it together."""
         if not self.skip:
             return
-        for text in processes.gather(json.dumps(self._news)):
+        for text in processes.allgather(json.dumps(self._news)):
             for name, reason in json.loads(text):
                 self._add(name, reason)
         self._news.clear()

@@ -2,28 +2,28 @@
 
 from pathlib import Path
 
-from jaxnext.config import Config
-from jaxnext.data.cache import Cache, open_cache
+from jaxnext.config.sections import Config
+from jaxnext.data.cache.decoded import Cache, open_cache
 from jaxnext.data.splits import Splits, load_splits
+from jaxnext.engine import run_folder, steps
+from jaxnext.engine.checkpoint import Checkpoints
+from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.models.classifier import build
 from jaxnext.models.summary import check_size, summary, variable_shapes
-from jaxnext.training import run_folder, steps
-from jaxnext.training.checkpoint import Checkpoints
-from jaxnext.training.memory import out_of_memory
+from jaxnext.training.environment import RunEnvironment
 from jaxnext.training.progress import Progress
 from jaxnext.training.run import Run
-from jaxnext.training.surroundings import Surroundings
 
 
-def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) -> Progress:
+def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Progress:
     """Train, or go on with a run, until its epochs are done or it is asked to stop.
 
     Args:
         config: of the run.
         output: folder of the run.
         resume: go on with what the folder holds, or start where it holds nothing.
-        surroundings: devices, clock, and so on.
+        env: devices, clock, and so on.
 
     Returns:
         where the run stands.
@@ -32,31 +32,31 @@ def fit(config: Config, output: Path, resume: bool, surroundings: Surroundings) 
         JaxnextError: anything a user can put right, in one sentence.
     """
     run_folder.check(output, config, resume)
-    splits = load_splits(config.data, config.seed, surroundings.index, surroundings.tfds_folder)
+    splits = load_splits(config.data, config.seed, env.index, env.tfds_folder)
     classes = class_names(config, splits)
-    cache, lines = open_decoded_cache(config, splits, surroundings)
+    cache, lines = open_decoded_cache(config, splits, env)
     for line in (*splits.description, *splits.warnings, *lines):
-        surroundings.say(line)
+        env.say(line)
     model = build(config.model, len(classes), config.precision, steps.AXIS)
     shapes = variable_shapes(model)
-    surroundings.say(summary(shapes["params"]))
+    env.say(summary(shapes["params"]))
     check_size(shapes["params"], config.model.max_parameters)
     with Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.image_size):
-        run = Run(config, output, splits, classes, model, checkpoints, surroundings, cache)
+        run = Run(config, output, splits, classes, model, checkpoints, env, cache)
         resumed = checkpoints.latest("last") is not None
         state, progress = run.resumed(shapes) if resumed else run.fresh(shapes)
-        if surroundings.processes.count > 1:
-            surroundings.processes.agree(run.facts(state))
-        if progress.position < len(run.schedule):
+        if env.processes.count > 1:
+            env.processes.assert_equal(run.fingerprints(state))
+        if progress.position < len(run.order):
             run.verify()
-        if surroundings.processes.first:
+        if env.processes.first:
             run_folder.start(output, config)
             run.corrupt.begin(resumed)
             run.write_description()
         return run.go(state, progress)
 
 
-def open_decoded_cache(config: Config, splits: Splits, surroundings: Surroundings) -> tuple[Cache, list[str]]:
+def open_decoded_cache(config: Config, splits: Splits, env: RunEnvironment) -> tuple[Cache, list[str]]:
     """The decoded cache of a run, and lines about it; errors as ``open_cache``."""
     data = config.data
     if data.cache_path is not None and data.cache != "disk":
@@ -64,10 +64,10 @@ def open_decoded_cache(config: Config, splits: Splits, surroundings: Surrounding
             f"data.cache_path: expected no value, since data.cache {data.cache} does not read it, found "
             f"{data.cache_path!r}; leave it out, or set --data.cache disk"
         )
-    place = surroundings.decoded if data.cache_path is None else Path(data.cache_path)
+    place = env.decoded if data.cache_path is None else Path(data.cache_path)
     if place is None and data.cache == "disk":
         raise UsageError("data.cache_path: expected a folder for data.cache disk, found null")
-    sources, around = (splits.train, splits.validation), surroundings
+    sources, around = (splits.train, splits.validation), env
     return open_cache(data.cache, place or Path(), sources, data.image_size, around.boot, around.memory, around.machine)
 
 

@@ -39,7 +39,7 @@ class Store(Protocol):
         ...
 
 
-class Fact(NamedTuple):
+class Fingerprint(NamedTuple):
     """Something that every process of a run must have found alike."""
 
     name: str
@@ -58,7 +58,7 @@ class Processes:
     """``None`` where there is one process"""
     stopping: bool = False
     """whether any of several processes was asked to stop, known to all after the same step"""
-    _meetings: int = 0
+    _rendezvous: int = 0
 
     @property
     def first(self) -> bool:
@@ -72,7 +72,7 @@ class Processes:
             self.stopping |= bool(sums.pop("stop"))
         return sums
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Wait for all processes, as long as they live.
 
         Called before the first collective operation, which on CPUs fails after 30 seconds, and while one writes.
@@ -82,13 +82,13 @@ class Processes:
         """
         if self.store is None:
             return
-        self._meetings += 1
+        self._rendezvous += 1
         try:
-            self.store.wait_at_barrier(f"jaxnext/meeting/{self._meetings}", PATIENCE * 1000)
+            self.store.wait_at_barrier(f"jaxnext/meeting/{self._rendezvous}", PATIENCE * 1000)
         except RuntimeError as error:
             raise _missed(error, "the other processes") from error
 
-    def gather(self, text: str) -> list[str]:
+    def allgather(self, text: str) -> list[str]:
         """The texts of all processes, the first one's first. All must call it, in the same order; it waits for them.
 
         Raises:
@@ -96,8 +96,8 @@ class Processes:
         """
         if self.store is None:
             return [text]
-        self._meetings += 1
-        key = f"jaxnext/gathered/{self._meetings}"
+        self._rendezvous += 1
+        key = f"jaxnext/gathered/{self._rendezvous}"
         parts = [text[i : i + _PART] for i in range(0, len(text), _PART)]
         for number, part in enumerate(parts):
             self.store.key_value_set(f"{key}/{self.index}/part/{number}", part)
@@ -114,7 +114,7 @@ class Processes:
                 raise _missed(error, f"process {index}") from error
         return texts
 
-    def agree(self, facts: Iterable[Fact]) -> None:
+    def assert_equal(self, fingerprints: Iterable[Fingerprint]) -> None:
         """Compare with the first process, once in a run, and wait until all have.
 
         Raises:
@@ -122,19 +122,21 @@ class Processes:
         """
         if self.store is None:
             return
-        own = {fact.name: fact for fact in facts}
+        own = {fact.name: fact for fact in fingerprints}
         if self.first:
-            self.store.key_value_set("jaxnext/facts", json.dumps({name: fact.value for name, fact in own.items()}))
+            self.store.key_value_set(
+                "jaxnext/fingerprints", json.dumps({name: fact.value for name, fact in own.items()})
+            )
         else:
             try:
-                expected = json.loads(self.store.blocking_key_value_get("jaxnext/facts", PATIENCE * 1000))
+                expected = json.loads(self.store.blocking_key_value_get("jaxnext/fingerprints", PATIENCE * 1000))
             except RuntimeError as error:
                 raise _missed(error, "process 0") from error
             for name in own | expected:
                 self._compare(name, own.get(name), expected.get(name))
-        self.meet()
+        self.barrier()
 
-    def _compare(self, name: str, own: Fact | None, expected: str | None) -> None:
+    def _compare(self, name: str, own: Fingerprint | None, expected: str | None) -> None:
         found, remedy = (own.value, own.remedy) if own else ("nothing", "start all processes in the same way")
         if own is None or found != expected:
             raise JaxnextError(

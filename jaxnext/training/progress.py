@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnext.training.plateau import Plateau
+from jaxnext.engine.schedules.plateau import Plateau
 
 Record = dict[str, float | int]
 """One epoch's line of ``metrics.jsonl``."""
@@ -14,12 +14,12 @@ Record = dict[str, float | int]
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Position in the run's schedule and what has been gathered on the way."""
+    """Position in the run and what has been gathered on the way."""
 
     plateau: Plateau
     """learning rate and schedule after the finished epochs"""
     position: int = 0
-    """batches of the schedule that are done"""
+    """batches of the run that are done"""
     history: tuple[Record, ...] = ()
     """records of the finished epochs"""
     sums: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)

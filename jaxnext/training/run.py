@@ -13,28 +13,29 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
-from jaxnext.config import Config
-from jaxnext.data.cache import Cache
+from jaxnext.config.sections import Config
+from jaxnext.data.cache.decoded import Cache
 from jaxnext.data.loader import HostBatch, default_workers, stream
-from jaxnext.data.schedule import BatchPlan, Schedule
-from jaxnext.data.sources import fingerprint
+from jaxnext.data.order import BatchPlan, ShuffledOrder
+from jaxnext.data.source import fingerprint
 from jaxnext.data.splits import Splits
 from jaxnext.data.verify import BadImage, check_shards, find_bad_images, share_of
+from jaxnext.engine import run_folder
+from jaxnext.engine.checkpoint import Checkpoints, Meta
+from jaxnext.engine.optimizers.adam import build as build_optimizer
+from jaxnext.engine.pipeline import DataWait, pipelined
+from jaxnext.engine.schedules import plateau
+from jaxnext.engine.state import TrainState, create
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
 from jaxnext.models.classifier import Classifier
-from jaxnext.training import plateau, run_folder
-from jaxnext.training.agreement import facts
-from jaxnext.training.checkpoint import Checkpoints, Meta
+from jaxnext.training.compiled_steps import CompiledSteps, variables_of
 from jaxnext.training.corrupt import CorruptImages
-from jaxnext.training.optimizer import build as build_optimizer
-from jaxnext.training.overlap import DataWait, one_behind
-from jaxnext.training.processes import Fact
-from jaxnext.training.programs import Programs, variables_of
+from jaxnext.training.environment import RunEnvironment
+from jaxnext.training.fingerprints import fingerprints
+from jaxnext.training.initial_weights import PARTS, complete, load_weights
+from jaxnext.training.processes import Fingerprint
 from jaxnext.training.progress import Progress, Record
-from jaxnext.training.start import PARTS, complete, load_weights
-from jaxnext.training.state import TrainState, create
-from jaxnext.training.surroundings import Surroundings
 from jaxnext.types import Variables
 
 
@@ -49,20 +50,20 @@ class Run:
         classes: tuple[str, ...],
         model: Classifier,
         checkpoints: Checkpoints,
-        surroundings: Surroundings,
+        env: RunEnvironment,
         cache: Cache,
     ) -> None:
         self.config, self.output, self.splits, self.classes = config, output, splits, classes
-        self.model, self.checkpoints, self.around = model, checkpoints, surroundings
+        self.model, self.checkpoints, self.env = model, checkpoints, env
         self.cache = cache
         self.given_up = False
-        self.processes = surroundings.processes
+        self.processes = env.processes
         # Of several processes the first one speaks.
-        warn = (surroundings.warn or surroundings.say) if self.processes.first else lambda line: None
+        warn = (env.warn or env.say) if self.processes.first else lambda line: None
         self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, warn)
         self.optimizer: optax.GradientTransformation = build_optimizer(config.optimizer)
-        self.programs = Programs(config, model, self.optimizer, surroundings.devices)
-        self.schedule = Schedule(
+        self.programs = CompiledSteps(config, model, self.optimizer, env.devices)
+        self.order = ShuffledOrder(
             len(splits.train), len(splits.validation), config.batch_size, config.epochs, config.seed
         )
 
@@ -77,18 +78,18 @@ class Run:
         if not self.config.data.verify:
             return
         sources = (self.splits.train, self.splits.validation)
-        check_shards(sources, self.processes.index, self.processes.count, self.around.stop)
+        check_shards(sources, self.processes.index, self.processes.count, self.env.stop)
         own = [share_of(source, self.processes.index, self.processes.count) for source in sources]
         with self.bar("verifying", sum(map(len, own)), 0) as bar:
-            size, cores = self.config.data.image_size, self.around.cores
-            found = find_bad_images(own, size, self.cache, cores, bar.update, self.around.stop)
-        self.cache.settle()
-        parts = [json.loads(text) for text in self.processes.gather(json.dumps(found))]
+            size, cores = self.config.data.image_size, self.env.cores
+            found = find_bad_images(own, size, self.cache, cores, bar.update, self.env.stop)
+        self.cache.flush()
+        parts = [json.loads(text) for text in self.processes.allgather(json.dumps(found))]
         self.given_up = None in parts
         if not self.given_up:
             bad, images = [BadImage(*entry) for part in parts for entry in part], sum(map(len, sources))
             self.corrupt.verified(bad, images)
-            self.around.say(f"verified {images:,} images: {len(bad):,} cannot be read")
+            self.env.say(f"verified {images:,} images: {len(bad):,} cannot be read")
 
     def fresh(self, shapes: Variables) -> tuple[TrainState, Progress]:
         """The state of a new run, from ``model.weights`` where that is given."""
@@ -96,7 +97,7 @@ class Run:
         if self.config.model.weights is not None:
             variables, lines = load_weights(Path(self.config.model.weights), shapes, self.classes)
         for line in lines:
-            self.around.say(line)
+            self.env.say(line)
         variables = complete(self.model, variables, self.config.seed)
         learning_rate = self.config.optimizer.learning_rate
         state = create(variables, self.optimizer, learning_rate, self.config.seed)
@@ -108,8 +109,8 @@ class Run:
         variables, moments, saved, meta = self.checkpoints.restore_last(moments)
         progress = Progress.from_json(saved["progress"])
         done, found = len(progress.history), self.data()
-        if progress.position > len(self.schedule):
-            epochs = done + (progress.position % self.schedule.batches_per_epoch > 0)
+        if progress.position > len(self.order):
+            epochs = done + (progress.position % self.order.batches_per_epoch > 0)
             raise UsageError(
                 f"epochs: expected at least the {epochs} that this run has begun, found {self.config.epochs}"
             )
@@ -120,20 +121,20 @@ class Run:
             )
         state = create(variables, self.optimizer, progress.plateau.learning_rate, self.config.seed)
         state = state._replace(optimizer=moments, step=np.int32(self._train_steps_before(progress.position)))
-        self.around.say(f"resuming after epoch {len(progress.history)}, batch {progress.position} of the run")
+        self.env.say(f"resuming after epoch {len(progress.history)}, batch {progress.position} of the run")
         return self.programs.replicate(state), progress
 
     def _train_steps_before(self, position: int) -> int:
-        epochs, offset = divmod(position, self.schedule.batches_per_epoch)
-        per_epoch = self.schedule.train_steps_per_epoch
+        epochs, offset = divmod(position, self.order.batches_per_epoch)
+        per_epoch = self.order.train_steps_per_epoch
         return epochs * per_epoch + min(offset, per_epoch)
 
     def write_description(self) -> None:
         """``run.json``: versions, commit, devices, counts of the data."""
         description = {
-            **self.around.versions,
-            "devices": [device.device_kind for device in self.around.devices],
-            "platform": self.around.devices[0].platform,
+            **self.env.versions,
+            "devices": [device.device_kind for device in self.env.devices],
+            "platform": self.env.devices[0].platform,
             "processes": self.processes.count,
             "train_images": len(self.splits.train),
             "val_images": len(self.splits.validation),
@@ -141,44 +142,44 @@ class Run:
         }
         run_folder.write_json(self.output / "run.json", description)
 
-    def facts(self, state: TrainState) -> list[Fact]:
+    def fingerprints(self, state: TrainState) -> list[Fingerprint]:
         """What every process of the run must have found alike."""
         weights = {**self.model_of(state), "optimizer": jax.tree.map(np.asarray, state.optimizer)}
         checkpoint = self.checkpoints.latest("last")
-        versions = self.around.versions
-        return facts(self.config, self.output, versions, checkpoint, self.data(), self.classes, weights)
+        versions = self.env.versions
+        return fingerprints(self.config, self.output, versions, checkpoint, self.data(), self.classes, weights)
 
     # Epochs
 
     def stopping(self) -> bool:
         """Whether to save and end now. Several processes have carried it in their last step, to answer alike."""
-        return self.processes.stopping if self.processes.count > 1 else self.around.stop()
+        return self.processes.stopping if self.processes.count > 1 else self.env.stop()
 
     def asked(self) -> bool:
         """Whether this one of several processes was asked to stop; the next step carries it to the others."""
-        return self.processes.count > 1 and self.around.stop()
+        return self.processes.count > 1 and self.env.stop()
 
     def go(self, state: TrainState, progress: Progress) -> Progress:
-        """Epoch after epoch to the end of the schedule, or until asked to stop."""
+        """Epoch after epoch to the end of the run, or until asked to stop."""
         if progress.history:
             # A run that was killed between its last checkpoint and these files has them again.
             self.write_history(progress)
-        if progress.position < len(self.schedule) and not self.given_up:
-            compilation = self.programs.compile(state, self.around.compilation_cache, self.around.clock)
-            self.around.say(compilation)
-            self.around.step_memory(self.programs.temporary_memory())
-            self.processes.meet()
-            while progress.position < len(self.schedule) and not self.stopping():
+        if progress.position < len(self.order) and not self.given_up:
+            compilation = self.programs.compile(state, self.env.compilation_cache, self.env.clock)
+            self.env.say(compilation)
+            self.env.step_memory(self.programs.temporary_memory())
+            self.processes.barrier()
+            while progress.position < len(self.order) and not self.stopping():
                 state, progress = self.epochs(state, progress)
-        if progress.position < len(self.schedule):
+        if progress.position < len(self.order):
             self.corrupt.share(self.processes)
             self.save_last(state, progress)
-            self.cache.settle()
-            self.processes.meet()
-            self.around.say(f"stopped and saved; go on with: {self.around.resume_command}")
+            self.cache.flush()
+            self.processes.barrier()
+            self.env.say(f"stopped and saved; go on with: {self.env.resume_command}")
         else:
             best = max(progress.history, key=lambda record: record["val_accuracy"])
-            self.around.say(
+            self.env.say(
                 f"done: best validation accuracy {best['val_accuracy']:.2%} in epoch {best['epoch']}; "
                 f"checkpoints, metrics and curves are in {self.output}{self.corrupt.summary()}"
             )
@@ -188,40 +189,40 @@ class Run:
         """Worker processes: as many as are asked for, or as suit the machine and what the cache holds by now."""
         if self.config.workers is not None:
             return self.config.workers
-        return default_workers(self.around.cores, self.splits.train, self.cache)
+        return default_workers(self.env.cores, self.splits.train, self.cache)
 
     def epochs(self, state: TrainState, progress: Progress) -> tuple[TrainState, Progress]:
         """Epochs up to the last, a stop, or one after which another number of workers suits."""
         workers = self.workers()
         with stream(
-            self.schedule,
+            self.order,
             self.splits.train,
             self.splits.validation,
             self.config.data.image_size,
             start=progress.position,
             workers=workers,
-            threads=self.around.cores,
+            threads=self.env.cores,
             cache=self.cache,
             rows=self.programs.own_rows,
         ) as batches:
             while True:
                 state, progress = self.epoch(state, progress, iter(batches))
-                over = progress.position == len(self.schedule)
+                over = progress.position == len(self.order)
                 if over or self.workers() != workers or self.stopping():
                     return state, progress
 
     def epoch(self, state: TrainState, progress: Progress, batches: Iterator[HostBatch]) -> tuple[TrainState, Progress]:
         """What is left of one epoch. Asked to stop, it returns early with a position inside the epoch."""
-        plan = self.schedule.locate(progress.position)
+        plan = self.order.locate(progress.position)
         if plan.training:
             state, progress = self.train(state, progress, batches, plan)
             if self.stopping():
                 return state, progress
-        begin, wait = self.around.clock(), DataWait(self.around.clock, progress.data_wait)
+        begin, wait = self.env.clock(), DataWait(self.env.clock, progress.data_wait)
         validation = self.validate(state, progress, batches, wait)
         if validation is None:
             return state, progress
-        seconds = progress.seconds + self.around.clock() - begin
+        seconds = progress.seconds + self.env.clock() - begin
         return self.finish_epoch(state, progress, validation, seconds, wait.seconds)
 
     def train(
@@ -229,7 +230,7 @@ class Run:
     ) -> tuple[TrainState, Progress]:
         """The training steps from ``plan`` to the end of its epoch."""
         sums = Accumulator(progress.sums)
-        clock, begin = self.around.clock, self.around.clock()
+        clock, begin = self.env.clock, self.env.clock()
         wait, done = DataWait(clock, progress.data_wait), 0
         pending: Any = None
         title = f"epoch {plan.epoch}/{self.config.epochs}"
@@ -243,12 +244,12 @@ class Run:
                 data_wait=wait.seconds,
             )
 
-        first = (plan.step % self.schedule.train_steps_per_epoch) * self.config.batch_size
+        first = (plan.step % self.order.train_steps_per_epoch) * self.config.batch_size
         with self.bar(title, len(self.splits.train), first) as bar:
             while True:
                 try:
                     host = wait.fetch(batches, pending and pending[1])
-                    self.corrupt.meet(host.errors)
+                    self.corrupt.record(host.errors)
                 except JaxnextError:
                     self.count(pending, sums, bar, progress)
                     self.save_what_is_done(state, so_far())
@@ -258,7 +259,7 @@ class Run:
                 pending, done = (plan, step_sums, len(plan.ids) - len(host.errors)), done + 1
                 if plan.last or self.stopping():
                     break
-                plan = self.schedule.locate(plan.index + 1)
+                plan = self.order.locate(plan.index + 1)
             self.count(pending, sums, bar, progress)
         return state, so_far()
 
@@ -292,18 +293,18 @@ class Run:
 
         def started() -> Iterator[tuple[int, Any]]:
             running = None
-            for _ in range(self.schedule.val_steps_per_epoch):
+            for _ in range(self.order.val_steps_per_epoch):
                 try:
                     host = wait.fetch(batches, running)
-                    self.corrupt.meet(host.errors)
+                    self.corrupt.record(host.errors)
                 except JaxnextError:
                     self.save_what_is_done(state, progress)
                     raise
                 running = self.programs.evaluate(variables, host, self.asked())
-                yield len(self.schedule.locate(host.index).ids) - len(host.errors), running
+                yield len(self.order.locate(host.index).ids) - len(host.errors), running
 
         with self.bar("validation", len(self.splits.validation), 0) as bar:
-            for images, step_sums in one_behind(started()):
+            for images, step_sums in pipelined(started()):
                 sums.add(self.processes.note(step_sums))
                 bar.update(images)
                 if self.stopping():
@@ -333,15 +334,15 @@ class Run:
             raise self.not_finite("validation loss", record["val_loss"], f"epoch {epoch}", progress)
         best = record["val_accuracy"] > progress.best_accuracy
         schedule = plateau.update(progress.plateau, record["val_loss"], self.config.plateau)
-        position = epoch * self.schedule.batches_per_epoch
+        position = epoch * self.order.batches_per_epoch
         progress = Progress(schedule, position, (*progress.history, record))
         rate = jnp.asarray(schedule.learning_rate, state.learning_rate.dtype)
         state = state._replace(learning_rate=self.programs.replicate(rate))
         if self.processes.first:
             self.keep(state, progress, best)
-            self.around.say(_epoch_line(record, self.config.epochs, best) + self.corrupt.summary())
-        self.cache.settle()
-        self.processes.meet()
+            self.env.say(_epoch_line(record, self.config.epochs, best) + self.corrupt.summary())
+        self.cache.flush()
+        self.processes.barrier()
         return state, progress
 
     def check_any(self, sums: Accumulator, what: str) -> None:
@@ -416,7 +417,7 @@ class Run:
 
     def bar(self, title: str, total: int, initial: int) -> Any:
         """A progress bar over images, on stderr."""
-        show = self.around.show_progress
+        show = self.env.show_progress
         disable = None if show is None else not show
         return tqdm(
             desc=title, total=total, initial=initial, unit="img", leave=False, disable=disable, dynamic_ncols=True

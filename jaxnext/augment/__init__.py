@@ -1,0 +1,1 @@
+"""Training augmentation, one operation a file."""

@@ -1,0 +1,1 @@
+"""Every setting of a run: frozen dataclasses and their YAML text."""

@@ -1,0 +1,180 @@
+"""A tree of class folders as a TFDS data set in ``array_record`` files, which TFDS reads as one of its own."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from jaxnext.data.decode import cannot_be_read
+from jaxnext.data.packing.plan import Shard, dataset_name, find_splits, images_digest, plan_shards
+from jaxnext.data.packing.shards import ShardReport, features_of, pack_shard
+from jaxnext.data.source import FolderSource
+from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.files import sha256, whole_file
+
+VERSION = "1.0.0"
+_REPORTS = "reports"
+
+
+class Outcome(NamedTuple):
+    """What packing has come to."""
+
+    folder: Path
+    """of the data set"""
+    corrupt: tuple[tuple[str, str], ...] | None
+    """path and reason of each image that cannot be decoded; None where an earlier call had finished"""
+    finished: bool
+    """whether the data set is there"""
+
+
+def pack(
+    folder: Path,
+    output: Path,
+    *,
+    name: str | None,
+    image_size: int | None,
+    on_corrupt: Literal["stop", "skip"],
+    threads: int,
+    say: Callable[[str], None],
+    warn: Callable[[str], None],
+    progress: Callable[[int], AbstractContextManager[Any]],
+) -> Outcome:
+    """Packs a folder with ``train/`` and, optionally, ``val/`` and ``test/``, or a folder of class folders.
+
+    The data set is in ``output/NAME/1.0.0`` and appears there whole or not at all. Its examples are an image, a label
+    and a file name, in the order in which class folders are listed. Killed half-way, the next call goes on with the
+    shards that are finished; what comes out is the same to the byte. Every image is decoded, to know that it can be.
+
+    Args:
+        folder: of the images.
+        output: folder that receives the folder of the data set.
+        name: of the data set; None: the folder's, in small letters, other signs than letters and digits being ``_``.
+        image_size: None: the bytes of the files; else images are resized to this many pixels on each side, as for
+            training, and stored as PNG.
+        on_corrupt: what is done where images cannot be decoded: ``stop``: the data set is not finished; ``skip``: they
+            are left out.
+        threads: that decode.
+        say: shows a line to the user.
+        warn: the same, for what went wrong.
+        progress: given the number of images, a context manager with a progress bar whose ``update`` counts them.
+
+    Raises:
+        UsageError: a name that TFDS does not take, or the output holds another data set of this name.
+        JaxnextError: the folders are not as expected; a file or class name that TFDS cannot store; a split without an
+            image that can be decoded; the output cannot be written.
+    """
+    name = dataset_name(folder, name)
+    sources, lines = find_splits(folder)
+    for line in lines:
+        warn(line)
+    shards = plan_shards(name, sources, image_size)
+    what = {"image_size": image_size, "images": {split: images_digest(source) for split, source in sources.items()}}
+    target = output / name / VERSION
+    work = target.with_name(f"incomplete.{VERSION}")
+    if target.exists():
+        return _already(target, what, say)
+    try:
+        (work / _REPORTS).mkdir(parents=True, exist_ok=True)
+        reports: list[ShardReport] = []
+        with progress(sum(map(len, sources.values()))) as bar:
+            for shard in shards:
+                reports.append(_finished(work, shard) or _pack(work, shard, threads, bar.update, warn))
+                if reports[-1].reused:
+                    bar.update(len(shard.numbers))
+                    for path, reason in reports[-1].corrupt:
+                        warn(cannot_be_read(path, reason))
+        corrupt = tuple((path, reason) for report in reports for path, reason in report.corrupt)
+        if reused := sum(report.reused for report in reports):
+            say(f"{work}: {reused} of {len(shards)} shards were finished by an earlier call")
+        if corrupt and on_corrupt == "stop":
+            return Outcome(target, corrupt, finished=False)
+        _write_metadata(work, name, what, sources, shards, reports)
+        _remove_others(work, shards)
+        work.replace(target)
+        shutil.rmtree(target / _REPORTS, ignore_errors=True)
+    except OSError as error:
+        raise JaxnextError(f"{output}: the data set cannot be written ({error.strerror or error})") from error
+    return Outcome(target, corrupt, finished=True)
+
+
+def _already(target: Path, what: Mapping[str, Any], say: Callable[[str], None]) -> Outcome:
+    try:
+        found = json.loads((target / "metadata.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = {}
+    if {key: found.get(key) for key in what} != what:
+        raise UsageError(
+            f"{target}: holds a data set of other images or another --image_size; remove it, or give another --name or "
+            "--output"
+        )
+    # Left by a call that was killed at its very end.
+    shutil.rmtree(target / _REPORTS, ignore_errors=True)
+    say(f"{target}: packed already")
+    return Outcome(target, None, finished=True)
+
+
+def _pack(
+    work: Path, shard: Shard, threads: int, count: Callable[[int], Any], warn: Callable[[str], None]
+) -> ShardReport:
+    report = pack_shard(work / shard.file, shard, threads, count, lambda path, why: warn(cannot_be_read(path, why)))
+    with whole_file(work / _REPORTS / f"{shard.file}.json") as file:
+        json.dump({**report._asdict(), "reused": True, "digest": shard.digest}, file)
+    return report
+
+
+def _finished(work: Path, shard: Shard) -> ShardReport | None:
+    """The report of a shard that an earlier call has finished from the same images."""
+    try:
+        found = json.loads((work / _REPORTS / f"{shard.file}.json").read_text(encoding="utf-8"))
+        if found.pop("digest") != shard.digest or sha256(work / shard.file) != found["sha256"]:
+            return None
+        corrupt = [(path, reason) for path, reason in found.pop("corrupt")]
+        return ShardReport(corrupt=corrupt, **found)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remove_others(work: Path, shards: list[Shard]) -> None:
+    """Shards of an earlier call for other images, and what a call that was killed left half-written."""
+    mine = {shard.file for shard in shards}
+    for path in work.iterdir():
+        if "array_record" in path.name and path.name not in mine:
+            path.unlink()
+
+
+def _write_metadata(
+    work: Path,
+    name: str,
+    what: Mapping[str, Any],
+    sources: Mapping[str, FolderSource],
+    shards: list[Shard],
+    reports: list[ShardReport],
+) -> None:
+    """TFDS's files beside the shards: features, class names, splits, checksums."""
+    import tensorflow_datasets as tfds
+
+    splits = []
+    for split in sources:
+        own = [report for shard, report in zip(shards, reports, strict=True) if shard.split == split]
+        if not any(report.images for report in own):
+            raise JaxnextError(f"{sources[split].roots[0]}: none of its images can be decoded")
+        lengths, size = [report.images for report in own], sum(report.bytes for report in own)
+        splits.append(tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=size))
+    size, classes = what["image_size"], sources["train"].classes
+    pixels = "as the files hold them" if size is None else f"resized to {size}x{size} pixels"
+    checksums = {shard.file: report.sha256 for shard, report in zip(shards, reports, strict=True)}
+    skipped = sum(len(report.corrupt) for report in reports)
+    identity = tfds.core.DatasetIdentity(name, tfds.core.Version(VERSION), str(work), module_name="")
+    info = tfds.core.DatasetInfo(
+        builder=identity,
+        description=f"Images of {len(classes)} classes, {pixels}, packed by prepare_data.py of jaxnext.",
+        features=features_of(classes, size),
+        supervised_keys=("image", "label"),
+        disable_shuffling=True,
+        metadata=tfds.core.MetadataDict({**what, "skipped": skipped, "sha256": checksums}),
+    )
+    info.set_file_format("array_record")
+    info.set_splits(tfds.core.SplitDict(splits))
+    info.write_to_directory(str(work))

@@ -1,0 +1,144 @@
+"""What is to be packed: the images of each split, and which of them go into which shard."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import PIL
+import simplejpeg
+
+from jaxnext.data.listing import describe_left_out, list_folder
+from jaxnext.data.source import FolderSource, check_other_folders, class_folder_source, files_source
+from jaxnext.errors import JaxnextError, UsageError
+
+_FOLDERS = ("train", "val", "test")
+"""TFDS calls the second one validation."""
+
+
+class Shard(NamedTuple):
+    """One file of a data set, before it is written."""
+
+    split: str
+    file: str
+    """its name"""
+    source: FolderSource
+    numbers: range
+    """of its images in the source"""
+    image_size: int | None
+    """pixels on each side; None: the bytes of the files"""
+    digest: str
+    """of all that decides what the file will hold"""
+
+
+def dataset_name(folder: Path, name: str | None) -> str:
+    """The name given, checked, or one made of the folder's.
+
+    Raises:
+        UsageError: TFDS does not take it, or none can be made.
+    """
+    made = re.sub(r"[^a-z0-9]+", "_", folder.absolute().name.lower()).strip("_") if name is None else name
+    if re.fullmatch(r"[a-z][a-z0-9_]*", made):
+        return made
+    if name is None:
+        raise UsageError(f"--name is missing: no name of a data set can be made of {folder.absolute().name!r}")
+    raise UsageError(f"--name: expected small letters, digits and _, the first a letter, found {name!r}")
+
+
+def find_splits(folder: Path) -> tuple[dict[str, FolderSource], list[str]]:
+    """The images of each split by TFDS's name for it, and lines about what is left out.
+
+    Images of ``test/`` that are in no class folders have the label -1, TFDS's for none.
+
+    Raises:
+        JaxnextError: as ``class_folder_source``; a name that is not UTF-8, or that TFDS would alter.
+    """
+    folders, files, hidden = list_folder(folder)
+    if "train" not in folders:
+        if "val" in folders or "test" in folders:
+            raise JaxnextError(
+                f"{folder}: expected train/ beside {'val/' if 'val' in folders else 'test/'}, found none"
+            )
+        sources = {"train": class_folder_source(folder)}
+        others: list[str] = []
+    else:
+        train = class_folder_source(folder / "train")
+        sources = {"train": train}
+        if "val" in folders:
+            sources["validation"] = class_folder_source(folder / "val", train.classes)
+        if "test" in folders:
+            labelled = bool(list_folder(folder / "test")[0])
+            test = folder / "test"
+            sources["test"] = class_folder_source(test, train.classes) if labelled else files_source([test])
+        unread = [name for name in folders if name not in _FOLDERS]
+        if "val" not in folders:
+            check_other_folders(folder, unread, train.classes)
+        others = [*(f"{name}/" for name in unread), *files, *hidden]
+    lines = [f"{folder}: left out {', '.join(others)}"] if others else []
+    for source in sources.values():
+        if line := describe_left_out(source.left_out):
+            lines.append(f"{source.roots[0]}: {line}")
+    for name in sources["train"].classes:
+        if name != name.strip() or "\n" in name or not _is_utf8(name):
+            raise JaxnextError(
+                f"{folder}: expected class names in UTF-8 without blanks at the ends, found {name!a}; rename it"
+            )
+    for source in sources.values():
+        for i, name in enumerate(source.names):
+            if not _is_utf8(name):
+                raise JaxnextError(f"{source.location(i)!a}: expected a file name in UTF-8; rename the file")
+    return sources, lines
+
+
+def plan_shards(name: str, sources: Mapping[str, FolderSource], image_size: int | None) -> list[Shard]:
+    """The shards of a data set, as many as TFDS would make.
+
+    Args:
+        name: of the data set.
+        sources: the images of each split.
+        image_size: pixels on each side; None: the bytes of the files. The size of resized images is not known before
+            they are; uncompressed it would be this.
+    """
+    from tensorflow_datasets.core.utils import shard_utils
+
+    shards = []
+    for split, source in sources.items():
+        status = [_size_and_time(source, i) for i in range(len(source))]
+        total = sum(size for size, _ in status) if image_size is None else len(source) * image_size**2 * 3
+        count = shard_utils.ShardConfig().get_number_shards(total, len(source))
+        ends = shard_utils.get_shard_boundaries(len(source), count)
+        for number, (begin, end) in enumerate(zip([0, *ends], ends, strict=False)):
+            digest = hashlib.sha256(f"{image_size} {PIL.__version__} {simplejpeg.__version__}\0".encode())
+            digest.update("\0".join(source.classes).encode())
+            for i in range(begin, end):
+                text = f"\0{source.labels[i]} {status[i][0]} {status[i][1]} {source.names[i]}"
+                digest.update(text.encode())
+            file = f"{name}-{split}.array_record-{number:05d}-of-{count:05d}"
+            shards.append(Shard(split, file, source, range(begin, end), image_size, digest.hexdigest()))
+    return shards
+
+
+def images_digest(source: FolderSource) -> str:
+    """Of names, labels and sizes: which images a data set was packed from, wherever they were."""
+    digest = hashlib.sha256()
+    for i, (name, label) in enumerate(zip(source.names, source.labels.tolist(), strict=True)):
+        digest.update(f"{label} {_size_and_time(source, i)[0]} {name}\0".encode())
+    return digest.hexdigest()
+
+
+def _size_and_time(source: FolderSource, index: int) -> tuple[int, int]:
+    """Bytes and nanoseconds of an image file; zeros where it is gone, which is said when it is read."""
+    try:
+        status = Path(source.location(index)).stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Steps, state and checkpoints: what training and inference are made of."""

@@ -1,0 +1,167 @@
+"""A trained classifier, loaded from the folder of a run or of a ported checkpoint, ready to predict."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxnext.data.decode import cannot_be_read, resize
+from jaxnext.data.loader import HostBatch, stream
+from jaxnext.data.order import SequentialOrder
+from jaxnext.data.source import Source, files_source
+from jaxnext.engine import steps
+from jaxnext.engine.checkpoint import Checkpoints
+from jaxnext.engine.padding import pad_rows, padded_batch
+from jaxnext.engine.pipeline import pipelined
+from jaxnext.errors import JaxnextError
+from jaxnext.models.classifier import build
+from jaxnext.models.folding import fold
+
+_T = TypeVar("_T")
+
+
+class TrainedClassifier:
+    """Class names and a function from images to probabilities; preprocessing is that of the training run.
+
+    The batch norms are folded into the layers before them; the checkpoint stays as it is.
+
+    Attributes:
+        classes: names of the classes, in the order of the probabilities.
+        meta: what the checkpoint says of itself.
+    """
+
+    def __init__(self, checkpoint: Path, which: str = "best", devices: Sequence[steps.Device] | None = None) -> None:
+        """Load a checkpoint.
+
+        Args:
+            checkpoint: folder of a run or of a ported checkpoint.
+            which: ``best`` or ``last``.
+            devices: that share each batch; ``None``: all local ones.
+
+        Raises:
+            JaxnextError: no such checkpoint, one that cannot be read, one without a trained head, or weights that are
+                not finite.
+        """
+        if not (checkpoint / "checkpoints").is_dir():
+            raise JaxnextError(
+                f"{checkpoint}: expected the folder of a run or of a ported checkpoint, found no checkpoints/ in it"
+            )
+        with Checkpoints(checkpoint) as checkpoints:
+            variables, self.meta = checkpoints.restore_model(which)
+        if "head" not in self.meta.trained or self.meta.classes is None:
+            raise JaxnextError(
+                f"{checkpoint}: expected a trained head, found the parts {', '.join(self.meta.trained)}; fine-tune it "
+                f"with: python scripts/train.py --config fc_cbam --model.weights {checkpoint}"
+            )
+        config = self.meta.config
+        if config.precision == "float64" and not jax.config.read("jax_enable_x64"):
+            raise JaxnextError(
+                f"{checkpoint}: a float64 checkpoint needs jax.config.update('jax_enable_x64', True) first"
+            )
+        self.classes: tuple[str, ...] = self.meta.classes
+        self.image_size = config.data.image_size
+        self._mesh = steps.mesh_of(devices or jax.local_devices())
+        model = build(config.model, len(self.classes), config.precision, folded=True)
+        try:
+            folded = fold(variables, model)
+        except JaxnextError as error:
+            raise JaxnextError(f"{checkpoint}: {error}") from error
+        self._variables = steps.replicate(folded, self._mesh)
+        self._predict = steps.compile_predict_step(model, self._mesh)
+        self._evaluate = steps.compile_eval_step(model, self._mesh)
+
+    def predict(
+        self, images: str | Path | Sequence[Any] | NDArray[np.uint8], batch_size: int = 16
+    ) -> NDArray[np.floating]:
+        """Probabilities of the classes.
+
+        Args:
+            images: paths of image files (or a single one), or arrays, uint8 ``[height, width, 3]`` in RGB, of any
+                sizes.
+            batch_size: images at a time; does not change the result.
+
+        Returns:
+            ``[number of images, number of classes]``, in the order of ``classes``.
+
+        Raises:
+            JaxnextError: a file that cannot be read, or an array that is no RGB image.
+        """
+        if isinstance(images, str | Path):
+            images = [images]
+        if len(images) == 0:
+            return np.zeros((0, len(self.classes)), np.float32)
+        if all(isinstance(image, str | Path) for image in images):
+            return self._predict_files([Path(image) for image in images], batch_size)
+        chunks = ((i, self._resized(images[i : i + batch_size])) for i in range(0, len(images), batch_size))
+        return np.concatenate([rows for _, rows in self._probabilities(chunks, batch_size)])
+
+    def stream(
+        self, source: Source, batch_size: int, workers: int, threads: int = 2
+    ) -> Iterator[tuple[HostBatch, NDArray[np.floating]]]:
+        """Batches of a source in order, each with its probabilities ``[batch_size, classes]``, padding included.
+
+        Args:
+            source: the images.
+            batch_size: images at a time; does not change the result.
+            workers: processes that decode; 0: threads of this process.
+            threads: without worker processes, batches decoded at a time.
+        """
+        order = SequentialOrder(len(source), batch_size)
+        with stream(order, None, source, self.image_size, workers=workers, threads=threads) as batches:
+            yield from self._probabilities(((host, host.image) for host in batches), batch_size)
+
+    def evaluate(
+        self, source: Source, batch_size: int, workers: int, threads: int = 2
+    ) -> Iterator[tuple[HostBatch, steps.Sums]]:
+        """Batches of a labelled source in order, each with its metric sums; arguments as for ``stream``."""
+        order = SequentialOrder(len(source), batch_size)
+        rows = self._rows(batch_size)
+        with stream(order, None, source, self.image_size, workers=workers, threads=threads) as batches:
+            padded = ((host, steps.split_batch(padded_batch(host, rows), self._mesh)) for host in batches)
+            yield from pipelined((host, self._evaluate(self._variables, batch)) for host, batch in padded)
+
+    def _predict_files(self, paths: list[Path], batch_size: int) -> NDArray[np.floating]:
+        # files_source sorts; the caller's order is restored.
+        for path in paths:
+            if path.is_dir():
+                raise JaxnextError(f"{path}: expected an image file, found a folder; give the paths of its images")
+        order = sorted(set(paths), key=Path.as_posix)
+        found = []
+        for host, probabilities in self.stream(files_source(order), batch_size, workers=0):
+            for error in host.errors:
+                raise JaxnextError(cannot_be_read(error.name, error.reason))
+            found.append(probabilities[host.mask])
+        place = {path: i for i, path in enumerate(order)}
+        return np.concatenate(found)[[place[path] for path in paths]]
+
+    def _resized(self, images: Sequence[Any] | NDArray[np.uint8]) -> NDArray[np.uint8]:
+        rows = []
+        for image in images:
+            array = np.asarray(image)
+            if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3:
+                raise JaxnextError(
+                    "predict: expected paths, or images as uint8 arrays [height, width, 3], "
+                    f"found {array.dtype} {list(array.shape)}"
+                )
+            rows.append(resize(array, self.image_size))
+        return np.stack(rows)
+
+    def _probabilities(
+        self, batches: Iterable[tuple[_T, NDArray[np.uint8]]], batch_size: int
+    ) -> Iterator[tuple[_T, NDArray[np.floating]]]:
+        """Those of the images of each batch, waited for when the next batch has been sent."""
+
+        def started() -> Iterator[tuple[_T, int, jax.Array]]:
+            for key, images in batches:
+                # Every batch is padded to one shape, so that one compiled function serves all.
+                padded = steps.split_batch(pad_rows(images, self._rows(batch_size)), self._mesh)
+                yield key, len(images), self._predict(self._variables, padded)
+
+        for key, count, probabilities in pipelined(started()):
+            yield key, np.asarray(probabilities)[:count]
+
+    def _rows(self, batch_size: int) -> int:
+        return steps.round_up(batch_size, self._mesh)

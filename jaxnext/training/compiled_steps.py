@@ -1,0 +1,118 @@
+"""The two compiled steps of a run, and the batches sent to them."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from jaxnext.augment.original import draw
+from jaxnext.config.sections import Config
+from jaxnext.data.loader import HostBatch
+from jaxnext.engine import steps
+from jaxnext.engine.padding import padded_batch
+from jaxnext.engine.state import Batch, TrainBatch, TrainState
+from jaxnext.models.classifier import Classifier
+from jaxnext.training.environment import CompilationCache
+from jaxnext.types import Augmentation, Variables
+
+
+class CompiledSteps:
+    """The training and the evaluation step of a run, on its devices."""
+
+    def __init__(
+        self,
+        config: Config,
+        model: Classifier,
+        optimizer: optax.GradientTransformation,
+        devices: Sequence[steps.Device],
+    ) -> None:
+        self.config = config
+        self.mesh: Mesh = steps.mesh_of(devices)
+        self.rows = steps.round_up(config.batch_size, self.mesh)
+        self.own_rows = steps.own_rows(self.rows, self.mesh)
+        self._train: Any = steps.compile_train_step(model, optimizer, self.mesh)
+        self._evaluate: Any = steps.compile_eval_step(model, self.mesh)
+
+    def compile(self, state: TrainState, cache: CompilationCache | None, clock: Callable[[], float]) -> str:
+        """Compile both before the first batch, so that no epoch's time holds the compiler's.
+
+        Args:
+            state: as the training step will be given it.
+            cache: in which they may be found.
+            clock: seconds.
+
+        Returns:
+            A line that says what was compiled and what was found.
+        """
+        begin, size = clock(), self.config.data.image_size
+        images: Any = np.zeros((len(self.own_rows), size, size, 3), np.uint8)
+        labels: Any = np.zeros(len(self.own_rows), np.int32)
+        batch = Batch(images, labels, labels.astype(bool), self._flags(False))
+        train_batch = steps.split_batch(TrainBatch(batch, self._augmentation(0)), self.mesh)
+        self._train, train_found = _compiled(self._train.lower(state, train_batch), cache)
+        self._evaluate, eval_found = _compiled(self._evaluate.lower(variables_of(state), train_batch.batch), cache)
+        return _line(train_found, eval_found, cache, clock() - begin)
+
+    def temporary_memory(self) -> int:
+        """Bytes that the compiled training step takes beside its arguments and results; 0 where XLA does not say."""
+        analysis = self._train.memory_analysis()
+        return 0 if analysis is None else analysis.temp_size_in_bytes
+
+    def replicate(self, tree: Any) -> Any:
+        """The same arrays on every device."""
+        return steps.replicate(tree, self.mesh)
+
+    def train(self, state: TrainState, host: HostBatch, step: int, stop: bool = False) -> tuple[TrainState, steps.Sums]:
+        """Start a training step on this process's rows of a batch; ``state`` is given up.
+
+        Args:
+            state: before the step.
+            host: the rows.
+            step: number of the step in the run.
+            stop: whether this process was asked to stop. With several processes the sums say as ``stop`` on how many
+                devices that was so.
+        """
+        batch = TrainBatch(self._padded(host, stop), self._augmentation(step))
+        return self._train(state, steps.split_batch(batch, self.mesh))
+
+    def evaluate(self, variables: Variables, host: HostBatch, stop: bool = False) -> steps.Sums:
+        """Start the metric sums of a batch; ``stop`` as ``train``."""
+        return self._evaluate(variables, steps.split_batch(self._padded(host, stop), self.mesh))
+
+    def _augmentation(self, step: int) -> Augmentation:
+        fields = dataclasses.asdict(self.config.augment)
+        drawn: Any = draw(self.config.seed, step, self.rows, self.config.data.image_size, **fields)
+        return Augmentation(*(array[self.own_rows.start : self.own_rows.stop] for array in drawn))
+
+    def _padded(self, host: HostBatch, stop: bool) -> Batch:
+        return padded_batch(host, len(self.own_rows))._replace(stop=self._flags(stop))
+
+    def _flags(self, stop: bool) -> Any:
+        # Not in a run of one process: its program has no use for it.
+        return np.full(len(self.mesh.local_devices), stop, np.int32) if self.mesh.is_multi_process else None
+
+
+def variables_of(state: TrainState) -> Variables:
+    """The model's variables, where they are."""
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def _compiled(lowered: Any, cache: CompilationCache | None) -> tuple[Any, bool]:
+    """A compiled program, and whether it was found in the cache."""
+    before = cache.found() if cache else 0
+    program = lowered.compile()
+    return program, cache is not None and cache.found() > before
+
+
+def _line(train_found: bool, eval_found: bool, cache: CompilationCache | None, seconds: float) -> str:
+    if cache is None or not (train_found or eval_found):
+        line = f"compiled in {seconds:.1f} s"
+        return f"{line}; {cache.not_kept}" if cache and cache.not_kept else line
+    found = f"found in the compilation cache ({cache.place})"
+    if train_found and eval_found:
+        return f"{found} in {seconds:.1f} s"
+    one, other = ("training", "validation") if train_found else ("validation", "training")
+    return f"{one} step {found}, {other} step compiled, in {seconds:.1f} s"

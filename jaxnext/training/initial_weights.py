@@ -1,0 +1,87 @@
+"""The variables that training starts from: the trained parts of a checkpoint, and fresh ones for the others."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxnext.engine.checkpoint import Checkpoints, Meta
+from jaxnext.errors import JaxnextError
+from jaxnext.models.classifier import Classifier
+from jaxnext.models.initialisation import PARTS, initialise
+from jaxnext.tree import flatten, path_name, unflatten
+from jaxnext.types import LeafPath, Variables
+
+
+def complete(model: Classifier, variables: Variables, seed: int) -> Variables:
+    """``variables`` with every part that still consists of shapes (``jax.ShapeDtypeStruct``) initialised."""
+    flat = flatten(variables)
+    parts = {path[1] for path, leaf in flat.items() if isinstance(leaf, jax.ShapeDtypeStruct)}
+    return unflatten(flat | flatten(initialise(model, seed, parts))) if parts else variables
+
+
+def load_weights(folder: Path, fresh: Variables, classes: tuple[str, ...]) -> tuple[Variables, list[str]]:
+    """The trained parts of a checkpoint over fresh variables.
+
+    The backbone and the attention must fit. A head is taken where it was trained on the same class list, in the same
+    order, and has the same layers; any other is initialised anew. Each part gets a line that says which.
+
+    Args:
+        folder: a ported checkpoint or a run; its best checkpoint is used.
+        fresh: nested dict of NumPy arrays, or of their shapes (``jax.ShapeDtypeStruct``) for ``complete`` to fill.
+        classes: names of the outputs, in order.
+
+    Returns:
+        the variables, and a line for each part.
+
+    Raises:
+        JaxnextError: the folder holds no checkpoint, or a part does not fit; every leaf that does not is listed.
+    """
+    if not (folder / "checkpoints").is_dir():
+        raise JaxnextError(
+            f"model.weights: {folder} holds no checkpoint; make it with: "
+            f"python scripts/port_weights.py imagenet1k_v2 --config baseline --output {folder}, "
+            "or start from scratch with --model.weights null"
+        )
+    with Checkpoints(folder) as checkpoints:
+        variables, meta = checkpoints.restore_model("best")
+    flat, found = flatten(fresh), flatten(variables)
+    lines, problems = [], []
+    for part in PARTS:
+        own = {path: leaf for path, leaf in flat.items() if path[1] == part}
+        theirs = {path: leaf for path, leaf in found.items() if path[1] == part}
+        trained = part in meta.trained
+        if not own and not (trained and theirs):
+            continue
+        reason = "the checkpoint has none that is trained" if not trained else ""
+        if part == "head" and trained:
+            reason = _other_head(own, theirs, meta, classes)
+        if reason:
+            lines.append(f"{part}: newly initialised ({reason})")
+            continue
+        problems += _mismatches(own, theirs)
+        lines.append(f"{part}: from {folder}")
+        flat.update({path: theirs[path].astype(leaf.dtype) for path, leaf in own.items() if path in theirs})
+    if problems:
+        raise JaxnextError(f"{folder}: the weights do not fit this network:\n  " + "\n  ".join(problems))
+    return unflatten(flat), lines
+
+
+def _other_head(
+    own: dict[LeafPath, np.ndarray], theirs: dict[LeafPath, np.ndarray], meta: Meta, classes: tuple[str, ...]
+) -> str:
+    if meta.classes != classes:
+        return "its classes are not those of the data"
+    if _mismatches(own, theirs):
+        return "its layers are not those of this network"
+    return ""
+
+
+def _mismatches(own: dict[LeafPath, np.ndarray], theirs: dict[LeafPath, np.ndarray]) -> list[str]:
+    lines = []
+    for path in sorted(own.keys() | theirs.keys()):
+        expected = list(own[path].shape) if path in own else "no such leaf"
+        found = list(theirs[path].shape) if path in theirs else "no such leaf"
+        if expected != found:
+            lines.append(f"{path_name(path)}: expected {expected}, found {found}")
+    return lines

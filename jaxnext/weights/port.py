@@ -1,0 +1,211 @@
+"""PyTorch weights to a checkpoint: the file that orders the side effects of ``port_weights.py``."""
+
+import itertools
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jaxnext.config.sections import Config
+from jaxnext.config.yaml_text import dump_config
+from jaxnext.data.listing import list_folder
+from jaxnext.engine.checkpoint import Checkpoints, Meta
+from jaxnext.engine.run_folder import CONFIG, holds_run, write_text
+from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.models.classifier import build
+from jaxnext.models.summary import check_size, summary, variable_shapes
+from jaxnext.porting.files.state_dict import load_state_dict
+from jaxnext.porting.merge import LINEAR_HEAD, PARTS, Merged, merge, source_classes
+from jaxnext.porting.pretrained import BASE_URL, fetch
+from jaxnext.porting.torchvision import weight_map
+from jaxnext.tree import flatten, unflatten
+
+IMAGENET_CLASSES = 1000
+FILE_EXTENSIONS = (".pth", ".pt", ".safetensors", ".bin", ".ckpt")
+
+
+def port_weights(
+    source: str,
+    config: Config,
+    output: Path,
+    classes: Path | None,
+    *,
+    words: Sequence[str],
+    cache: Path,
+    say: Callable[[str], None],
+    warn: Callable[[str], None],
+    base_url: str = BASE_URL,
+) -> Meta:
+    """Write a checkpoint with the weights of a PyTorch state dict. The folder appears whole or not at all.
+
+    A linear head of 1000 classes is taken for ImageNet's and left out, unless ``classes`` or ``model.classes`` asks for
+    it: the backbone then serves any setting, and training initialises the rest.
+
+    Args:
+        source: a file, or the name of torchvision's weights to download.
+        config: describes the network.
+        output: folder that receives the checkpoint.
+        classes: text file with a class name a line, or a folder of class folders; ``None``: indices.
+        words: the command line without ``--output``, for the command that a warning shows.
+        cache: folder for downloads.
+        say: shows a line to the user.
+        warn: the same, for a warning.
+        base_url: of the downloads.
+
+    Returns:
+        what the checkpoint says of itself.
+
+    Raises:
+        JaxnextError: the source cannot be had or read, does not fit, or the class names do not.
+    """
+    if not output.name or output.is_file() or holds_run(output):
+        raise UsageError(
+            f"{output}: expected a new folder, found one that holds a run or a checkpoint; give another --output"
+        )
+    names = None if classes is None else read_classes(classes)
+    tensors = load_state_dict(locate(source, cache, base_url), say)
+    count = head_size(tensors, source, names, config)
+    model = build(config.model, count or 1, config.precision)
+    shapes = variable_shapes(model)
+    if count is not None:
+        check_size(shapes["params"], config.model.max_parameters)
+    target = {path: (leaf.shape, np.dtype(leaf.dtype)) for path, leaf in flatten(shapes).items()}
+    merged = merge(target, tensors, name=source, require_head=count is not None)
+    for line in [*describe(merged, source), *rounding(tensors, merged, source)]:
+        say(line)
+    variables = unflatten({path: leaf for path, leaf in merged.filled.items() if path[1] in merged.parts})
+    say(summary(variables["params"]))
+    if "head" in merged.parts and names is None:
+        names = tuple(str(i) for i in range(count or 0))
+        again = shlex.join([*words, "--output", str(free_name(output))])
+        warn(
+            f"warning: the classes of {source} have no names and are called 0 to {len(names) - 1}; name them with: "
+            f"python scripts/port_weights.py {again} --classes FILE_OR_FOLDER"
+        )
+    meta = Meta(config, names if "head" in merged.parts else None, merged.parts)
+    _write(output, variables, meta)
+    say(f"{output}: written")
+    return meta
+
+
+def locate(source: str, cache: Path, base_url: str) -> Path:
+    """The file of a source: a path, or a name that is downloaded into the cache."""
+    path = Path(source)
+    if path.exists():
+        return path
+    if path.suffix in FILE_EXTENSIONS or len(path.parts) > 1:
+        raise JaxnextError(f"{source}: no such file")
+    return fetch(source, cache, base_url=base_url)
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Class names from a text file (a line each, in the order of the outputs) or a folder's folders, sorted as strings.
+
+    Raises:
+        JaxnextError: nothing there, an empty line, a name that stands twice.
+    """
+    if path.is_dir():
+        names = tuple(list_folder(path)[0])
+        if not names:
+            raise JaxnextError(f"--classes {path}: expected a folder for each class, found no folders")
+        return names
+    try:
+        names = tuple(path.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise JaxnextError(f"--classes {path}: expected a text file with a class name a line, found {error}") from error
+    if not names:
+        raise JaxnextError(f"--classes {path}: expected a class name a line, found an empty file")
+    seen: dict[str, int] = {}
+    for line, name in enumerate(names, start=1):
+        if not name.strip():
+            raise JaxnextError(f"--classes {path}: expected a class name in line {line}, found an empty line")
+        if name in seen:
+            raise JaxnextError(
+                f"--classes {path}: the name {name!r} stands in line {seen[name]} and again in line {line}"
+            )
+        seen[name] = line
+    return names
+
+
+def head_size(tensors: dict[str, np.ndarray], source: str, names: tuple[str, ...] | None, config: Config) -> int | None:
+    """The number of outputs of the head that is to be ported; ``None`` where none is.
+
+    Raises:
+        JaxnextError: class names were given and the source's head has another number of outputs, or there is no head.
+    """
+    found = source_classes(tensors)
+    if names is not None:
+        if found != len(names):
+            head = "no head" if found is None else f"a head of {found}"
+            raise JaxnextError(
+                f"--classes: expected as many names as {source} has classes, found {len(names)} names and {head}"
+            )
+        return found
+    if config.model.classes is not None and found is not None and found != config.model.classes:
+        raise JaxnextError(
+            f"model.classes: expected the {found} classes of the head of {source}, found {config.model.classes}"
+        )
+    is_imagenet = found == IMAGENET_CLASSES and LINEAR_HEAD[0] in tensors
+    return None if is_imagenet and config.model.classes is None else found
+
+
+def describe(merged: Merged, source: str) -> list[str]:
+    """A line for each part of the network, and one for what was left out."""
+    there = {path[1] for path in (*merged.filled, *merged.new)}
+    lines = []
+    for part in PARTS:
+        if part in merged.parts:
+            lines.append(f"{part}: from {source}")
+        elif part in there:
+            lines.append(f"{part}: not in the source; train.py initialises it")
+    if merged.left_out:
+        lines.append(f"left out: {', '.join(merged.left_out)}")
+    if any(path[-1] == "num_batches_tracked" and path[1] in merged.parts for path in merged.new):
+        lines.append("num_batches_tracked: not in the source; counted from 0")
+    return lines
+
+
+def rounding(tensors: dict[str, np.ndarray], merged: Merged, source: str) -> list[str]:
+    """A line where values were rounded to the model's dtype, which has fewer digits than the source's."""
+    entries = weight_map(merged.filled)
+    pairs = [(tensors.get(entries[path].source), leaf) for path, leaf in merged.filled.items() if path in entries]
+    rounded = [
+        (array.dtype, leaf.dtype)
+        for array, leaf in pairs
+        if array is not None
+        and array.dtype.kind == leaf.dtype.kind == "f"
+        and array.dtype.itemsize > leaf.dtype.itemsize
+        and not np.array_equal(array.astype(leaf.dtype), array)
+    ]
+    if not rounded:
+        return []
+    count = f"{len(rounded):,} tensor{'s' if len(rounded) > 1 else ''}"
+    return [
+        f"{count} of {source} rounded from {rounded[0][0]} to {rounded[0][1]}; --precision float64 keeps all digits"
+    ]
+
+
+def free_name(output: Path) -> Path:
+    """A name beside ``output`` under which nothing lies."""
+    numbers = itertools.chain([""], itertools.count(2))
+    names = (output.with_name(f"{output.name}_named{number}") for number in numbers)
+    return next(name for name in names if not name.exists())
+
+
+def _write(output: Path, variables: dict, meta: Meta) -> None:
+    beside = output.with_name(f".{output.name}.part")
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        with Checkpoints(beside) as checkpoints:
+            checkpoints.save_model("best", 0, variables, meta)
+        write_text(beside / CONFIG, dump_config(meta.config))
+        if output.is_dir():
+            output.rmdir()
+        beside.replace(output)
+    except OSError as error:
+        raise JaxnextError(f"{output}: the checkpoint cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -1,0 +1,113 @@
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from tolerances import FLOAT64_ADAM
+
+from jaxnext.config.sections import OptimizerConfig
+from jaxnext.engine.optimizers.adam import build, initial
+
+GRADIENTS = ([0.5, -1.0, 0.0], [0.25, 2.0, 1e-6], [-0.5, 0.5, -1e-6], [1.0, 1.0, 1.0])
+
+
+def descend(config: OptimizerConfig, params: Any, gradients: Any) -> list[Any]:
+    """Parameters after each step, the step size applied as the training step does."""
+    optimizer = build(config)
+    state, path = optimizer.init(params), []
+    for gradient in gradients:
+        directions, state = optimizer.update(gradient, state, params)
+        params = jax.tree.map(lambda p, d: p - config.learning_rate * d, params, directions)
+        path.append(params)
+    return path
+
+
+# Recorded with torch.optim.Adam of PyTorch 2.13 in float64, from [1, -2, 0.5] with learning rate 0.1.
+@pytest.mark.parametrize(
+    ("weight_decay", "recorded"),
+    [
+        (
+            0.0,
+            [
+                [0.900000002, -1.900000001, 0.5],
+                [0.8067820404774624, -1.9366103534720749, 0.4266237549950832],
+                [0.7957037336010943, -1.9781754731467738, 0.431087325290785],
+                [0.7437554127304636, -2.0326413433847894, 0.37297449546318817],
+            ],
+        ),
+        (
+            0.1,
+            [
+                [0.9000000016666666, -1.9000000008333333, 0.400000019999996],
+                [0.8050097658613199, -1.9250178784643248, 0.3011872631387119],
+                [0.775511505150508, -1.953127270691488, 0.2048714013918192],
+                [0.7145060066257698, -1.9947769845934795, 0.14144613921303467],
+            ],
+        ),
+    ],
+)
+def test_recorded(weight_decay: float, recorded: list[list[float]]) -> None:
+    with jax.enable_x64(True):
+        config = OptimizerConfig(learning_rate=0.1, weight_decay=weight_decay)
+        path = descend(config, jnp.array([1.0, -2.0, 0.5]), [jnp.array(g) for g in GRADIENTS])
+        np.testing.assert_allclose(path, recorded, rtol=1e-12)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+@pytest.mark.parametrize("moments", [{}, {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}])
+def test_twenty_steps_equal_torch(weight_decay: float, moments: dict[str, float]) -> None:
+    torch = pytest.importorskip("torch")
+    generator = np.random.default_rng(1)
+    start = {"a": generator.standard_normal((3, 4)), "b": generator.standard_normal(5)}
+    # Gradients of very different sizes, some of them zero.
+    gradients = [
+        {k: v * 10.0 ** generator.integers(-9, 3) * (generator.random(v.shape) < 0.9) for k, v in start.items()}
+        for _ in range(20)
+    ]
+    config = OptimizerConfig(learning_rate=1e-2, weight_decay=weight_decay, **moments)
+    theirs = {k: torch.nn.Parameter(torch.tensor(v)) for k, v in start.items()}
+    adam = torch.optim.Adam(
+        theirs.values(),
+        lr=config.learning_rate,
+        betas=(config.beta1, config.beta2),
+        eps=config.eps,
+        weight_decay=weight_decay,
+    )
+    with jax.enable_x64(True):
+        path = descend(config, jax.tree.map(jnp.asarray, start), gradients)
+        for ours, gradient in zip(path, gradients, strict=True):
+            for name, parameter in theirs.items():
+                parameter.grad = torch.tensor(gradient[name])
+            adam.step()
+            for name, parameter in theirs.items():
+                np.testing.assert_allclose(ours[name], parameter.detach(), rtol=FLOAT64_ADAM, atol=FLOAT64_ADAM)
+
+
+def test_decay_is_in_the_moments_and_not_beside_them() -> None:
+    # With a zero gradient Adam's first step on the penalty alone has the size of the step, whatever the weight; AdamW's
+    # would be proportional to it.
+    config = OptimizerConfig(learning_rate=1.0, weight_decay=0.1)
+    (after,) = descend(config, jnp.array([4.0, -2.0, 0.0]), [jnp.zeros(3)])
+    np.testing.assert_allclose(after, [3.0, -1.0, 0.0], atol=1e-5)
+
+
+def test_the_state_holds_moments_and_count_only() -> None:
+    params = {"a": jnp.zeros((2, 3)), "b": jnp.zeros(4)}
+    for weight_decay in (0.0, 0.1):
+        state: optax.OptState = build(OptimizerConfig(weight_decay=weight_decay)).init(params)
+        assert [leaf.shape for leaf in jax.tree.leaves(state)] == [(), (2, 3), (4,), (2, 3), (4,)]
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_initial_is_what_optax_begins_with(weight_decay: float, dtype: Any) -> None:
+    with jax.enable_x64(dtype == np.float64):
+        params = {"a": np.ones((2, 3), dtype), "b": {"c": np.ones(4, dtype)}}
+        optimizer = build(OptimizerConfig(weight_decay=weight_decay))
+        found, expected = initial(optimizer, params), optimizer.init(params)
+        assert jax.tree.structure(found) == jax.tree.structure(expected)
+        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)

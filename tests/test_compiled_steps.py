@@ -1,0 +1,112 @@
+import itertools
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import small_run
+
+from jaxnext.data.loader import HostBatch
+from jaxnext.engine import steps
+from jaxnext.engine.optimizers import adam as optimizer
+from jaxnext.engine.state import TrainState, create
+from jaxnext.models.classifier import build
+from jaxnext.models.summary import variable_shapes
+from jaxnext.training.compiled_steps import CompiledSteps, variables_of
+from jaxnext.training.environment import CompilationCache
+from jaxnext.training.initial_weights import complete
+
+CONFIG = small_run.config(Path("nowhere"), batch_size=5)
+
+
+def programs(devices: int = 1) -> CompiledSteps:
+    model = build(CONFIG.model, 12, CONFIG.precision, steps.AXIS)
+    return CompiledSteps(CONFIG, model, optimizer.build(CONFIG.optimizer), jax.devices()[:devices])
+
+
+def start(of: CompiledSteps) -> TrainState:
+    model = build(CONFIG.model, 12, CONFIG.precision, steps.AXIS)
+    variables = complete(model, variable_shapes(model), 0)
+    return of.replicate(create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0))
+
+
+def host_batch() -> HostBatch:
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (5, 16, 16, 3), np.uint8)
+    mask = np.array([True, True, True, True, False])
+    return HostBatch(0, image, np.arange(5, dtype=np.int32), mask, np.arange(5), ())
+
+
+@pytest.fixture(scope="module")
+def compiled() -> CompiledSteps:
+    found = programs(devices=2)
+    found.compile(start(found), None, lambda: 0.0)
+    return found
+
+
+def test_batches_are_padded_to_what_the_devices_divide_and_each_image_counts_once(compiled: CompiledSteps) -> None:
+    assert compiled.rows == 6
+    state, sums = compiled.train(start(compiled), host_batch(), 0)
+    assert int(sums["count"]) == 4
+    assert int(state.step) == 1
+    assert int(compiled.evaluate(variables_of(state), host_batch())["count"]) == 4
+
+
+def test_the_temporary_memory_of_a_step_is_at_least_its_images_in_float32(compiled: CompiledSteps) -> None:
+    assert 3 * 16 * 16 * 3 * 4 < compiled.temporary_memory() < 2**30
+
+
+def test_the_augmentation_is_that_of_the_step(compiled: CompiledSteps) -> None:
+    losses = [float(compiled.train(start(compiled), host_batch(), step)[1]["loss"]) for step in (0, 1, 0)]
+    assert losses[0] == losses[2] != losses[1]
+
+
+def test_a_process_draws_the_augmentation_of_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = programs(devices=4)._augmentation(3)
+    assert len(whole.choice) == 8
+    monkeypatch.setattr(steps, "own_rows", lambda rows, mesh: range(4, rows))
+    own = programs(devices=4)._augmentation(3)
+    for part, array in zip(own, whole, strict=True):
+        np.testing.assert_array_equal(part, array[4:])
+
+
+class Quick:
+    """Stands for a step that is lowered and compiled at once."""
+
+    def lower(self, *arguments: object) -> "Quick":
+        return self
+
+    def compile(self) -> "Quick":
+        return self
+
+
+# The cache is asked before and after each of the two programs.
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        ((), "compiled in"),
+        ((3, 3, 3, 3), "compiled in"),
+        ((3, 4, 4, 5), "found in the compilation cache (~/kept) in"),
+        ((3, 4, 4, 4), "training step found in the compilation cache (~/kept), validation step compiled, in"),
+        ((3, 3, 3, 4), "validation step found in the compilation cache (~/kept), training step compiled, in"),
+    ],
+)
+def test_what_was_compiled_or_found_is_one_line(found: tuple[int, ...], line: str) -> None:
+    counts, ticks = iter(found), itertools.count(0, 17.25)
+    cache = CompilationCache("~/kept", lambda: next(counts)) if found else None
+    made = programs()
+    made._train = made._evaluate = Quick()
+    variables = {"params": {"a": np.zeros(1, np.float32)}, "batch_stats": {}}
+    state = create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0)
+    assert made.compile(state, cache, lambda: next(ticks)) == f"{line} 17.2 s"
+    assert list(counts) == []
+
+
+def test_why_programs_are_not_kept_is_said() -> None:
+    made = programs()
+    made._train = made._evaluate = Quick()
+    variables = {"params": {"a": np.zeros(1, np.float32)}, "batch_stats": {}}
+    state = create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0)
+    ticks = itertools.count(0, 2.5)
+    line = made.compile(state, CompilationCache("", lambda: 0, "not kept: why"), lambda: next(ticks))
+    assert line == "compiled in 2.5 s; not kept: why"

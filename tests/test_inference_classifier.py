@@ -1,0 +1,192 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import small_run
+from PIL import Image
+
+import jaxnext
+from jaxnext.augment.original import normalize
+from jaxnext.config.sections import Config
+from jaxnext.data.decode import resize
+from jaxnext.data.source import class_folder_source, files_source
+from jaxnext.engine.checkpoint import Checkpoints, Meta
+from jaxnext.errors import JaxnextError
+from jaxnext.inference.classifier import TrainedClassifier
+from jaxnext.models.classifier import build
+
+
+@pytest.fixture(scope="module")
+def classifier(run):
+    return TrainedClassifier(run, devices=jax.devices()[:1])
+
+
+@pytest.fixture(scope="module")
+def files(images):
+    return sorted((images / "test").iterdir())
+
+
+def test_predicts_files_in_the_order_given(classifier, files):
+    probabilities = classifier.predict(files[::-1])
+    assert probabilities.shape == (24, 12)
+    np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
+    labels = [classifier.classes[i] for i in probabilities.argmax(-1)]
+    expected = [file.name.removeprefix("class").split("_")[0] for file in files[::-1]]
+    assert sum(a == b for a, b in zip(labels, expected, strict=True)) >= 18
+
+
+def test_arrays_of_any_size_equal_their_files(classifier, files):
+    arrays = [np.asarray(Image.open(file)) for file in files[:5]]
+    np.testing.assert_array_equal(classifier.predict(arrays), classifier.predict(files[:5]))
+    np.testing.assert_array_equal(classifier.predict(np.stack(arrays)), classifier.predict(arrays))
+
+
+def test_a_file_given_twice_has_two_rows(classifier, files):
+    twice = classifier.predict([files[0], str(files[1]), files[0]])
+    assert twice.shape == (3, 12)
+    np.testing.assert_array_equal(twice[0], twice[2])
+
+
+def test_batch_size_and_devices_do_not_matter(classifier, run, files):
+    expected = classifier.predict(files)
+    np.testing.assert_allclose(classifier.predict(files, batch_size=7), expected, atol=1e-6)
+    on_two = TrainedClassifier(run, devices=jax.devices()[:2])
+    np.testing.assert_allclose(on_two.predict(files, batch_size=7), expected, atol=1e-6)
+
+
+def files_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_computes_what_the_checkpoint_says_with_batch_norms_folded(classifier, run, files):
+    before = files_of(run)
+    trained = TrainedClassifier(run, devices=jax.devices()[:1])
+    assert sorted(trained._variables) == ["params"]
+    assert files_of(run) == before
+    with Checkpoints(run) as checkpoints:
+        variables, meta = checkpoints.restore_model("best")
+    model = build(meta.config.model, len(trained.classes), "float32")
+    images = np.stack([resize(np.asarray(Image.open(file)), trained.image_size) for file in files])
+    with jax.default_matmul_precision("highest"):
+        expected = jax.nn.softmax(model.apply(variables, normalize(images, np.float32), train=False))
+    np.testing.assert_allclose(trained.predict(files), expected, atol=1e-5)
+
+
+def test_bfloat16_gives_nearly_the_same_probabilities(classifier, run, files, tmp_path):
+    with Checkpoints(run) as checkpoints:
+        variables, meta = checkpoints.restore_model("best")
+    config = dataclasses.replace(meta.config, precision="bfloat16")
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_model("best", meta.epoch, variables, dataclasses.replace(meta, config=config))
+    expected = classifier.predict(files)
+    found = TrainedClassifier(tmp_path, devices=jax.devices()[:1]).predict(files)
+    assert found.dtype == np.float32
+    assert not np.array_equal(found, expected)
+    np.testing.assert_allclose(found, expected, atol=2e-2)
+
+
+def test_a_single_path(classifier, files):
+    np.testing.assert_array_equal(classifier.predict(str(files[3])), classifier.predict([files[3]]))
+
+
+def test_a_folder_among_the_paths(classifier, files):
+    with pytest.raises(JaxnextError) as error:
+        classifier.predict([files[0], files[0].parent])
+    assert str(error.value) == (
+        f"{files[0].parent}: expected an image file, found a folder; give the paths of its images"
+    )
+
+
+def test_no_images(classifier):
+    assert classifier.predict([]).shape == (0, 12)
+
+
+def test_stream_and_evaluate_count_every_image_once(classifier, images):
+    batches = list(classifier.stream(files_source([images / "test"]), 7, workers=0))
+    assert [int(host.mask.sum()) for host, _ in batches] == [7, 7, 7, 3]
+    assert all(rows.shape == (7, 12) for _, rows in batches)
+    source = class_folder_source(images / "val", classifier.classes)
+    counts = [int(sums["count"]) for _, sums in classifier.evaluate(source, 7, workers=0)]
+    assert counts == [7, 7, 7, 3]
+
+
+def test_load_gives_best_or_last(run):
+    best, last = jaxnext.load(run), jaxnext.load(str(run), which="last")
+    assert best.classes == small_run.CLASSES
+    assert best.meta.epoch <= last.meta.epoch == 4
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        (np.zeros((4, 4), np.uint8), r"uint8 \[4, 4\]"),
+        (np.zeros((4, 4, 3), np.float32), r"float32 \[4, 4, 3\]"),
+        (np.zeros((4, 4, 4), np.uint8), r"uint8 \[4, 4, 4\]"),
+    ],
+)
+def test_array_that_is_no_rgb_image(classifier, image, found):
+    with pytest.raises(JaxnextError, match=rf"expected paths, or images as uint8 arrays .*, found {found}"):
+        classifier.predict([image])
+
+
+def test_corrupt_file_is_named(classifier, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(JaxnextError) as error:
+        classifier.predict([tmp_path / "a.jpg"])
+    assert str(error.value) == f"{tmp_path / 'a.jpg'}: the image cannot be read (the file is empty)"
+
+
+def test_folder_without_a_checkpoint(tmp_path):
+    with pytest.raises(JaxnextError) as error:
+        TrainedClassifier(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: expected the folder of a run or of a ported checkpoint, found no checkpoints/ in it"
+    )
+
+
+def test_checkpoint_without_a_trained_head(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_model("best", 0, {"params": {"a": np.zeros(1)}}, Meta(Config(), None, ("backbone",)))
+    with pytest.raises(JaxnextError) as error:
+        TrainedClassifier(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: expected a trained head, found the parts backbone; fine-tune it with: "
+        f"python scripts/train.py --config fc_cbam --model.weights {tmp_path}"
+    )
+
+
+def test_weights_that_are_not_finite(classifier, monkeypatch, run):
+    def broken(self, which):
+        variables, meta = restore(self, which)
+        variables["params"]["backbone"]["stem_conv"]["kernel"] *= np.float32(np.nan)
+        return variables, meta
+
+    restore = Checkpoints.restore_model
+    monkeypatch.setattr(Checkpoints, "restore_model", broken)
+    found = "params/backbone/stem_conv/kernel"
+    with pytest.raises(JaxnextError, match=f"^{run}: expected finite weights, found NaN or infinity in {found}$"):
+        TrainedClassifier(run, devices=jax.devices()[:1])
+
+
+def test_float64_checkpoint_needs_x64(tmp_path):
+    meta = Meta(Config(precision="float64"), ("a",), ("backbone", "head"))
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_model("best", 0, {"params": {"a": np.zeros(1)}}, meta)
+    with pytest.raises(JaxnextError, match=r"a float64 checkpoint needs jax.config.update\('jax_enable_x64', True\)"):
+        TrainedClassifier(tmp_path)
+
+
+@pytest.mark.parametrize("what", ["stream", "evaluate"])
+def test_a_batch_is_waited_for_when_the_next_one_is_sent(classifier, images, monkeypatch, what):
+    sent = []
+
+    def noted(name):
+        step = getattr(classifier, name)
+        return lambda *arguments: sent.append(name) or step(*arguments)
+
+    for name in ("_predict", "_evaluate"):
+        monkeypatch.setattr(classifier, name, noted(name))
+    source = class_folder_source(images / "val")
+    batches = getattr(classifier, what)(source, 10, workers=0)
+    assert [len(sent) for _ in batches] == [2, 3, 3]

@@ -1,0 +1,134 @@
+import dataclasses
+import shutil
+from unittest.mock import create_autospec
+
+import jax
+import numpy as np
+import pytest
+import small_run
+
+from jaxnext.errors import JaxnextError
+from jaxnext.inference import classifier as trained
+from jaxnext.inference.classifier import TrainedClassifier
+from jaxnext.inference.evaluate import evaluate, report
+from jaxnext.metrics import Accumulator
+from jaxnext.training.fit import fit
+
+
+@pytest.fixture(scope="module")
+def classifier(run):
+    return TrainedClassifier(run, devices=jax.devices()[:1])
+
+
+def sums_of(classifier, data, lines=None, cores=2):
+    said = [] if lines is None else lines
+    return evaluate(
+        classifier, data, batch_size=7, workers=0, cores=cores, warn=said.append, progress=lambda batches, _: batches
+    )
+
+
+def test_without_data_the_runs_own_validation_images(classifier):
+    sums = sums_of(classifier, None)
+    assert int(sums.sums["count"]) == 24
+    assert sums.mean("correct") == classifier.meta.val_accuracy
+    assert sums.sums["class_count"].tolist() == [2] * 12
+
+
+def test_classes_are_matched_by_name(classifier, images, tmp_path):
+    # Two of the twelve: their own order would make them 0 and 1.
+    for name in ("10", "3"):
+        shutil.copytree(images / "train" / name, tmp_path / name)
+    sums = sums_of(classifier, tmp_path)
+    assert int(sums.sums["count"]) == 16
+    assert sums.mean("correct") >= 0.75
+    assert dict(zip(classifier.classes, sums.sums["class_count"].tolist(), strict=True))["10"] == 8
+
+
+def test_a_thread_for_each_core(classifier, monkeypatch):
+    opened = create_autospec(trained.stream, side_effect=trained.stream)
+    monkeypatch.setattr(trained, "stream", opened)
+    sums_of(classifier, None, cores=3)
+    assert opened.call_args.kwargs == {"workers": 0, "threads": 3}
+
+
+def test_files_left_out_are_said(classifier, images, tmp_path):
+    shutil.copytree(images / "train" / "3", tmp_path / "3")
+    (tmp_path / "3" / "notes.txt").write_text("")
+    lines = []
+    sums_of(classifier, tmp_path, lines)
+    assert lines == [f"{tmp_path}: left out 1 entry that is hidden or no image (.txt 1)"]
+
+
+def test_validation_images_that_have_changed(tmp_path):
+    data = small_run.write_images(tmp_path / "data", {"train": 3})
+    small_run.train(tmp_path / "r", data, epochs=1, batch_size=8)
+    classifier = TrainedClassifier(tmp_path / "r", devices=jax.devices()[:1])
+    assert int(sums_of(classifier, None).sums["count"]) == 12
+    for i in range(9):
+        small_run.picture("3", 50 + i).save(data / "train" / "3" / f"new{i}.jpg")
+    with pytest.raises(JaxnextError, match="the validation images are no longer those of the run"):
+        sums_of(classifier, None)
+
+
+def test_unknown_class_folder(classifier, images, tmp_path):
+    shutil.copytree(images / "train" / "3", tmp_path / "cat")
+    with pytest.raises(JaxnextError, match=r"cat: expected one of the 12 classes 0, 1, 10, 11, 2 and 7 more"):
+        sums_of(classifier, tmp_path)
+
+
+def test_corrupt_image_stops_it(classifier, tmp_path):
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3" / "a.png").write_bytes(b"")
+    with pytest.raises(JaxnextError) as error:
+        sums_of(classifier, tmp_path)
+    assert str(error.value) == f"{tmp_path / '3' / 'a.png'}: the image cannot be read (the file is empty)"
+
+
+def test_images_that_the_run_was_to_skip_are_skipped(tmp_path):
+    data = small_run.write_images(tmp_path / "data", {"train": 2, "val": 1})
+    (data / "val" / "7" / "0.jpg").write_bytes(b"not a picture")
+    config = small_run.config(data, epochs=1)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, on_corrupt="skip"))
+    fit(config, tmp_path / "r", False, small_run.env())
+    lines: list[str] = []
+    sums = sums_of(TrainedClassifier(tmp_path / "r", devices=jax.devices()[:1]), None, lines)
+    assert int(sums.sums["count"]) == 11
+    assert lines[-1].endswith(
+        "val/7/0.jpg: the image cannot be read (not an image that Pillow can read); it is left out"
+    )
+
+
+def test_classes_of_the_run_have_changed(tmp_path):
+    data = small_run.write_images(tmp_path / "data", {"train": 2, "val": 1})
+    small_run.train(tmp_path / "r", data, epochs=1)
+    shutil.rmtree(data / "train" / "11")
+    shutil.rmtree(data / "val" / "11")
+    with pytest.raises(JaxnextError, match=r"expected the classes of the run, \['0', .*; give --data"):
+        sums_of(TrainedClassifier(tmp_path / "r", devices=jax.devices()[:1]), None)
+
+
+def test_report_literally():
+    sums = Accumulator(
+        {
+            "count": np.array(1200),
+            "loss": np.array(600.0),
+            "correct": np.array(900),
+            "correct_top5": np.array(1180),
+            "class_count": np.array([1000, 200, 0]),
+            "class_correct": np.array([800, 100, 0]),
+        }
+    )
+    assert report(sums, ("cat", "hummingbird", "owl")) == (
+        "images           1,200\n"
+        "loss             0.5000\n"
+        "top-1 accuracy   75.00%\n"
+        "\n"
+        "class        images  accuracy\n"
+        "cat           1,000    80.00%\n"
+        "hummingbird     200    50.00%\n"
+        "owl               0         -"
+    )
+    names = tuple("abcdef")
+    six = {name: value for name, value in sums.sums.items() if not name.startswith("class")}
+    six |= {"class_count": np.full(6, 200), "class_correct": np.full(6, 150)}
+    assert "top-5 accuracy   98.33%" in report(Accumulator(six), names)

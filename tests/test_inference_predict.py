@@ -1,0 +1,225 @@
+import csv
+import os
+import shutil
+import tracemalloc
+from unittest.mock import create_autospec
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxnext.data.source import files_source
+from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.inference import classifier as trained
+from jaxnext.inference.classifier import TrainedClassifier
+from jaxnext.inference.predict import cells, check_rows, header, predict_to_csv, row_name
+
+
+@pytest.fixture(scope="module")
+def classifier(run):
+    return TrainedClassifier(run, devices=jax.devices()[:1])
+
+
+def predict(classifier, data, output, **options):
+    lines: list[str] = []
+    defaults = {
+        "probabilities": False,
+        "top_k": None,
+        "batch_size": 7,
+        "workers": 0,
+        "keep_extension": False,
+        "cores": 2,
+        "say": lines.append,
+        "warn": lines.append,
+        "progress": lambda batches, total: batches,
+    }
+    status = predict_to_csv(classifier, data, output, **(defaults | options))
+    return status, lines
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_labels_are_right_for_classes_that_sort_as_strings(classifier, images, tmp_path):
+    status, lines = predict(classifier, [images / "test"], tmp_path / "out" / "p.csv")
+    table = rows(tmp_path / "out" / "p.csv")
+    assert status == 0
+    assert lines == [f"{tmp_path / 'out' / 'p.csv'}: 24 images"]
+    assert table[0] == ["image_name", "pred_label"]
+    assert [name for name, _ in table[1:]] == sorted(f"class{c}_{i}" for c in range(12) for i in range(2))
+    # With the classes in the order of their numbers four labels could be right.
+    assert sum(name == f"class{label}_{name[-1]}" for name, label in table[1:]) >= 18
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["p.csv"]
+
+
+def test_a_thread_for_each_core(classifier, images, tmp_path, monkeypatch):
+    opened = create_autospec(trained.stream, side_effect=trained.stream)
+    monkeypatch.setattr(trained, "stream", opened)
+    predict(classifier, [images / "test"], tmp_path / "p.csv", cores=3)
+    assert opened.call_args.kwargs == {"workers": 0, "threads": 3}
+
+
+def test_probabilities_and_top_k(classifier, images, tmp_path):
+    file = next((images / "test").glob("class11_0.jpg"))
+    predict(classifier, [file], tmp_path / "p.csv", probabilities=True, top_k=2, keep_extension=True)
+    head, row = rows(tmp_path / "p.csv")
+    assert head == ["image_name", "pred_label", "label_1", "prob_1", "label_2", "prob_2"] + [
+        f"prob_{name}" for name in classifier.classes
+    ]
+    expected = classifier.predict([file], batch_size=7)[0]
+    assert row[:3] == ["class11_0.jpg", "11", "11"]
+    assert row[3] == row[head.index("prob_11")]
+    np.testing.assert_array_equal(np.array(row[6:], np.float32), expected)
+
+
+def test_names_are_relative_paths_without_extension(classifier, images, tmp_path):
+    (tmp_path / "in" / "a.b").mkdir(parents=True)
+    shutil.copy(images / "test" / "class7_0.jpg", tmp_path / "in" / "a.b" / "x.y.jpg")
+    predict(classifier, [tmp_path / "in"], tmp_path / "p.csv")
+    assert rows(tmp_path / "p.csv")[1:] == [["a.b/x.y", "7"]]
+
+
+def test_two_files_that_would_share_a_name(images, tmp_path):
+    for name in ("x.jpg", "x.png"):
+        shutil.copy(images / "test" / "class7_0.jpg", tmp_path / name)
+    with pytest.raises(JaxnextError) as error:
+        check_rows(files_source([tmp_path]), False)
+    assert str(error.value) == (
+        f"{tmp_path / 'x.jpg'} and {tmp_path / 'x.png'} would both be the row 'x'; set --keep_extension true"
+    )
+    check_rows(files_source([tmp_path]), True)
+
+
+def test_row_names_literally():
+    assert [row_name(name, False) for name in ("x.jpg", "a.b/x.y.png")] == ["x", "a.b/x.y"]
+    assert row_name("a.b/x.y.png", True) == "a.b/x.y.png"
+
+
+@pytest.mark.parametrize("folders", [1, 2])
+def test_memory_is_that_of_the_names_and_little_more(folders, tmp_path):
+    """79 bytes of a name of 30 letters, a pointer and two numbers; several times that only while folders are listed."""
+
+    def used(count: int) -> tuple[int, int]:
+        paths = [tmp_path / f"{count}_{i}" for i in range(folders)]
+        for path in paths:
+            path.mkdir()
+            for i in range(count // folders):
+                (path / f"image{path.name[-1]:.>15}{i:06d}.jpg").touch()
+        tracemalloc.start()
+        source = files_source(paths)
+        check_rows(source, False)
+        kept, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(source) == count
+        return kept, most
+
+    used(500)
+    few, many = used(1000), used(6000)
+    kept, most = ((after - before) / 5000 for before, after in zip(few, many, strict=True))
+    assert kept < 105
+    assert most < {1: 200, 2: 340}[folders]
+
+
+def test_corrupt_image_has_no_row_and_is_listed(classifier, images, tmp_path):
+    shutil.copytree(images / "test", tmp_path / "in")
+    bad = tmp_path / "in" / "class5_1.jpg"
+    bad.write_bytes(bad.read_bytes()[:200])
+    status, lines = predict(classifier, [tmp_path / "in"], tmp_path / "p.csv")
+    assert status == 1
+    assert len(rows(tmp_path / "p.csv")) == 1 + 23
+    assert "class5_1" not in (tmp_path / "p.csv").read_text()
+    ((path, reason),) = rows(tmp_path / "p.csv.errors.csv")[1:]
+    assert rows(tmp_path / "p.csv.errors.csv")[0] == ["path", "error"]
+    assert path == str(bad)
+    assert lines == [
+        f"{bad}: the image cannot be read ({reason})",
+        f"{tmp_path / 'p.csv'}: 23 images",
+        f"{tmp_path / 'p.csv.errors.csv'}: 1 of 24 images cannot be read",
+    ]
+    # A later run without failures takes the list away.
+    bad.unlink()
+    assert predict(classifier, [tmp_path / "in"], tmp_path / "p.csv")[0] == 0
+    assert not (tmp_path / "p.csv.errors.csv").exists()
+
+
+def test_somebody_elses_file_in_the_lists_place_is_refused_before_anything_is_computed(classifier, images, tmp_path):
+    (tmp_path / "p.csv.errors.csv").write_text("mine\n")
+    with pytest.raises(JaxnextError, match=r"p\.csv\.errors\.csv: expected no file, or a list of corrupt images"):
+        predict(classifier, [images / "test"], tmp_path / "p.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["p.csv.errors.csv"]
+
+
+def test_nothing_is_left_when_the_run_breaks(classifier, images, tmp_path):
+    def broken(batches, total):
+        yield next(iter(batches))
+        raise RuntimeError("broken")
+
+    (tmp_path / "p.csv").write_text("before")
+    with pytest.raises(RuntimeError, match="broken"):
+        predict(classifier, [images / "test"], tmp_path / "p.csv", progress=broken)
+    assert (tmp_path / "p.csv").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
+
+
+def test_files_left_out_are_said(classifier, images, tmp_path):
+    (tmp_path / "in").mkdir()
+    shutil.copy(images / "test" / "class7_0.jpg", tmp_path / "in")
+    (tmp_path / "in" / "b.heic").write_bytes(b"")
+    status, lines = predict(classifier, [tmp_path / "in"], tmp_path / "p.csv")
+    assert status == 0
+    assert lines[0] == "left out 1 entry that is hidden or no image (.heic 1)"
+
+
+def test_a_folder_as_output_is_refused_before_anything_is_computed(classifier, images, tmp_path):
+    def never(batches, total):
+        raise AssertionError("batches were asked for")
+
+    with pytest.raises(JaxnextError) as error:
+        predict(classifier, [images / "test"], tmp_path, progress=never)
+    assert str(error.value) == f"{tmp_path}: expected the name of a file, found a folder"
+
+
+def test_a_file_name_that_is_not_utf_8(classifier, images, tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    shutil.copy(images / "test" / "class7_0.jpg", tmp_path / name)
+    with pytest.raises(
+        JaxnextError, match=r"caf\\udce9\.jpg': expected a file name in UTF-8, found bytes that are not"
+    ):
+        predict(classifier, [tmp_path], tmp_path / "out" / "p.csv")
+
+
+def test_more_likeliest_classes_than_there_are(classifier, images, tmp_path):
+    with pytest.raises(UsageError) as error:
+        predict(classifier, [images / "test"], tmp_path / "p.csv", top_k=13)
+    assert str(error.value) == "--top_k: expected 1 to 12, the number of classes, found 13"
+
+
+def test_output_that_cannot_be_written(classifier, images, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JaxnextError, match=r"file/p\.csv: the file cannot be written \(.*\)"):
+        predict(classifier, [images / "test"], tmp_path / "file" / "p.csv")
+
+
+def test_header_literally():
+    assert header(("a", "b"), False, None) == ["image_name", "pred_label"]
+    assert header(("a", "b"), True, 1) == ["image_name", "pred_label", "label_1", "prob_1", "prob_a", "prob_b"]
+
+
+def test_cells_literally():
+    row = np.array([0.25, 0.5, 0.25], np.float32)
+    assert cells(row, ("a", "b", "c"), False, None) == ["b"]
+    assert cells(row, ("a", "b", "c"), True, 3) == ["b", "b", "0.5", "a", "0.25", "c", "0.25", "0.25", "0.5", "0.25"]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=6))
+def test_probabilities_read_back_to_the_bit(values):
+    row = np.array(values, np.float32)
+    names = [str(i) for i in range(len(row))]
+    label, *printed = cells(row, names, True, None)
+    np.testing.assert_array_equal(np.array(printed, np.float32), row)
+    assert label == names[int(row.argmax())]

@@ -1,0 +1,225 @@
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from live_seed import SEED
+from quick_jit import quick_jit
+from tolerances import FLOAT64_FORWARD, FLOAT64_GRADIENT
+from torch_ported import CLASSES, gradient_errors, ported, relative_error, to_leaves, to_torch, train_copy
+from torch_reference import SETTINGS
+
+from jaxnext.config.sections import ModelConfig
+from jaxnext.errors import UsageError
+from jaxnext.models.classifier import build
+from jaxnext.models.summary import parameter_counts, variable_shapes
+from jaxnext.tree import flatten, path_name
+
+SMALL = ModelConfig(
+    stage_sizes=(1,),
+    widths=(4,),
+    features=(8,),
+    stem_features=4,
+    groups=2,
+    attention="cbam",
+    reduction=2,
+    head="fc",
+    head_widths=(6,),
+)
+
+
+# ---- sizes ----
+
+
+@pytest.mark.parametrize(
+    ("config", "classes", "total"),
+    [
+        pytest.param(ModelConfig(**SETTINGS["baseline"]), 100, 23_184_804, id="baseline"),
+        pytest.param(ModelConfig(**SETTINGS["fc"]), 100, 25_657_252, id="fc"),
+        pytest.param(ModelConfig(**SETTINGS["cbam"]), 100, 23_709_190, id="cbam"),
+        pytest.param(ModelConfig(**SETTINGS["fc_cbam"]), 100, 26_181_638, id="fc_cbam"),
+        pytest.param(
+            ModelConfig(stage_sizes=(3, 4, 23, 3), widths=(256, 512, 1024, 2048)),
+            1000,
+            88_791_336,
+            id="ResNeXt-101 32x8d",
+        ),
+        pytest.param(ModelConfig(widths=(64, 128, 256, 512), groups=1), 1000, 25_557_032, id="ResNet-50"),
+    ],
+)
+def test_number_of_parameters(config: ModelConfig, classes: int, total: int) -> None:
+    params = variable_shapes(build(config, classes, "float32"))["params"]
+    assert sum(parameter_counts(params).values()) == total
+
+
+# ---- from config to network ----
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"attention": "cbma"}, "model.attention: expected one of none, cbam, found 'cbma'; did you mean cbam?"),
+        ({"attention": "??"}, "model.attention: expected one of none, cbam, found '??'"),
+        ({"head": "linar"}, "model.head: expected one of fc, linear, found 'linar'; did you mean linear?"),
+        (
+            {"attention": "cbam", "attention_options": {"size": 3}},
+            "model.attention_options: unknown option 'size'; jaxnext.models.attention.cbam has kernel_size",
+        ),
+        (
+            {"attention": "cbam", "attention_options": {"reduction": 3}},
+            "model.attention_options: unknown option 'reduction'; jaxnext.models.attention.cbam has kernel_size",
+        ),
+        (
+            {"attention_options": {"kernel_size": 3}},
+            "model.attention_options: expected none because model.attention is none, found kernel_size",
+        ),
+        (
+            {"head": "fc", "head_options": {"param_dtype": "float64"}},
+            "model.head_options: unknown option 'param_dtype'; jaxnext.models.heads.fc has none",
+        ),
+    ],
+)
+def test_what_does_not_exist(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        build(ModelConfig(**changes), 10, "float32")
+    assert str(caught.value) == message
+
+
+def test_fields_and_options_reach_the_modules() -> None:
+    config = dataclasses.replace(SMALL, attention_options={"kernel_size": 3}, dropout=0.25, remat=True)
+    model = build(config, 5, "float64", axis_name="batch", folded=True)
+    fields = {"axis_name": "batch", "param_dtype": jnp.dtype("float64"), "folded": True}
+    backbone = {"stage_sizes": (1,), "widths": (4,), "features": (8,), "stem_features": 4, "groups": 2, "remat": True}
+    backbone |= fields
+    attention = {"reduction": 2, "kernel_size": 3, "param_dtype": jnp.dtype("float64")}
+    head = {"classes": 5, "head_widths": (6,), "dropout": 0.25, **fields}
+    for module, expected in ((model.backbone, backbone), (model.attention, attention), (model.head, head)):
+        assert {name: getattr(module, name) for name in expected} == expected
+    assert build(ModelConfig(), 5, "float32").attention is None
+
+
+@pytest.mark.parametrize(
+    ("precision", "compute", "kept"),
+    [
+        ("float32", "float32", "float32"),
+        ("bfloat16", "bfloat16", "float32"),
+        ("float64", "float64", "float64"),
+    ],
+)
+def test_dtypes(precision: Any, compute: str, kept: str) -> None:
+    with jax.enable_x64(True):
+        model = build(SMALL, 5, precision)
+        variables = variable_shapes(model)
+        stored = {path: leaf.dtype.name for path, leaf in flatten(variables).items()}
+        assert {name for path, name in stored.items() if path[-1] != "num_batches_tracked"} == {kept}
+
+        def run(variables: Any, images: Any) -> Any:
+            return model.apply(variables, images, train=True, mutable=["batch_stats", "intermediates"])
+
+        logits, updated = jax.eval_shape(run, variables, jax.ShapeDtypeStruct((4, 32, 32, 3), jnp.float32))
+    assert (logits.shape, logits.dtype) == ((4, 5), kept)  # bfloat16 gives float32 logits
+    sown = {path_name(path): value[0].dtype.name for path, value in flatten(updated["intermediates"]).items()}
+    assert sown == dict.fromkeys(
+        [
+            "backbone/stem",
+            "backbone/stage2",
+            "attention/channel_map",
+            "attention/spatial_map",
+            "attention_output",
+            "head/activation1",
+        ],
+        compute,
+    )
+    updated_stats = {path: leaf.dtype.name for path, leaf in flatten({"batch_stats": updated["batch_stats"]}).items()}
+    assert updated_stats == {path: name for path, name in stored.items() if path[0] == "batch_stats"}
+
+
+def test_mask_and_keys_reach_every_part() -> None:
+    """What padded rows hold changes neither the other rows' logits nor any statistic; other keys drop other units."""
+    rng = np.random.default_rng(0)
+    images, other = rng.normal(size=(2, 6, 16, 16, 3)).astype(np.float32)
+    other[:4] = images[:4]
+    mask = np.array([True, True, True, True, False, False])
+    keys = jax.random.split(jax.random.key(1), 6)
+    model = build(SMALL, 5, "float32")
+    variables = jax.tree.map(lambda leaf: jnp.asarray(rng.random(leaf.shape), leaf.dtype), variable_shapes(model))
+
+    @quick_jit
+    def run(images: Any, mask: Any, keys: Any) -> Any:
+        return model.apply(variables, images, train=True, mask=mask, keys=keys, mutable=["batch_stats"])
+
+    first, second, unmasked = run(images, mask, keys), run(other, mask, keys), run(other, mask | True, keys)
+    np.testing.assert_array_equal(first[0][:4], second[0][:4])
+    assert np.abs(first[0] - run(images, mask, keys[::-1])[0]).max() > 0.01
+    stats = (flatten(result[1]) for result in (first, second, unmasked))
+    for (path, leaf), same, different in zip(next(stats).items(), *(other.values() for other in stats), strict=True):
+        np.testing.assert_array_equal(leaf, same)
+        assert path[-1] == "num_batches_tracked" or not np.array_equal(leaf, different), path
+
+
+# ---- PyTorch ----
+
+
+class Both(NamedTuple):
+    """One result from here and the same from PyTorch."""
+
+    evaluation: tuple[Any, Any]
+    training: tuple[Any, Any]
+    statistics: tuple[Any, Any]
+    gradients: tuple[Any, Any]
+
+
+def run_both(setting: str) -> Both:
+    """Logits of eight images in both modes, running statistics after the training one, gradients of a weighted sum."""
+    net, classifier, variables = ported(setting)
+    rng = np.random.default_rng([SEED, 1])
+    images, weights = rng.normal(size=(8, 64, 64, 3)), rng.normal(size=(8, CLASSES))
+    evaluation = net(to_torch(images)).detach().numpy()
+    trained = train_copy(net)
+    training = trained(to_torch(images))
+    training.backward(to_torch(weights.reshape(8, 1, 1, CLASSES))[:, :, 0, 0])
+    gradients = {name: parameter.grad for name, parameter in trained.named_parameters()}
+
+    def loss(params: Any, batch_stats: Any, images: Any) -> tuple[jax.Array, Any]:
+        own = {"params": params, "batch_stats": batch_stats}
+        logits, updated = classifier.apply(own, images, train=True, mutable=["batch_stats"])
+        return (logits * weights).sum(), (logits, updated["batch_stats"])
+
+    def both_modes(variables: Any, images: Any) -> Any:
+        found = jax.grad(loss, has_aux=True)(variables["params"], variables["batch_stats"], images)
+        return classifier.apply(variables, images, train=False), found
+
+    with jax.enable_x64(True):
+        results = quick_jit(both_modes)(variables, images)
+        logits, (found_gradients, (train_logits, stats)) = jax.device_get(results)
+    right = to_leaves(variables, trained.state_dict())["batch_stats"]
+    params = {"params": variables["params"]}
+    return Both(
+        (logits, evaluation),
+        (train_logits, training.detach().numpy()),
+        ({"batch_stats": stats}, {"batch_stats": right}),
+        ({"params": found_gradients}, to_leaves(params, gradients)),
+    )
+
+
+def check(both: Both, setting: str) -> None:
+    assert both.evaluation[0].dtype == np.float64
+    assert relative_error(*both.evaluation) <= FLOAT64_FORWARD
+    assert relative_error(*both.training) <= FLOAT64_FORWARD
+    found, expected = (flatten(stats) for stats in both.statistics)
+    assert found.keys() == expected.keys()
+    assert {path_name(path): relative_error(found[path], expected[path]) for path in found} == pytest.approx(
+        {path_name(path): 0 for path in found}, abs=FLOAT64_FORWARD
+    )
+    # A bias before a batch norm has no effect: its true gradient is zero.
+    zero = {f"params/head/hidden{layer}/bias" for layer in (1, 2)} if "fc" in setting else set()
+    errors = gradient_errors(*both.gradients, zero=zero)
+    assert zero <= errors.keys()
+    assert errors == pytest.approx(dict.fromkeys(errors, 0), abs=FLOAT64_GRADIENT)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_equals_pytorch_in_double(setting: str) -> None:
+    check(run_both(setting), setting)

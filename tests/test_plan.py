@@ -1,0 +1,143 @@
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packed_images import write_folder
+
+from jaxnext.data.packing.plan import dataset_name, find_splits, images_digest, plan_shards
+from jaxnext.data.source import class_folder_source
+from jaxnext.errors import JaxnextError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("/d/Flowers", "flowers"), ("/d/My Photos-2024 ", "my_photos_2024"), ("/d/a__b.c", "a_b_c")]
+)
+def test_name_of_a_folder(folder: str, name: str) -> None:
+    assert dataset_name(Path(folder), None) == name
+    assert dataset_name(Path(folder), "given_1") == "given_1"
+
+
+def test_names_that_cannot_be() -> None:
+    for folder in ("/d/2024", "/d/写真", "/"):
+        with pytest.raises(UsageError, match="--name is missing: no name of a data set can be made of "):
+            dataset_name(Path(folder), None)
+    for name in ("2a", "A", "a-b", "", "a/b", "a b"):
+        with pytest.raises(UsageError, match="--name: expected small letters, digits and _, the first a letter, found"):
+            dataset_name(Path("/d/x"), name)
+
+
+@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1))
+def test_a_name_is_one_that_is_taken_or_asked_for(folder: str) -> None:
+    try:
+        made = dataset_name(Path("/d") / folder, None)
+    except UsageError:
+        return
+    assert dataset_name(Path("/d/x"), made) == made
+
+
+def test_splits(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", {"train": 2, "val": 1, "test": 1, "extra": 1})
+    (root / "notes.txt").touch()
+    (root / "train/2/.hidden").touch()
+    sources, lines = find_splits(root)
+    assert {name: len(source) for name, source in sources.items()} == {"train": 6, "validation": 3, "test": 3}
+    assert lines == [
+        f"{root}: left out extra/, notes.txt",
+        f"{root}/train: left out 1 entry that is hidden or no image (.hidden 1)",
+    ]
+    sources, lines = find_splits(root / "train")
+    assert list(sources) == ["train"]
+
+
+def test_a_test_folder_without_class_folders(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", {"train": 1})
+    (root / "test").mkdir()
+    for name in ("b.png", "a.png"):
+        (root / "test" / name).touch()
+    sources, lines = find_splits(root)
+    assert sources["test"].names == ("a.png", "b.png")
+    assert sources["test"].labels.tolist() == [-1, -1]
+    assert lines == []
+
+
+def test_splits_that_cannot_be_packed(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", {"val": 1})
+    with pytest.raises(JaxnextError, match=r"x: expected train/ beside val/, found none"):
+        find_splits(root)
+    root = write_folder(tmp_path / "y", {"train": 1})
+    (root / "test/new").mkdir(parents=True)
+    (root / "test/new/a.png").touch()
+    with pytest.raises(JaxnextError, match=r"test/new: expected one of the 3 classes 10, 2, cat dog, found 'new'"):
+        find_splits(root)
+    with pytest.raises(JaxnextError, match="nowhere: no such folder"):
+        find_splits(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["cat ", " cat", "a\nb", "\udcff"])
+def test_class_names_that_tfds_would_alter(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a.png").touch()
+    with pytest.raises(JaxnextError, match="expected class names in UTF-8 without blanks at the ends, found "):
+        find_splits(tmp_path)
+
+
+def test_file_names_that_are_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/\udcff.png").touch()
+    with pytest.raises(JaxnextError, match=r"a/\\udcff\.png': expected a file name in UTF-8; rename the file"):
+        find_splits(tmp_path)
+
+
+def test_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_folder(tmp_path / "x", {"train": 3, "val": 1})
+    sources, _ = find_splits(root)
+    assert [(s.file, s.numbers) for s in plan_shards("x", sources, None)] == [
+        ("x-train.array_record-00000-of-00001", range(9)),
+        ("x-validation.array_record-00000-of-00001", range(3)),
+    ]
+    # As many shards as TFDS would make of so many bytes: a thousand images of 600x600 are 1.08 GB.
+    seen: list[tuple[int, int]] = []
+
+    def number(self, total: int, images: int) -> int:
+        seen.append((total, images))
+        return 2
+
+    monkeypatch.setattr("tensorflow_datasets.core.utils.shard_utils.ShardConfig.get_number_shards", number)
+    shards = plan_shards("x", {"train": sources["train"]}, 600)
+    assert seen == [(9 * 600 * 600 * 3, 9)]
+    assert [(s.file, s.numbers) for s in shards] == [
+        ("x-train.array_record-00000-of-00002", range(4)),
+        ("x-train.array_record-00001-of-00002", range(4, 9)),
+    ]
+    plan_shards("x", {"train": sources["train"]}, None)
+    assert seen[1] == (sum(path.stat().st_size for path in (root / "train").rglob("*.*")), 9)
+
+
+def test_a_file_that_is_gone_is_planned_and_said_when_it_is_read(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", {"train": 1})
+    (root / "train" / "2" / "dead.png").symlink_to(tmp_path / "nowhere.png")
+    sources, _ = find_splits(root)
+    assert [shard.numbers for shard in plan_shards("x", sources, None)] == [range(4)]
+    assert len(images_digest(sources["train"])) == 64
+
+
+def test_digests_tell_what_has_changed(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", {"train": 2})
+
+    def digests(size: int | None = None) -> tuple[str, str]:
+        sources, _ = find_splits(root)
+        return plan_shards("x", sources, size)[0].digest, images_digest(sources["train"])
+
+    first = digests()
+    assert digests() == first
+    assert digests(24)[0] != first[0]
+    file = root / "train/2/image1.png"
+    os.utime(file, ns=(1, 1))
+    touched = digests()
+    assert (touched[0] == first[0], touched[1] == first[1]) == (False, True)
+    file.write_bytes(b"longer" * 1000)
+    assert digests()[1] != first[1]
+    file.rename(file.with_name("other.png"))
+    assert images_digest(class_folder_source(root / "train")) not in (first[1], touched[1])

@@ -1,0 +1,181 @@
+import io
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxnext.data.source import (
+    MemorySource,
+    Subset,
+    class_folder_source,
+    digits_source,
+    files_source,
+)
+from jaxnext.errors import JaxnextError
+
+
+def write(root: Path, *names: str) -> Path:
+    for name in names:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(name.encode())
+    return root
+
+
+def test_classes_sort_as_strings_and_files_by_path(tmp_path: Path) -> None:
+    write(tmp_path, "10/b.JPG", "2/x.png", "1/z.jpeg", "1/deep/er/a.webp", "0/q.bmp", "10/a-1.gif", "10/a.gif")
+    source = class_folder_source(tmp_path)
+    assert source.classes == ("0", "1", "10", "2")
+    assert source.names == ("0/q.bmp", "1/deep/er/a.webp", "1/z.jpeg", "10/a-1.gif", "10/a.gif", "10/b.JPG", "2/x.png")
+    assert source.labels.tolist() == [0, 1, 1, 2, 2, 2, 3]
+    assert source.labels.dtype == np.int32
+    assert len(source) == 7
+    assert source.read(1) == b"1/deep/er/a.webp"
+    assert Path(source.location(1)) == tmp_path / "1/deep/er/a.webp"
+    assert not source.in_memory
+    assert source.left_out == ()
+
+
+def test_hidden_files_and_non_images_are_left_out_and_named(tmp_path: Path) -> None:
+    write(tmp_path, "README.txt", ".DS_Store", ".git/a.png", "a/x.png", "a/._x.png", "a/notes.txt", "a/.thumbs/t.png")
+    source = class_folder_source(tmp_path)
+    assert source.names == ("a/x.png",)
+    assert set(source.left_out) == {"README.txt", ".DS_Store", ".git/", "a/._x.png", "a/notes.txt", "a/.thumbs/"}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), "{root}: expected a folder with images for each class, found no folders"),
+        (("notes.txt",), "{root}: expected a folder with images for each class, found no folders"),
+        (("a/x.png", "y.png"), "{root}: expected only class folders, found the image y.png beside them"),
+        (("a/x.png", "b/y.txt"), "{root}/b: the class folder holds no images"),
+    ],
+)
+def test_class_folder_errors(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    write(tmp_path, *names)
+    with pytest.raises(JaxnextError) as caught:
+        class_folder_source(tmp_path)
+    assert str(caught.value).startswith(message.format(root=tmp_path))
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(JaxnextError, match="nowhere: no such folder"):
+        class_folder_source(tmp_path / "nowhere")
+
+
+def test_given_classes_decide_the_labels(tmp_path: Path) -> None:
+    write(tmp_path, "b/1.png", "c/1.png", "empty/note.txt")
+    source = class_folder_source(tmp_path, ["c", "empty", "a", "b"])
+    assert source.classes == ("c", "empty", "a", "b")
+    assert source.labels.tolist() == [3, 0]
+    with pytest.raises(JaxnextError, match=r"/c: expected one of the 2 classes b, empty, found 'c'"):
+        class_folder_source(tmp_path, ["b", "empty"])
+
+
+def test_files_source_names_are_relative_to_what_was_given(tmp_path: Path) -> None:
+    write(tmp_path, "one/sub/a.png", "one/z.jpg", "one/skip.txt", "two/a.png", "single.png")
+    source = files_source([tmp_path / "two", tmp_path / "one", tmp_path / "single.png"])
+    assert source.names == ("sub/a.png", "z.jpg", "single.png", "a.png")
+    assert [Path(source.location(i)).relative_to(tmp_path).as_posix() for i in range(4)] == [
+        "one/sub/a.png",
+        "one/z.jpg",
+        "single.png",
+        "two/a.png",
+    ]
+    assert [source.read(i) for i in range(4)] == [b"one/sub/a.png", b"one/z.jpg", b"single.png", b"two/a.png"]
+    assert source.labels.tolist() == [-1] * 4
+    assert source.classes == ()
+    assert source.left_out == ("skip.txt",)
+
+
+def test_files_source_errors(tmp_path: Path) -> None:
+    write(tmp_path, "a.png", "note.txt", "empty/note.txt")
+    with pytest.raises(JaxnextError, match=r"b\.png: no such file or folder"):
+        files_source([tmp_path / "b.png"])
+    with pytest.raises(JaxnextError, match=r"note\.txt: expected an image file, found the extension '.txt'"):
+        files_source([tmp_path / "note.txt"])
+    with pytest.raises(JaxnextError, match="empty: found no images"):
+        files_source([tmp_path / "empty"])
+    with pytest.raises(JaxnextError, match="no path given: found no images"):
+        files_source([])
+    with pytest.raises(JaxnextError, match=r"a\.png: the image is given twice"):
+        files_source([tmp_path, tmp_path / "a.png"])
+
+
+def test_digits() -> None:
+    source = digits_source()
+    assert len(source) == len(source.names) == len(source.labels) == 1797
+    assert source.classes == ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+    assert source.names[0] == "digit_0000.png"
+    assert source.names[-1] == "digit_1796.png"
+    assert source.labels[:10].tolist() == list(range(10))
+    assert source.labels.dtype == np.int32
+    assert source.in_memory
+    image = Image.open(io.BytesIO(source.read(0)))
+    assert (image.mode, image.size) == ("L", (8, 8))
+    # The first row of the first digit is 0 0 5 13 9 1 0 0 in sixteenths.
+    assert np.array(image)[0].tolist() == [0, 0, 80, 207, 143, 16, 0, 0]
+
+
+def test_digits_are_those_that_scikit_learn_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    from_file = digits_source()
+    # Where the file is not found, scikit-learn is asked.
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    asked = digits_source()
+    assert from_file.classes == asked.classes
+    assert from_file.labels.tolist() == asked.labels.tolist()
+    assert [from_file.read(i) for i in range(1797)] == [asked.read(i) for i in range(1797)]
+
+
+def test_sources_pickle(tmp_path: Path) -> None:
+    write(tmp_path, "a/1.png", "a/2.png", "b/1.png")
+    memory = MemorySource((b"x", b"y"), ("x.png", "y.png"), np.array([0, 1], np.int32), ("a", "b"))
+    for source in (class_folder_source(tmp_path), memory, Subset(class_folder_source(tmp_path), np.array([2, 0]))):
+        copy = pickle.loads(pickle.dumps(source))
+        assert [copy.read(i) for i in range(len(copy))] == [source.read(i) for i in range(len(source))]
+        assert copy.names == source.names
+        assert copy.labels.tolist() == source.labels.tolist()
+
+
+def test_subset(tmp_path: Path) -> None:
+    source = Subset(class_folder_source(write(tmp_path, "a/1.png", "a/2.png", "b/1.png")), np.array([2, 0]))
+    assert source.names == ("b/1.png", "a/1.png")
+    assert source.labels.tolist() == [1, 0]
+    assert source.classes == ("a", "b")
+    assert source.read(0) == b"b/1.png"
+    assert len(source) == 2
+    assert not source.in_memory
+
+
+def test_a_stamp_changes_with_size_and_time_of_the_file(tmp_path: Path) -> None:
+    source = Subset(class_folder_source(write(tmp_path, "a/1.png", "a/2.png")), np.array([1, 0]))
+    file = tmp_path / "a" / "1.png"
+    os.utime(file, ns=(5, 7))
+    first = source.stamp(1)
+    assert 1 <= first < 2**63
+    assert source.stamp(1) == first == source.source.stamp(0) != source.stamp(0)
+    os.utime(file, ns=(5, 8))
+    later = source.stamp(1)
+    file.write_bytes(b"more")
+    os.utime(file, ns=(5, 8))
+    assert len({first, later, source.stamp(1)}) == 3
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        source.stamp(1)
+
+
+def test_a_stamp_in_memory_is_of_the_bytes() -> None:
+    source = MemorySource((b"x", b"y", b"x", b""), ("a", "b", "c", "d"), np.zeros(4, np.int32), ("a",))
+    assert [source.stamp(i) for i in range(4)] == [2363233924, 4225443350, 2363233924, 1]
+
+
+def test_imports_are_light() -> None:
+    code = "import sys, jaxnext.data.source, jaxnext.data.order; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"jax", "torch", "sklearn", "grain"} & set(loaded)
