@@ -34,7 +34,7 @@ def test_names():
 
 def test_the_convolutions_of_the_net():
     parts = select(parts_of(FULL), ("grouped_conv_1", "grouped_conv_2", "grouped_conv_3", "grouped_conv_4"))
-    assert [part.fingerprints["in_net"] for part in parts] == [
+    assert [part.facts["in_net"] for part in parts] == [
         {"128x128x128": 3},
         {"128x128x256 stride 2": 1, "64x64x256": 3},
         {"64x64x512 stride 2": 1, "32x32x512": 5},
@@ -55,8 +55,8 @@ def test_precision_batch_and_mode_of_the_model():
     assert [(task.name, task.mode) for task in part.tasks] == [("jaxnext", "inference"), ("torch_compile", "inference")]
     assert {(task.options.config.precision, task.options.config.batch_size) for task in part.tasks} == {("float32", 2)}
     train, infer = select(parts_of(OPTIONS), ("train_bf16_4", "inference_bf16_4"))
-    assert train.fingerprints["flops_per_image"] == 3 * infer.fingerprints["flops_per_image"]
-    assert train.fingerprints["mode"] == "train"
+    assert train.facts["flops_per_image"] == 3 * infer.facts["flops_per_image"]
+    assert train.facts["mode"] == "train"
 
 
 def test_remat():

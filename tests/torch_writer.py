@@ -101,8 +101,8 @@ def zip_bytes(value: object, storages: Mapping[str, bytes], root: str = "archive
 
 def legacy_bytes(value: object, storages: Mapping[str, tuple[int, bytes]]) -> bytes:
     """A file as ``torch.save`` wrote it before PyTorch 1.6; storages are ``(count, bytes)``."""
-    fingerprints = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
-    parts = [pickled(0x1950A86A20F9469CFC6C), pickled(1001), pickled(fingerprints), pickled(value, legacy=True)]
+    facts = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    parts = [pickled(0x1950A86A20F9469CFC6C), pickled(1001), pickled(facts), pickled(value, legacy=True)]
     parts += [pickled(list(storages))]
     parts += [struct.pack("<q", count) + content for count, content in storages.values()]
     return b"".join(parts)

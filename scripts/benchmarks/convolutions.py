@@ -127,7 +127,7 @@ def shape_name(shape: tuple[int, int, int]) -> str:
 class _Compiled(NamedTuple):
     candidate: Candidate
     program: str
-    fingerprints: dict[str, Any]
+    facts: dict[str, Any]
     """of its record: the seconds of its compilation and the bytes that the compiler planned"""
 
 
@@ -164,7 +164,7 @@ def _measure_shape(
                 found["left_out"][f"{name} {direction}"] = reason
         timings = measure_in_turn(candidates, options.rounds, clock)
         found[direction] = {
-            name: _record(timings.get(name), timings, compiled[name].fingerprints if name in compiled else {})
+            name: _record(timings.get(name), timings, compiled[name].facts if name in compiled else {})
             for name in (*names, *TORCH)
         }
         rules = compiled.pop(RULE).program
@@ -172,11 +172,11 @@ def _measure_shape(
     return found
 
 
-def _record(timing: Timing | None, timings: dict[str, Timing], fingerprints: dict[str, Any]) -> dict[str, Any] | None:
+def _record(timing: Timing | None, timings: dict[str, Timing], facts: dict[str, Any]) -> dict[str, Any] | None:
     if timing is None:
         return None
     to_torch = ratio(timing, [timings.get(name) for name in TORCH])
-    return {**timing.to_json(), "ratio_to_torch": to_torch, **fingerprints}
+    return {**timing.to_json(), "ratio_to_torch": to_torch, **facts}
 
 
 def _reason_to_leave_out(name: str, direction: Direction, options: Options) -> str | None:
@@ -223,9 +223,9 @@ def _jax_candidate(name: str, direction: Direction, arrays: Any, options: Option
         else:
             arguments = (x, kernel, cotangent)
             compiled = jax.jit(forward_backward).lower(*arguments).compile()
-    fingerprints = {"compile_seconds": clock() - begin, "compiled_memory_bytes": machine.compiled_bytes(compiled)}
+    facts = {"compile_seconds": clock() - begin, "compiled_memory_bytes": machine.compiled_bytes(compiled)}
     candidate = machine.jax_candidate(name, lambda: compiled(*arguments))
-    return _Compiled(candidate, _program(compiled.as_text() or ""), fingerprints)
+    return _Compiled(candidate, _program(compiled.as_text() or ""), facts)
 
 
 def _program(text: str) -> str:

@@ -165,7 +165,7 @@ def measure_part(part: Part, seconds: float, around: Around) -> dict[str, Any]:
                 took[task.name] = around.clock() - start
             if which in left_out:
                 around.say(f"  {which} is left out: {left_out[which]}")
-    record |= {"seconds": around.clock() - begin, **part.fingerprints, "left_out": left_out}
+    record |= {"seconds": around.clock() - begin, **part.facts, "left_out": left_out}
     if not results:
         record["failed"] = next(iter(left_out.values()))
     return record | {"results": {name: finish(found, part) for name, found in results.items()}}

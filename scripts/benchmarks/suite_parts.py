@@ -74,7 +74,7 @@ class Part:
     passes: int
     options: dict[str, Any]
     """all that the result depends on beside machine and versions, as JSON reads it back"""
-    fingerprints: dict[str, Any] = dataclasses.field(default_factory=dict)
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
     """that the table needs"""
 
 
@@ -121,8 +121,8 @@ def _model_part(mode: Mode, options: Options) -> Part:
     name = f"{mode}_bf16" if config.precision == "bfloat16" else f"{mode}_{config.precision}"
     tasks = [Task("model", candidate, options, mode) for candidate in options.candidates]
     flops = forward_flops(config.model, config.model.classes or CLASSES, config.data.image_size)
-    fingerprints = {"mode": mode, "flops_per_image": flops * (TRAIN_PER_FORWARD if mode == "train" else 1)}
-    part = _part(f"{name}_{config.batch_size}", tasks, options.passes, fingerprints)
+    facts = {"mode": mode, "flops_per_image": flops * (TRAIN_PER_FORWARD if mode == "train" else 1)}
+    part = _part(f"{name}_{config.batch_size}", tasks, options.passes, facts)
     return dataclasses.replace(part, options=part.options | {"candidates": list(options.candidates)})
 
 
@@ -144,7 +144,7 @@ def _convolution_part(stage: int, options: Options) -> Part:
     return dataclasses.replace(part, options=part.options | {"formulations": list(options.formulations)})
 
 
-def _part(name: str, tasks: list[Task], passes: int, fingerprints: dict[str, Any] | None = None) -> Part:
+def _part(name: str, tasks: list[Task], passes: int, facts: dict[str, Any] | None = None) -> Part:
     config = tasks[0].options.config
     options = {
         "config": tasks[0].options.name,
@@ -155,4 +155,4 @@ def _part(name: str, tasks: list[Task], passes: int, fingerprints: dict[str, Any
         "rounds": tasks[0].options.rounds,
         "passes": passes,
     }
-    return Part(name, tuple(tasks), passes, json.loads(json.dumps(options)), fingerprints or {})
+    return Part(name, tuple(tasks), passes, json.loads(json.dumps(options)), facts or {})

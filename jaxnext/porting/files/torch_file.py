@@ -25,7 +25,7 @@ _LEGACY_MAGIC: Final = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL: Final = 1001
 OLD_PROTOCOLS: Final = b"L%dL\n." % _LEGACY_MAGIC
 """How the legacy format begins in pickle protocols 0 and 1, which write numbers as text."""
-# Opcodes of the pickles around the object: fingerprints of the machine, and the storages' keys, two or three for each.
+# Opcodes of the pickles around the object: facts of the machine, and the storages' keys, two or three for each.
 _FACTS_OPCODES: Final = 1_000
 _KEYS_OPCODES: Final = 200_000
 
