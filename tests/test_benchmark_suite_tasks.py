@@ -45,7 +45,7 @@ def test_timm_is_called_for_its_network_and_left_out_where_it_is_not(tmp_path, m
 
     def create_model(name, **arguments):
         asked.append((name, arguments))
-        return torch.nn.SequentialOrder(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 5))
+        return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 5))
 
     monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=create_model))
     found = measured(task, tmp_path)

@@ -278,7 +278,7 @@ def test_what_is_written_is_read(tmp_path_factory, tensors):
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_a_training_checkpoint_of_torch(tmp_path, zipped, protocol):
     torch = pytest.importorskip("torch")
-    net = torch.nn.SequentialOrder(torch.nn.Conv2d(3, 4, 3, groups=1), torch.nn.BatchNorm2d(4))
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, groups=1), torch.nn.BatchNorm2d(4))
     optimizer = torch.optim.Adam(net.parameters())
     net(torch.randn(2, 3, 8, 8)).sum().backward()
     optimizer.step()

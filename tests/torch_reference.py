@@ -62,7 +62,7 @@ def model(setting: str, classes: int = 100, tiny: bool = False, dropout: float =
     class CBAM(nn.Module):
         def __init__(self, channels: int, reduction: int = 16) -> None:
             super().__init__()
-            self.mlp = nn.SequentialOrder(
+            self.mlp = nn.Sequential(
                 nn.Linear(channels, channels // reduction, bias=False),
                 nn.ReLU(),
                 nn.Linear(channels // reduction, channels, bias=False),
@@ -89,7 +89,7 @@ def model(setting: str, classes: int = 100, tiny: bool = False, dropout: float =
         for features in hidden:
             layers += [nn.Linear(width, features), nn.BatchNorm1d(features), nn.SiLU(), nn.Dropout(dropout)]
             width = features
-        net.fc = nn.SequentialOrder(*layers, nn.Linear(width, classes))
+        net.fc = nn.Sequential(*layers, nn.Linear(width, classes))
     return net.eval()
 
 

@@ -53,7 +53,7 @@ def build(torch: Any, config: ModelConfig, classes: int) -> Any:
     channels, bottleneck = config.stem_features, _bottleneck_class(torch)
     stages = zip(config.stage_sizes, config.widths, config.features, strict=True)
     for stage, (blocks, width, features) in enumerate(stages, start=1):
-        layer = nn.SequentialOrder()
+        layer = nn.Sequential()
         for block in range(blocks):
             stride = 2 if stage > 1 and block == 0 else 1
             layer.append(bottleneck(channels, width, features, config.groups, stride))
@@ -63,7 +63,7 @@ def build(torch: Any, config: ModelConfig, classes: int) -> Any:
         kernel_size = int(config.attention_options.get("kernel_size", 7))
         attention = _cbam_class(torch)(channels, config.reduction, kernel_size)
         backbone[f"layer{len(config.stage_sizes)}"].add_module("cbam", attention)
-    net = nn.SequentialOrder()
+    net = nn.Sequential()
     for name, module in backbone.items():
         net.add_module(name, module)
     net.add_module("avgpool", nn.AdaptiveAvgPool2d(1))
@@ -105,7 +105,7 @@ def _bottleneck_class(torch: Any) -> Any:
             self.downsample = None
             if stride != 1 or channels != features:
                 shortcut = nn.Conv2d(channels, features, 1, stride, bias=False)
-                self.downsample = nn.SequentialOrder(shortcut, nn.BatchNorm2d(features))
+                self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(features))
 
         def forward(self, x: Any) -> Any:
             y = self.relu(self.bn1(self.conv1(x)))
@@ -124,7 +124,7 @@ def _cbam_class(torch: Any) -> Any:
         def __init__(self, channels: int, reduction: int, kernel_size: int) -> None:
             super().__init__()
             hidden = channels // reduction
-            self.mlp = nn.SequentialOrder(
+            self.mlp = nn.Sequential(
                 nn.Linear(channels, hidden, bias=False), nn.ReLU(), nn.Linear(hidden, channels, bias=False)
             )
             self.spatial_conv = nn.Conv2d(2, 1, kernel_size, padding=(kernel_size - 1) // 2, bias=False)
@@ -145,4 +145,4 @@ def _head(nn: Any, config: ModelConfig, channels: int, classes: int) -> Any:
     for width in config.head_widths:
         layers += [nn.Linear(channels, width), nn.BatchNorm1d(width), nn.SiLU(), nn.Dropout(config.dropout)]
         channels = width
-    return nn.SequentialOrder(*layers, nn.Linear(channels, classes))
+    return nn.Sequential(*layers, nn.Linear(channels, classes))
