@@ -46,7 +46,7 @@ def jax_settings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
 def pixels(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """For batches of how many pixels freed memory is to be kept."""
     told: list[int] = []
-    monkeypatch.setattr(cli, "keep_freed_memory", told.append)
+    monkeypatch.setattr(cli, "keep_freed_memory", lambda platforms, pixels: told.append(pixels))
     return told
 
 

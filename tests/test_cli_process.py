@@ -1,6 +1,3 @@
-import ctypes
-import importlib.metadata
-import importlib.util
 import os
 import platform
 import shlex
@@ -9,22 +6,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
-import jax
 import numpy as np
 import pytest
 
-from jaxnext.cli import process as cli_process
 from jaxnext.cli.process import (
     anonymous_memory,
     available_memory,
     boot_id,
     cache_folder,
     cores,
-    give_back_if_short,
     index_folder,
-    keep_freed_memory,
     resume_command,
     stop_on_interrupt,
     tfds_folder,
@@ -56,97 +48,6 @@ def test_sigterm_asks_however_often_it_comes() -> None:
 
 def test_cores() -> None:
     assert 1 <= cores() <= (os.cpu_count() or 1)
-
-
-@pytest.fixture
-def mallopt(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """What glibc's mallopt is told, in a Linux process in which JAX knows the CPU alone."""
-    told: list[tuple[int, int]] = []
-    library = SimpleNamespace(mallopt=lambda option, value: told.append((option, value)))
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: [])
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    return told
-
-
-@pytest.fixture(autouse=True)
-def jax_told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
-    """The settings that JAX is told, which then stay as they are."""
-    told: list[tuple[str, bool]] = []
-    monkeypatch.setattr(jax.config, "update", lambda *setting: told.append(setting))
-    return told
-
-
-# M_MMAP_MAX is -4, M_TRIM_THRESHOLD -1.
-KEEP = [(-4, 0), (-1, -1)]
-
-
-@pytest.mark.parametrize(("pixels", "inline"), [(50_000, False), (50_001, True), (None, True)])
-def test_keep_freed_memory_on_a_cpu(
-    pixels: int | None, inline: bool, mallopt: list[tuple[int, int]], jax_told: list[tuple[str, bool]]
-) -> None:
-    keep_freed_memory(pixels)
-    assert mallopt == KEEP
-    assert jax_told == [("jax_cpu_enable_async_dispatch", False)] * inline
-
-
-@pytest.mark.parametrize(("platforms", "told"), [(None, []), ("cuda,cpu", []), ("cpu", KEEP)])
-@pytest.mark.parametrize("accelerator", ["jax_plugins", "libtpu"])
-def test_keep_freed_memory_beside_an_accelerator(
-    accelerator: str,
-    platforms: str | None,
-    told: list[tuple[int, int]],
-    mallopt: list[tuple[int, int]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: [group] * (group == accelerator))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name == accelerator else None)
-    if platforms is not None:
-        monkeypatch.setenv("JAX_PLATFORMS", platforms)
-    keep_freed_memory()
-    assert mallopt == told
-
-
-def test_keep_freed_memory_elsewhere(mallopt: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
-    keep_freed_memory()
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
-    keep_freed_memory()
-    assert mallopt == []
-
-
-# M_MMAP_THRESHOLD is -3; four steps' memory may be kept.
-@pytest.mark.parametrize(
-    ("available", "told"), [(400, []), (399, [(-3, 2**25), (-4, 65536), (-1, 131072)]), (None, [])]
-)
-def test_freed_memory_is_given_back_where_there_is_too_little(
-    available: int | None, told: list[tuple[int, int]], mallopt: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cli_process, "available_memory", lambda: available)
-    give_back_if_short(100)
-    assert mallopt == told
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
-def test_glibc_takes_the_options() -> None:
-    code = (
-        "import ctypes\n"
-        "from jaxnext import cli_process\n"
-        "real, answers = ctypes.CDLL(None).mallopt, []\n"
-        "class Library:\n"
-        "    mallopt = staticmethod(lambda *told: answers.append(real(*told)))\n"
-        "ctypes.CDLL = lambda name: Library\n"
-        "cli_process.keep_freed_memory()\n"
-        "cli_process.give_back_if_short(2**60)\n"
-        "print(answers)\n"
-    )
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    root = Path(__file__).parent.parent
-    found = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True)
-    assert found.stdout == "[1, 1, 1, 1, 1]\n", found.stderr
 
 
 def test_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:

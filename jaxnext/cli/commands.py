@@ -4,6 +4,7 @@ Only the ``cli`` files read the process. JAX and everything that needs it are im
 ``--help`` and mistakes are answered at once.
 """
 
+import os
 import platform
 import sys
 import time
@@ -22,14 +23,11 @@ from jaxnext.cli.arguments import (
 from jaxnext.cli.distributed import together
 from jaxnext.cli.main import INTERRUPTED, main
 from jaxnext.cli.process import (
-    FEW_PIXELS,
     available_memory,
     boot_id,
     cache_folder,
     cores,
-    give_back_if_short,
     index_folder,
-    keep_freed_memory,
     resume_command,
     say,
     stop_on_interrupt,
@@ -39,13 +37,14 @@ from jaxnext.cli.process import (
 )
 from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import load_config
+from jaxnext.ops.cpu.allocator import FEW_PIXELS, give_back_if_short, keep_freed_memory
 from jaxnext.training.processes import Processes
 
 
 def train(argv: Sequence[str], configs_dir: Path) -> int:
     """Runs ``scripts/train.py``; returns the exit status, 130 where Ctrl-C ended the run."""
     arguments = parse_train(argv, configs_dir)
-    keep_freed_memory(_pixels(arguments.config))
+    keep_freed_memory(os.environ.get("JAX_PLATFORMS"), _pixels(arguments.config))
     _set_precision(arguments.config)
     if arguments.distributed is None:
         return _train(arguments, argv, configs_dir, Processes())
@@ -77,7 +76,7 @@ def _train(arguments: TrainArguments, argv: Sequence[str], configs_dir: Path, pr
             versions=versions(configs_dir.parent),
             resume_command=resume_command(sys.argv[0], argv),
             compilation_cache=cache,
-            step_memory=give_back_if_short if jax.default_backend() == "cpu" else lambda size: None,
+            step_memory=_give_back if jax.default_backend() == "cpu" else lambda size: None,
             index=index_folder(),
             tfds_folder=tfds_folder(),
             decoded=cache_folder() / "decoded",
@@ -181,6 +180,10 @@ def _progress(batches: Iterable[Any], total: int) -> Iterable[Any]:
 
     # disable=None: shown on a terminal only.
     return tqdm(batches, total=total, unit="batch", leave=False, disable=None, dynamic_ncols=True)
+
+
+def _give_back(step: int) -> None:
+    give_back_if_short(step, available_memory())
 
 
 def _pixels(config: Config) -> int:

@@ -1,6 +1,6 @@
 """The next batch is read and sent to the devices while they compute this one: one step is always in flight.
 
-Where JAX runs a step in the thread that calls it (large ones on CPUs, ``cli_process.keep_freed_memory``), the next
+Where JAX runs a step in the thread that calls it (large ones on CPUs, ``ops.cpu.allocator``), the next
 batch is still decoded meanwhile, and only sent after it.
 """
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import suite_command as cli_suite
-from jaxnext.cli.process import anonymous_memory, cores, keep_freed_memory, note
+from jaxnext.cli.process import anonymous_memory, cores, note
 from jaxnext.config.yaml_text import config_names, find_config
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.ops.cpu.allocator import keep_freed_memory
 
 _BUSY = 0.5
 """Runnable threads on average over the last minute. PyTorch's wait for each other and suffer most from other work."""
@@ -136,7 +137,7 @@ def _run(options: argparse.Namespace, configs_dir: Path) -> None:
     # The seconds of a compilation, not those of finding it in a cache; and oneDNN is not called where one is in use.
     os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     # As in training; PyTorch has it, too, as they share the process.
-    keep_freed_memory()
+    keep_freed_memory(os.environ.get("JAX_PLATFORMS"))
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > _BUSY:

@@ -14,9 +14,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxnext.cli.process import cores, keep_freed_memory, note
+from jaxnext.cli.process import cores, note
 from jaxnext.config.yaml_text import config_names, find_config
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.ops.cpu.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
     from benchmarks.suite_parts import Task
@@ -169,7 +170,7 @@ def environment(task: "Task", cache: Path, around: Mapping[str, str]) -> dict[st
 def _work(send: Connection, task: "Task", cache: Path) -> None:
     """In the new process: sends the result, or the reason why there is none."""
     os.environ.update(environment(task, cache, os.environ))
-    keep_freed_memory()
+    keep_freed_memory(os.environ.get("JAX_PLATFORMS"))
     from benchmarks.report import failure
     from benchmarks.suite_tasks import measure
 
