@@ -13,7 +13,7 @@ from quick_jit import less_quick_jit, quick_jit
 from torch_reference import SETTINGS, TINY
 
 from jaxnext.config.sections import ModelConfig, OptimizerConfig, PlateauConfig, Precision
-from jaxnext.engine import steps
+from jaxnext.engine import parallel, steps
 from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.schedules import plateau
 from jaxnext.engine.state import create
@@ -125,12 +125,12 @@ def _activations(sown: dict[str, Any]) -> dict[str, np.ndarray]:
 @functools.cache
 def _step(setting: str, tiny: bool, mesh: Mesh) -> Callable[..., Any]:
     adam = optimizer.build(ADAM)
-    model = network(setting, tiny, "float64", steps.AXIS)
+    model = network(setting, tiny, "float64", parallel.AXIS)
 
     def step(state: Any, images: Any, labels: Any, mask: Any) -> Any:
         return steps.train_step(state, images, labels, mask, model=model, optimizer=adam)
 
-    split = PartitionSpec(steps.AXIS)
+    split = PartitionSpec(parallel.AXIS)
     over = jax.shard_map(
         step, mesh=mesh, in_specs=(PartitionSpec(), split, split, split), out_specs=PartitionSpec(), check_vma=False
     )
@@ -157,11 +157,11 @@ def descent(
     """jaxnext's training step in float64, batch after batch, its loss given to the plateau schedule after each."""
     with jax.enable_x64(True):
         variables = port(network(setting, tiny, "float64"), state_dict)
-        mesh = steps.mesh_of(jax.devices()[:1])
+        mesh = parallel.mesh_of(jax.devices()[:1])
         step = _step(setting, tiny, mesh)
         schedule = plateau.Plateau(ADAM.learning_rate)
         state = create(jax.tree.map(jnp.asarray, variables), optimizer.build(ADAM), schedule.learning_rate, 0)
-        state = steps.replicate(state, mesh)
+        state = parallel.replicate(state, mesh)
         losses, rates, norms = [], [], []
         for images, labels in batches:
             rates.append(float(state.learning_rate))
@@ -171,6 +171,6 @@ def descent(
             norms.append({name: float(np.linalg.norm(leaf)) for name, leaf in leaves.items()})
             schedule = plateau.update(schedule, losses[-1], PLATEAU)
             rate = np.asarray(schedule.learning_rate, state.learning_rate.dtype)
-            state = state._replace(learning_rate=steps.replicate(rate, mesh))
+            state = state._replace(learning_rate=parallel.replicate(rate, mesh))
         params, stats = (jax.tree.map(np.asarray, tree) for tree in (state.params, state.batch_stats))
         return Descent(losses, rates, norms, params, stats)

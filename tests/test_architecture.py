@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "jaxnext"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types"),
+    ("compat", "errors", "types"),
     ("files", "tree"),
     ("config",),
     ("ops",),

@@ -7,7 +7,7 @@ import pytest
 from benchmark_cases import CONFIG, Ticks
 from benchmarks import jax_steps
 
-from jaxnext.engine import state, steps
+from jaxnext.engine import parallel, state, steps
 from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.state import Batch, TrainBatch
 from jaxnext.models.classifier import build
@@ -32,8 +32,8 @@ def test_training_steps_follow_each_other():
 
 @pytest.mark.slow
 def test_the_step_is_that_of_training():
-    mesh = steps.mesh_of(jax.devices()[:1])
-    adam, model = optimizer.build(CONFIG.optimizer), build(CONFIG.model, 5, "float32", steps.AXIS)
+    mesh = parallel.mesh_of(jax.devices()[:1])
+    adam, model = optimizer.build(CONFIG.optimizer), build(CONFIG.model, 5, "float32", parallel.AXIS)
     pixels = np.random.default_rng(0).integers(0, 256, IMAGES.shape, np.uint8)
     labels, mask = np.array([0, 3], np.int32), np.ones(2, bool)
     nothing = Augmentation(
@@ -44,9 +44,9 @@ def test_the_step_is_that_of_training():
     )
 
     def fresh() -> state.TrainState:
-        return steps.replicate(state.create(jax.tree.map(jnp.array, VARIABLES), adam, 1e-4, 0), mesh)
+        return parallel.replicate(state.create(jax.tree.map(jnp.array, VARIABLES), adam, 1e-4, 0), mesh)
 
-    batch = steps.split_batch(TrainBatch(Batch(pixels, labels, mask), nothing), mesh)
+    batch = parallel.split_batch(TrainBatch(Batch(pixels, labels, mask), nothing), mesh)
     expected, sums = steps.compile_train_step(model, adam, mesh)(fresh(), batch)
     images = steps.normalize(jnp.asarray(pixels), model.dtype)
     found, own_sums = jax_steps.compile_training(model, adam, mesh)(fresh(), images, labels, mask)
@@ -65,7 +65,7 @@ def test_inference_gives_probabilities(precision):
     probabilities = np.asarray(prepared.candidate.call())
     assert probabilities.shape == (2, 5)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
-    mesh = steps.mesh_of(jax.devices()[:1])
+    mesh = parallel.mesh_of(jax.devices()[:1])
     unfolded = steps.compile_predict_step(build(config.model, 5, precision), mesh)(VARIABLES, pixels)
     rounding = float(jnp.finfo(jnp.dtype(precision)).eps)
     np.testing.assert_allclose(probabilities, unfolded, atol=10 * rounding)

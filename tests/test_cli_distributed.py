@@ -13,6 +13,7 @@ import pytest
 import several_processes
 from test_processes import Memory
 
+from jaxnext import compat
 from jaxnext.cli import commands as cli
 from jaxnext.cli import distributed as cli_distributed
 from jaxnext.cli.distributed import Distributed, Watch, together
@@ -44,7 +45,7 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> Memory:
     """Two processes that have found each other; this one is the second."""
     store = Memory()
     monkeypatch.setattr(cli_distributed, "_initialize", lambda how, seconds: None)
-    monkeypatch.setattr(cli_distributed, "_store", lambda: store)
+    monkeypatch.setattr(compat, "coordination_client", lambda: store)
     monkeypatch.setattr(jax, "process_index", lambda: 1)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     monkeypatch.setattr(jax.distributed, "shutdown", lambda: store.key_value_set("shut down", "in order"))

@@ -7,7 +7,7 @@ import pytest
 import small_run
 
 from jaxnext.data.loader import HostBatch
-from jaxnext.engine import steps
+from jaxnext.engine import parallel
 from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.state import TrainState, create
 from jaxnext.models.classifier import build
@@ -20,12 +20,12 @@ CONFIG = small_run.config(Path("nowhere"), batch_size=5)
 
 
 def programs(devices: int = 1) -> CompiledSteps:
-    model = build(CONFIG.model, 12, CONFIG.precision, steps.AXIS)
+    model = build(CONFIG.model, 12, CONFIG.precision, parallel.AXIS)
     return CompiledSteps(CONFIG, model, optimizer.build(CONFIG.optimizer), jax.devices()[:devices])
 
 
 def start(of: CompiledSteps) -> TrainState:
-    model = build(CONFIG.model, 12, CONFIG.precision, steps.AXIS)
+    model = build(CONFIG.model, 12, CONFIG.precision, parallel.AXIS)
     variables = complete(model, variable_shapes(model), 0)
     return of.replicate(create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0))
 
@@ -64,7 +64,7 @@ def test_the_augmentation_is_that_of_the_step(compiled: CompiledSteps) -> None:
 def test_a_process_draws_the_augmentation_of_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = programs(devices=4)._augmentation(3)
     assert len(whole.choice) == 8
-    monkeypatch.setattr(steps, "own_rows", lambda rows, mesh: range(4, rows))
+    monkeypatch.setattr(parallel, "own_rows", lambda rows, mesh: range(4, rows))
     own = programs(devices=4)._augmentation(3)
     for part, array in zip(own, whole, strict=True):
         np.testing.assert_array_equal(part, array[4:])

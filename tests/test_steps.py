@@ -13,7 +13,7 @@ from tolerances import FLOAT32_FIRST_LOSS, FLOAT64_DEVICES, FLOAT64_PADDING
 
 from jaxnext.augment.original import draw
 from jaxnext.config.sections import ModelConfig, OptimizerConfig
-from jaxnext.engine import steps
+from jaxnext.engine import parallel, steps
 from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.padding import pad_rows
 from jaxnext.engine.state import Batch, TrainBatch, create
@@ -57,7 +57,7 @@ class Net(NamedTuple):
 @functools.cache
 def host_state(precision: str) -> Any:
     """The state on the host, so that a step's donation takes copies."""
-    model = build(NET, CLASSES, precision, steps.AXIS)  # pyright: ignore[reportArgumentType]
+    model = build(NET, CLASSES, precision, parallel.AXIS)  # pyright: ignore[reportArgumentType]
     state = create(initialise(model, 0), optimizer.build(OptimizerConfig()), 1e-3, 0)
     return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
 
@@ -65,9 +65,9 @@ def host_state(precision: str) -> Any:
 @functools.cache
 def net(devices: int, precision: str = "float32") -> Net:
     """A tiny fc_cbam net over some of the four CPU devices."""
-    mesh = steps.mesh_of(jax.devices()[:devices])
+    mesh = parallel.mesh_of(jax.devices()[:devices])
     adam = optimizer.build(OptimizerConfig())
-    model = build(NET, CLASSES, precision, steps.AXIS)  # pyright: ignore[reportArgumentType]
+    model = build(NET, CLASSES, precision, parallel.AXIS)  # pyright: ignore[reportArgumentType]
     return Net(
         steps.compile_train_step(model, adam, mesh),
         steps.compile_eval_step(model, mesh),
@@ -79,7 +79,7 @@ def net(devices: int, precision: str = "float32") -> Net:
 
 def start(on: Net) -> Any:
     state = on.state._replace(key=jax.random.wrap_key_data(jnp.asarray(on.state.key)))
-    return steps.replicate(state, on.mesh)
+    return parallel.replicate(state, on.mesh)
 
 
 def train_batch(on: Net, step: int, examples: int = ROWS, rows: int = ROWS) -> TrainBatch:
@@ -87,7 +87,7 @@ def train_batch(on: Net, step: int, examples: int = ROWS, rows: int = ROWS) -> T
     images = random.integers(0, 256, (ROWS, SIZE, SIZE, 3), dtype=np.uint8)[:examples]
     labels = random.integers(0, CLASSES, ROWS, dtype=np.int32)[:examples]
     batch = Batch(*(pad_rows(a, rows) for a in (images, labels, np.ones(examples, bool))))  # pyright: ignore
-    return steps.split_batch(TrainBatch(batch, draw(0, step, rows, SIZE, **AUGMENTATION)), on.mesh)
+    return parallel.split_batch(TrainBatch(batch, draw(0, step, rows, SIZE, **AUGMENTATION)), on.mesh)
 
 
 def run(devices: int, count: int, precision: str = "float32") -> tuple[Any, list[dict[str, np.ndarray]]]:
@@ -146,7 +146,7 @@ def test_a_batch_without_an_image_that_counts_changes_nothing_but_the_step(devic
     state, _ = on.train_step(start(on), train_batch(on, 0))
     before = jax.tree.map(np.asarray, (state.params, state.batch_stats, state.optimizer))
     images = train_batch(on, 1)
-    empty = images._replace(batch=images.batch._replace(mask=steps.split_batch(np.zeros(ROWS, bool), on.mesh)))
+    empty = images._replace(batch=images.batch._replace(mask=parallel.split_batch(np.zeros(ROWS, bool), on.mesh)))
     state, sums = on.train_step(state, empty)
     after = jax.tree.map(np.asarray, (state.params, state.batch_stats, state.optimizer))
     jax.tree.map(np.testing.assert_array_equal, before, after)
@@ -171,7 +171,7 @@ def test_a_step_moves_step_count_parameters_and_statistics():
 
 def test_learning_rate_zero_leaves_the_parameters():
     on = net(1)
-    state = start(on)._replace(learning_rate=steps.replicate(jnp.float32(0), on.mesh))
+    state = start(on)._replace(learning_rate=parallel.replicate(jnp.float32(0), on.mesh))
     state, _ = on.train_step(state, train_batch(on, 0))
     assert largest_difference(jax.tree.map(np.asarray, state.params), on.state.params) == 0
 
@@ -180,7 +180,7 @@ def test_dropout_and_augmentation_change_with_the_step():
     on = net(1)
     batch = train_batch(on, 0)
     _, first = on.train_step(start(on), batch)
-    _, later = on.train_step(start(on)._replace(step=steps.replicate(jnp.int32(7), on.mesh)), batch)
+    _, later = on.train_step(start(on)._replace(step=parallel.replicate(jnp.int32(7), on.mesh)), batch)
     assert float(first["loss"]) != float(later["loss"])
 
 
@@ -210,7 +210,9 @@ BASELINE = ModelConfig()
 def test_train_step_is_named_gathers_nothing_and_reduces_parameters_and_batch_norm_sums(
     config: ModelConfig, by_onednn: bool, onednn_calls: None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(onednn, "obstacle", lambda dtype: None if by_onednn else "the other program is asked for")
+    monkeypatch.setattr(
+        onednn, "why_unavailable", lambda dtype: None if by_onednn else "the other program is asked for"
+    )
     text, shapes = compiled_train_step(config)
     assert re.search(r"HloModule jit_train_step\b", text)
     calls = len(re.findall(r'custom_call_target="__onednn\$convolution"', text))
@@ -240,13 +242,13 @@ def test_train_step_is_named_gathers_nothing_and_reduces_parameters_and_batch_no
 
 def compiled_train_step(config: ModelConfig) -> tuple[str, Any]:
     """Text of the program over two devices, and the shapes of its parameters."""
-    adam, model = optimizer.build(OptimizerConfig()), build(config, CLASSES, "float32", steps.AXIS)
+    adam, model = optimizer.build(OptimizerConfig()), build(config, CLASSES, "float32", parallel.AXIS)
     state = jax.eval_shape(lambda v: create(v, adam, 1e-3, 0), variable_shapes(model))
     size = 64  # every stage is of a size of its own
     label, mask = (jax.ShapeDtypeStruct((ROWS,), dtype) for dtype in (jnp.int32, bool))
     images = jax.ShapeDtypeStruct((ROWS, size, size, 3), jnp.uint8)
     batch = TrainBatch(Batch(images, label, mask), draw(0, 0, ROWS, size, **AUGMENTATION))
-    lowered = steps.compile_train_step(model, adam, steps.mesh_of(jax.devices()[:2])).lower(state, batch)
+    lowered = steps.compile_train_step(model, adam, parallel.mesh_of(jax.devices()[:2])).lower(state, batch)
     # LLVM's optimisation does not change what XLA sends.
     return lowered.compile(compiler_options={"xla_backend_optimization_level": 0}).as_text(), state.params
 
@@ -264,7 +266,7 @@ def test_collectives_of_a_program():
 
 def test_eval_step_counts_only_real_rows_and_changes_nothing():
     on = net(2)
-    variables = steps.replicate({"params": on.state.params, "batch_stats": on.state.batch_stats}, on.mesh)
+    variables = parallel.replicate({"params": on.state.params, "batch_stats": on.state.batch_stats}, on.mesh)
     full = on.eval_step(variables, train_batch(on, 0, 5, 8).batch)
     probabilities = np.asarray(on.predict_step(variables, train_batch(on, 0, 5, 8).batch.image))
     labels = np.asarray(train_batch(on, 0, 5, 8).batch.label)
@@ -283,7 +285,7 @@ def test_remat_changes_no_result():
     """A step with padding and dropout: loss, statistics, and gradients (of which the moments are made)."""
     with jax.enable_x64(True):
         on = net(1, "float64")
-        model = build(dataclasses.replace(NET, remat=True), CLASSES, "float64", steps.AXIS)
+        model = build(dataclasses.replace(NET, remat=True), CLASSES, "float64", parallel.AXIS)
         again = steps.compile_train_step(model, optimizer.build(OptimizerConfig()), on.mesh)
         batch = train_batch(on, 0, 5)
         plain, plain_sums = on.train_step(start(on), batch)
@@ -306,7 +308,7 @@ def test_remat_takes_less_memory():
     )
     bytes_of = {}
     for remat in (False, True):
-        model = build(dataclasses.replace(config, remat=remat), CLASSES, "float32", steps.AXIS)
+        model = build(dataclasses.replace(config, remat=remat), CLASSES, "float32", parallel.AXIS)
         state = jax.eval_shape(lambda v: create(v, adam, 1e-3, 0), variable_shapes(model))
         images = jax.ShapeDtypeStruct((ROWS, 64, 64, 3), jnp.uint8)
         label, mask = (jax.ShapeDtypeStruct((ROWS,), dtype) for dtype in (jnp.int32, bool))
@@ -366,7 +368,7 @@ def test_bfloat16_keeps_state_gradients_and_sums_in_float32():
         gradients.update(flatten(updates))
         return adam.update(updates, *rest)
 
-    model = build(NET, CLASSES, "bfloat16", steps.AXIS)
+    model = build(NET, CLASSES, "bfloat16", parallel.AXIS)
     step = steps.compile_train_step(model, adam._replace(update=update), on.mesh)
     before, batch = start(on), train_batch(on, 0)
     state, sums = jax.eval_shape(step, before, batch)
@@ -394,12 +396,12 @@ def test_bfloat16_starts_near_float32():
 
 def test_example_keys_depend_on_the_global_place():
     def keys(devices: int) -> np.ndarray:
-        mesh = steps.mesh_of(jax.devices()[:devices])
+        mesh = parallel.mesh_of(jax.devices()[:devices])
         function = jax.shard_map(
             lambda: jax.random.key_data(steps.example_keys(jax.random.key(3), jnp.int32(5), 8 // devices)),
             mesh=mesh,
             in_specs=(),
-            out_specs=jax.sharding.PartitionSpec(steps.AXIS),
+            out_specs=jax.sharding.PartitionSpec(parallel.AXIS),
             check_vma=False,
         )
         return np.asarray(jax.jit(function)())
@@ -409,38 +411,10 @@ def test_example_keys_depend_on_the_global_place():
     assert len(np.unique(keys(1), axis=0)) == 8
 
 
-def test_own_rows_of_one_process_are_all():
-    assert steps.own_rows(12, net(4).mesh) == range(12)
-
-
-class FakeMesh(NamedTuple):
-    """Devices by number, among them those of this process."""
-
-    devices: Any
-    local_devices: list[int]
-
-    @property
-    def size(self) -> int:
-        return self.devices.size
-
-
-@pytest.mark.parametrize(
-    ("devices", "local", "rows"),
-    [([0, 1, 2, 3], [0, 1], range(6)), ([0, 1, 2, 3], [2, 3], range(6, 12)), ([4, 7, 5], [7, 5], range(4, 12))],
-)
-def test_own_rows_of_several_processes(devices, local, rows):
-    assert steps.own_rows(12, FakeMesh(np.array(devices), local)) == rows  # pyright: ignore[reportArgumentType]
-
-
-def test_own_rows_that_are_not_side_by_side():
-    with pytest.raises(ValueError, match="expected the devices of a process side by side"):
-        steps.own_rows(12, FakeMesh(np.array([0, 1, 2, 3]), [0, 2]))  # pyright: ignore[reportArgumentType]
-
-
 @pytest.mark.parametrize("flags", [[0, 0], [0, 1], [1, 1]])
 def test_the_wish_to_stop_goes_through_the_steps_without_another_collective(flags):
     on = net(2)
-    flagged = steps.split_batch(np.array(flags, np.int32), on.mesh)
+    flagged = parallel.split_batch(np.array(flags, np.int32), on.mesh)
     batch = train_batch(on, 0)
     told = batch._replace(batch=batch.batch._replace(stop=flagged))
     if sum(flags) == 0:
@@ -454,7 +428,3 @@ def test_the_wish_to_stop_goes_through_the_steps_without_another_collective(flag
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     assert int(on.eval_step(variables, told.batch)["stop"]) == sum(flags)
     assert "stop" not in on.eval_step(variables, batch.batch)
-
-
-def test_divisible():
-    assert [steps.round_up(n, net(4).mesh) for n in (1, 4, 5, 16)] == [4, 4, 8, 16]

@@ -12,8 +12,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
+from jaxnext import compat
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.training.processes import Processes, Store
+from jaxnext.training.processes import Processes
 
 CONNECT_SECONDS = 300
 """How long the processes wait for each other at the start."""
@@ -59,7 +60,7 @@ def together(
     import jax
 
     _initialize(how, connect_seconds)
-    processes = Processes(jax.process_index(), jax.process_count(), _store())
+    processes = Processes(jax.process_index(), jax.process_count(), compat.coordination_client())
     watch = Watch(processes)
 
     def guarded() -> int:
@@ -172,14 +173,6 @@ def _initialize(how: Distributed, seconds: float) -> None:
         raise JaxnextError(f"the processes cannot be brought together {where} ({error})") from error
     finally:
         missed.cancel()
-
-
-def _store() -> Store | None:
-    # JAX offers the keys and values of its coordination service to its own modules only; its libraries use them so.
-    from jax._src import distributed
-
-    client: Store | None = distributed.global_state.client
-    return client if distributed.global_state.num_processes > 1 else None
 
 
 def _check_port(address: str) -> None:

@@ -1,89 +1,27 @@
 """The compiled functions: one training step, one evaluation step, one prediction step.
 
-Each is a pure function of what it is given, run on every device over its share of the batch under ``jax.shard_map``.
-Sharding annotations alone would not do: XLA's partitioner gathers the whole batch on every device before a grouped
-convolution (openxla/xla#47945).
+Each is a pure function of what it is given, run on every device over its share of the batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import lax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
 from jaxnext.augment.original import augment, normalize
+from jaxnext.compat import XLA_INFERENCE_ON_CPU
+from jaxnext.engine.parallel import AXIS, jit_shard_map
 from jaxnext.engine.state import Batch, TrainBatch, TrainState
 from jaxnext.losses import cross_entropy
 from jaxnext.metrics import metric_sums
 from jaxnext.models.classifier import Classifier
 from jaxnext.ops.collectives import psum
 
-AXIS = "batch"
-"""The one axis of the mesh: the batch is split over all devices."""
-
 Sums = dict[str, jax.Array]
-
-Device = Any
-"""``jax.Device``, which type checkers take for a variable."""
-
-
-def mesh_of(devices: Sequence[Device]) -> Mesh:
-    """The one-axis mesh over these devices."""
-    return Mesh(np.array(list(devices)), (AXIS,))
-
-
-def round_up(batch_size: int, mesh: Mesh) -> int:
-    """The smallest number of rows, at least ``batch_size``, that the devices divide."""
-    return -(-batch_size // mesh.size) * mesh.size
-
-
-def own_rows(rows: int, mesh: Mesh) -> range:
-    """Those of the rows of a global batch that this process's devices hold.
-
-    Args:
-        rows: of the global batch, a multiple of the number of devices.
-        mesh: in which the devices of each process stand side by side.
-    """
-    devices, share = list(mesh.devices.flat), rows // mesh.size
-    places = [devices.index(device) for device in mesh.local_devices]
-    if places != list(range(places[0], places[0] + len(places))):
-        raise ValueError(f"expected the devices of a process side by side, found {devices}")
-    return range(places[0] * share, (places[-1] + 1) * share)
-
-
-def split_batch(tree: Any, mesh: Mesh) -> Any:
-    """Host arrays onto the devices, split along the leading axis, which the devices must divide.
-
-    In a run of several processes each gives its own rows.
-    """
-    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
-    if not mesh.is_multi_process:
-        return jax.device_put(tree, sharding)
-    own = len(mesh.local_devices)
-
-    def whole(rows: np.ndarray) -> jax.Array:
-        shape = (len(rows) // own * mesh.size, *rows.shape[1:])
-        return jax.make_array_from_process_local_data(sharding, rows, shape)
-
-    return jax.tree.map(whole, tree)
-
-
-def replicate(tree: Any, mesh: Mesh) -> Any:
-    """The same arrays on every device; of several processes each must give the same."""
-    sharding = NamedSharding(mesh, PartitionSpec())
-    if not mesh.is_multi_process:
-        return jax.device_put(tree, sharding)
-
-    # device_put would compare them across the processes, one collective operation for each array.
-    def copies(leaf: Any) -> jax.Array:
-        arrays = [jax.device_put(leaf, device) for device in mesh.local_devices]
-        return jax.make_array_from_single_device_arrays(np.shape(leaf), sharding, arrays)
-
-    return jax.tree.map(copies, tree)
 
 
 def augmented_train_step(
@@ -207,7 +145,7 @@ def compile_eval_step(model: Classifier, mesh: Mesh) -> Callable[[dict[str, Any]
         return eval_step(variables, batch, model=model)
 
     step.__name__ = eval_step.__name__
-    return jit_shard_map(mesh, step, (PartitionSpec(), PartitionSpec(AXIS)), PartitionSpec(), _INFERENCE_ON_CPU)
+    return jit_shard_map(mesh, step, (PartitionSpec(), PartitionSpec(AXIS)), PartitionSpec(), XLA_INFERENCE_ON_CPU)
 
 
 def compile_predict_step(model: Classifier, mesh: Mesh) -> Callable[[dict[str, Any], jax.Array], jax.Array]:
@@ -217,44 +155,4 @@ def compile_predict_step(model: Classifier, mesh: Mesh) -> Callable[[dict[str, A
         return predict_step(variables, images, model=model)
 
     step.__name__ = predict_step.__name__
-    return jit_shard_map(mesh, step, (PartitionSpec(), PartitionSpec(AXIS)), PartitionSpec(AXIS), _INFERENCE_ON_CPU)
-
-
-_ON_CPU: dict[str, bool | str] = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
-"""XLA's default on the CPU orders operations so that many can run at once. On two cores that gains nothing, and every
-activation lives longer: a quarter more memory."""
-_INFERENCE_ON_CPU = _ON_CPU | {
-    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
-}
-"""Products and sums by XLA's CPU library, but convolutions, which it computes on one thread, by XLA itself. In training
-other operations run beside them, and this gains nothing."""
-
-
-def jit_shard_map(
-    mesh: Mesh,
-    function: Callable[..., Any],
-    in_specs: Any,
-    out_specs: Any,
-    on_cpu: dict[str, bool | str] = _ON_CPU,
-    donate_argnums: int | None = None,
-) -> Callable[..., Any]:
-    """``function`` on every device of a mesh over its share of what it is given, compiled on first call.
-
-    Float32 products are computed in float32 on every platform.
-
-    Args:
-        mesh: from ``mesh_of``.
-        function: of this device's share of each argument; may use ``AXIS``.
-        in_specs: a ``PartitionSpec`` for each argument.
-        out_specs: of the results.
-        on_cpu: XLA's options where the mesh is of CPUs.
-        donate_argnums: argument that is overwritten.
-    """
-
-    @jax.default_matmul_precision("highest")
-    def whole(*args: Any) -> Any:
-        return jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)(*args)
-
-    whole.__name__ = function.__name__
-    options = on_cpu if mesh.devices.flat[0].platform == "cpu" else None
-    return jax.jit(whole, donate_argnums=donate_argnums, compiler_options=options)
+    return jit_shard_map(mesh, step, (PartitionSpec(), PartitionSpec(AXIS)), PartitionSpec(AXIS), XLA_INFERENCE_ON_CPU)

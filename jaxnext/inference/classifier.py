@@ -12,7 +12,7 @@ from jaxnext.data.decode import cannot_be_read, resize
 from jaxnext.data.loader import HostBatch, stream
 from jaxnext.data.order import SequentialOrder
 from jaxnext.data.source import Source, files_source
-from jaxnext.engine import steps
+from jaxnext.engine import parallel, steps
 from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.engine.padding import pad_rows, padded_batch
 from jaxnext.engine.pipeline import pipelined
@@ -33,7 +33,7 @@ class TrainedClassifier:
         meta: what the checkpoint says of itself.
     """
 
-    def __init__(self, checkpoint: Path, which: str = "best", devices: Sequence[steps.Device] | None = None) -> None:
+    def __init__(self, checkpoint: Path, which: str = "best", devices: Sequence[parallel.Device] | None = None) -> None:
         """Load a checkpoint.
 
         Args:
@@ -63,13 +63,13 @@ class TrainedClassifier:
             )
         self.classes: tuple[str, ...] = self.meta.classes
         self.image_size = config.data.image_size
-        self._mesh = steps.mesh_of(devices or jax.local_devices())
+        self._mesh = parallel.mesh_of(devices or jax.local_devices())
         model = build(config.model, len(self.classes), config.precision, folded=True)
         try:
             folded = fold(variables, model)
         except JaxnextError as error:
             raise JaxnextError(f"{checkpoint}: {error}") from error
-        self._variables = steps.replicate(folded, self._mesh)
+        self._variables = parallel.replicate(folded, self._mesh)
         self._predict = steps.compile_predict_step(model, self._mesh)
         self._evaluate = steps.compile_eval_step(model, self._mesh)
 
@@ -120,7 +120,7 @@ class TrainedClassifier:
         order = SequentialOrder(len(source), batch_size)
         rows = self._rows(batch_size)
         with stream(order, None, source, self.image_size, workers=workers, threads=threads) as batches:
-            padded = ((host, steps.split_batch(padded_batch(host, rows), self._mesh)) for host in batches)
+            padded = ((host, parallel.split_batch(padded_batch(host, rows), self._mesh)) for host in batches)
             yield from pipelined((host, self._evaluate(self._variables, batch)) for host, batch in padded)
 
     def _predict_files(self, paths: list[Path], batch_size: int) -> NDArray[np.floating]:
@@ -157,11 +157,11 @@ class TrainedClassifier:
         def started() -> Iterator[tuple[_T, int, jax.Array]]:
             for key, images in batches:
                 # Every batch is padded to one shape, so that one compiled function serves all.
-                padded = steps.split_batch(pad_rows(images, self._rows(batch_size)), self._mesh)
+                padded = parallel.split_batch(pad_rows(images, self._rows(batch_size)), self._mesh)
                 yield key, len(images), self._predict(self._variables, padded)
 
         for key, count, probabilities in pipelined(started()):
             yield key, np.asarray(probabilities)[:count]
 
     def _rows(self, batch_size: int) -> int:
-        return steps.round_up(batch_size, self._mesh)
+        return parallel.round_up(batch_size, self._mesh)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnext import compat
 from jaxnext.models.classifier import Classifier
 from jaxnext.tree import flatten, unflatten
 from jaxnext.types import Variables
@@ -28,5 +29,6 @@ def initialise(model: Classifier, seed: int, parts: Collection[str] = PARTS) -> 
         return unflatten({path: leaf for path, leaf in variables.items() if path[1] in parts})
 
     # It runs once: LLVM's optimisation would take longer than it saves. A kernel for each leaf makes it seconds.
-    compiled = jax.jit(init, compiler_options={"xla_backend_optimization_level": 0})
+    options = compat.known_options(compat.XLA_QUICK_COMPILATION, jax.local_devices()[0])
+    compiled = jax.jit(init, compiler_options=options)
     return dict(jax.tree.map(np.asarray, compiled(jax.random.key(seed))))

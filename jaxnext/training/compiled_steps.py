@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from jaxnext.augment.original import draw
 from jaxnext.config.sections import Config
 from jaxnext.data.loader import HostBatch
-from jaxnext.engine import steps
+from jaxnext.engine import parallel, steps
 from jaxnext.engine.padding import padded_batch
 from jaxnext.engine.state import Batch, TrainBatch, TrainState
 from jaxnext.models.classifier import Classifier
@@ -27,12 +27,12 @@ class CompiledSteps:
         config: Config,
         model: Classifier,
         optimizer: optax.GradientTransformation,
-        devices: Sequence[steps.Device],
+        devices: Sequence[parallel.Device],
     ) -> None:
         self.config = config
-        self.mesh: Mesh = steps.mesh_of(devices)
-        self.rows = steps.round_up(config.batch_size, self.mesh)
-        self.own_rows = steps.own_rows(self.rows, self.mesh)
+        self.mesh: Mesh = parallel.mesh_of(devices)
+        self.rows = parallel.round_up(config.batch_size, self.mesh)
+        self.own_rows = parallel.own_rows(self.rows, self.mesh)
         self._train: Any = steps.compile_train_step(model, optimizer, self.mesh)
         self._evaluate: Any = steps.compile_eval_step(model, self.mesh)
 
@@ -51,7 +51,7 @@ class CompiledSteps:
         images: Any = np.zeros((len(self.own_rows), size, size, 3), np.uint8)
         labels: Any = np.zeros(len(self.own_rows), np.int32)
         batch = Batch(images, labels, labels.astype(bool), self._flags(False))
-        train_batch = steps.split_batch(TrainBatch(batch, self._augmentation(0)), self.mesh)
+        train_batch = parallel.split_batch(TrainBatch(batch, self._augmentation(0)), self.mesh)
         self._train, train_found = _compiled(self._train.lower(state, train_batch), cache)
         self._evaluate, eval_found = _compiled(self._evaluate.lower(variables_of(state), train_batch.batch), cache)
         return _line(train_found, eval_found, cache, clock() - begin)
@@ -63,7 +63,7 @@ class CompiledSteps:
 
     def replicate(self, tree: Any) -> Any:
         """The same arrays on every device."""
-        return steps.replicate(tree, self.mesh)
+        return parallel.replicate(tree, self.mesh)
 
     def train(self, state: TrainState, host: HostBatch, step: int, stop: bool = False) -> tuple[TrainState, steps.Sums]:
         """Start a training step on this process's rows of a batch; ``state`` is given up.
@@ -76,11 +76,11 @@ class CompiledSteps:
                 devices that was so.
         """
         batch = TrainBatch(self._padded(host, stop), self._augmentation(step))
-        return self._train(state, steps.split_batch(batch, self.mesh))
+        return self._train(state, parallel.split_batch(batch, self.mesh))
 
     def evaluate(self, variables: Variables, host: HostBatch, stop: bool = False) -> steps.Sums:
         """Start the metric sums of a batch; ``stop`` as ``train``."""
-        return self._evaluate(variables, steps.split_batch(self._padded(host, stop), self.mesh))
+        return self._evaluate(variables, parallel.split_batch(self._padded(host, stop), self.mesh))
 
     def _augmentation(self, step: int) -> Augmentation:
         fields = dataclasses.asdict(self.config.augment)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxnext.engine.steps import Device
+from jaxnext.engine.parallel import Device
 from jaxnext.training.processes import Processes
 
 

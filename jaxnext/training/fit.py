@@ -5,7 +5,7 @@ from pathlib import Path
 from jaxnext.config.sections import Config
 from jaxnext.data.cache.decoded import Cache, open_cache
 from jaxnext.data.splits import Splits, load_splits
-from jaxnext.engine import run_folder, steps
+from jaxnext.engine import parallel, run_folder
 from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError, UsageError
@@ -37,7 +37,7 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
     cache, lines = open_decoded_cache(config, splits, env)
     for line in (*splits.description, *splits.warnings, *lines):
         env.say(line)
-    model = build(config.model, len(classes), config.precision, steps.AXIS)
+    model = build(config.model, len(classes), config.precision, parallel.AXIS)
     shapes = variable_shapes(model)
     env.say(summary(shapes["params"]))
     check_size(shapes["params"], config.model.max_parameters)

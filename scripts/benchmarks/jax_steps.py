@@ -12,7 +12,7 @@ from jax.sharding import Mesh, PartitionSpec
 from benchmarks.machine import compiled_bytes, device_peak_bytes, jax_candidate
 from benchmarks.timing import Candidate, Clock
 from jaxnext.config.sections import Config
-from jaxnext.engine import state, steps
+from jaxnext.engine import parallel, state, steps
 from jaxnext.engine.optimizers import adam as adam
 from jaxnext.models.classifier import Classifier, build
 from jaxnext.models.folding import fold
@@ -41,7 +41,7 @@ def predict_function(
     As ``training.trained`` has it: the batch norms are folded into the layers before them.
     """
     model = build(config.model, classes, config.precision, folded=True)
-    return steps.compile_predict_step(model, mesh), steps.replicate(fold(variables, model), mesh)
+    return steps.compile_predict_step(model, mesh), parallel.replicate(fold(variables, model), mesh)
 
 
 def prepare_inference(config: Config, classes: int, variables: Variables, images: np.ndarray, clock: Clock) -> Prepared:
@@ -54,9 +54,9 @@ def prepare_inference(config: Config, classes: int, variables: Variables, images
         images: uint8 ``[N, S, S, 3]``.
         clock: seconds.
     """
-    mesh = steps.mesh_of(jax.devices()[:1])
+    mesh = parallel.mesh_of(jax.devices()[:1])
     function, weights = predict_function(config, classes, variables, mesh)
-    batch = steps.split_batch(images, mesh)
+    batch = parallel.split_batch(images, mesh)
     compiled, seconds = _compile(function, (weights, batch), clock)
 
     def call() -> jax.Array:
@@ -75,14 +75,14 @@ def prepare_training(config: Config, classes: int, variables: Variables, images:
         images: normalised, float32 ``[N, S, S, 3]``.
         clock: seconds.
     """
-    mesh = steps.mesh_of(jax.devices()[:1])
+    mesh = parallel.mesh_of(jax.devices()[:1])
     optimizer = adam.build(config.optimizer)
-    model = build(config.model, classes, config.precision, steps.AXIS)
+    model = build(config.model, classes, config.precision, parallel.AXIS)
     now = state.create(jax.tree.map(jnp.asarray, variables), optimizer, config.optimizer.learning_rate, config.seed)
-    now = steps.replicate(now, mesh)
+    now = parallel.replicate(now, mesh)
     labels = np.arange(len(images), dtype=np.int32) % classes
     batch = (jnp.asarray(images, model.dtype), labels, np.ones(len(images), bool))
-    batch = steps.split_batch(batch, mesh)
+    batch = parallel.split_batch(batch, mesh)
     compiled, seconds = _compile(compile_training(model, optimizer, mesh), (now, *batch), clock)
 
     def call() -> Any:
@@ -102,8 +102,8 @@ def compile_training(
     def step(now: state.TrainState, images: jax.Array, labels: jax.Array, mask: jax.Array) -> Any:
         return steps.train_step(now, images, labels, mask, model=model, optimizer=optimizer)
 
-    share = PartitionSpec(steps.AXIS)
-    return steps.jit_shard_map(mesh, step, (PartitionSpec(), share, share, share), PartitionSpec(), donate_argnums=0)
+    share = PartitionSpec(parallel.AXIS)
+    return parallel.jit_shard_map(mesh, step, (PartitionSpec(), share, share, share), PartitionSpec(), donate_argnums=0)
 
 
 def _compile(function: Any, arguments: tuple[Any, ...], clock: Clock) -> tuple[Any, float]:

@@ -1,0 +1,92 @@
+"""Names of other libraries that are not part of their interfaces: where each is from, and what happens without it.
+
+Nothing here imports JAX before a function is called: ``--help`` does without it. Those of oneDNN, which the folder of
+the operations must know by itself, stand in ``ops/cpu/onednn.py``.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from jaxnext.errors import JaxnextError
+
+XlaOptions = Mapping[str, bool | int | str]
+
+# XLA's options, as ``jax.jit(..., compiler_options=...)`` takes them (jaxlib 0.10.0 to 0.12.0;
+# https://github.com/openxla/xla/blob/main/xla/xla.proto, DebugOptions). Without one ``known_options`` leaves it out:
+# programs compute the same and take more time or memory, as it says beside each.
+
+XLA_ON_CPU: XlaOptions = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
+"""XLA's default on the CPU orders operations so that many can run at once. On two cores that gains nothing, and every
+activation lives longer: a quarter more memory."""
+
+XLA_INFERENCE_ON_CPU: XlaOptions = {
+    **XLA_ON_CPU,
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE",
+}
+"""Products and sums by XLA's CPU library, but convolutions, which it computes on one thread, by XLA itself: 2 % less
+time. In training other operations run beside them, and this gains nothing."""
+
+XLA_QUICK_COMPILATION: XlaOptions = {"xla_backend_optimization_level": 0}
+"""Without LLVM's optimisations, for a program that runs once: it compiles in less time."""
+
+# Names of the events that ``jax.monitoring`` tells its listeners (jax 0.10.0 to 0.12.0;
+# https://github.com/jax-ml/jax/blob/main/jax/_src/compiler.py and dispatch.py). Without them the line that reports
+# compilation says of every program that it was compiled.
+
+EVENT_FOUND_IN_CACHE = "/jax/compilation_cache/cache_hits"
+EVENT_COMPILED_OR_FOUND = "/jax/core/compile/backend_compile_duration"
+
+
+def known_options(options: XlaOptions, device: Any) -> dict[str, bool | int | str]:
+    """Those of XLA's options that a device's compiler knows; one that it does not know would end every compilation.
+
+    Args:
+        options: names and values.
+        device: of this process.
+    """
+    return {name: value for name, value in options.items() if _is_known(name, value, device)}
+
+
+def unknown_options(options: XlaOptions, device: Any) -> tuple[str, ...]:
+    """The names of those that ``known_options`` leaves out."""
+    return tuple(name for name, value in options.items() if not _is_known(name, value, device))
+
+
+@functools.cache
+def _is_known(name: str, value: bool | int | str, device: Any) -> bool:
+    """Tried once in a process, on a program that does nothing."""
+    import jax
+
+    try:
+        with jax.ensure_compile_time_eval(), jax.default_device(device):
+            jax.jit(lambda: 0, compiler_options={name: value}).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
+def coordination_client() -> Any:
+    """JAX's client of the coordination service between processes, by which its own modules share keys and values.
+
+    ``jax._src.distributed.global_state`` (jax 0.10.0 to 0.12.0;
+    https://github.com/jax-ml/jax/blob/main/jax/_src/distributed.py); Orbax takes it from there, too.
+
+    Returns:
+        The client, ``None`` in a run of one process.
+
+    Raises:
+        JaxnextError: it is gone: without it the processes of a run cannot tell each other that one has failed.
+    """
+    import jax
+
+    try:
+        from jax._src import distributed
+
+        state = distributed.global_state
+        return state.client if state.num_processes > 1 else None
+    except (ImportError, AttributeError) as error:
+        raise JaxnextError(
+            f"--distributed: expected a JAX whose coordination service can be used, as 0.10 to 0.12, found "
+            f"{jax.__version__} ({error})"
+        ) from error
