@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import small_run
 
+from jaxnext import compat
 from jaxnext.data.loader import HostBatch
 from jaxnext.engine import parallel
 from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.state import TrainState, create
 from jaxnext.models.classifier import build
 from jaxnext.models.summary import variable_shapes
+from jaxnext.ops.cpu import onednn
 from jaxnext.training.compiled_steps import CompiledSteps, variables_of
 from jaxnext.training.environment import CompilationCache
 from jaxnext.training.initial_weights import complete
@@ -80,6 +82,14 @@ class Quick:
         return self
 
 
+def compile_line(cache: CompilationCache | None, seconds: float) -> str:
+    made, ticks = programs(), itertools.count(0, seconds)
+    made._train = made._evaluate = Quick()
+    variables = {"params": {"a": np.zeros(1, np.float32)}, "batch_stats": {}}
+    state = create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0)
+    return made.compile(state, cache, lambda: next(ticks))
+
+
 # The cache is asked before and after each of the two programs.
 @pytest.mark.parametrize(
     ("found", "line"),
@@ -91,22 +101,21 @@ class Quick:
         ((3, 3, 3, 4), "validation step found in the compilation cache (~/kept), training step compiled, in"),
     ],
 )
-def test_what_was_compiled_or_found_is_one_line(found: tuple[int, ...], line: str) -> None:
-    counts, ticks = iter(found), itertools.count(0, 17.25)
+def test_what_was_compiled_or_found_is_one_line(
+    found: tuple[int, ...], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onednn, "why_unavailable", lambda dtype: None)
+    counts = iter(found)
     cache = CompilationCache("~/kept", lambda: next(counts)) if found else None
-    made = programs()
-    made._train = made._evaluate = Quick()
-    variables = {"params": {"a": np.zeros(1, np.float32)}, "batch_stats": {}}
-    state = create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0)
-    assert made.compile(state, cache, lambda: next(ticks)) == f"{line} 17.2 s"
+    assert compile_line(cache, 17.25) == f"{line} 17.2 s"
     assert list(counts) == []
 
 
-def test_why_programs_are_not_kept_is_said() -> None:
-    made = programs()
-    made._train = made._evaluate = Quick()
-    variables = {"params": {"a": np.zeros(1, np.float32)}, "batch_stats": {}}
-    state = create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0)
-    ticks = itertools.count(0, 2.5)
-    line = made.compile(state, CompilationCache("", lambda: 0, "not kept: why"), lambda: next(ticks))
-    assert line == "compiled in 2.5 s; not kept: why"
+def test_why_programs_are_not_kept_and_what_they_do_without_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = CompilationCache("", lambda: 0, "not kept: why")
+    monkeypatch.setattr(onednn, "why_unavailable", lambda dtype: f"why not for {dtype}")
+    assert compile_line(cache, 2.5) == "compiled in 2.5 s; not kept: why; without oneDNN: why not for float32"
+    monkeypatch.setattr(onednn, "why_unavailable", lambda dtype: None)
+    monkeypatch.setattr(compat, "XLA_INFERENCE_ON_CPU", {"xla_made_up": True})
+    expected = "compiled in 2.5 s; without XLA's option xla_made_up, which this jaxlib does not know"
+    assert compile_line(None, 2.5) == expected

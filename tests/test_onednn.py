@@ -1,13 +1,19 @@
+import contextlib
 import platform
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick_jit import quick_jit
 
+from jaxnext.config.sections import ModelConfig
+from jaxnext.models.classifier import build
+from jaxnext.models.initialisation import initialise
 from jaxnext.ops.cpu import onednn
 
 on_x86_linux = pytest.mark.skipif(
@@ -109,7 +115,7 @@ def test_a_bias_or_residual_of_another_shape() -> None:
 def test_no_product_without_avx512(flags: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
     monkeypatch.setattr(onednn, "_CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr(onednn, "works", lambda: True)
+    monkeypatch.setattr(onednn, "is_available", lambda: True)
     monkeypatch.setattr(onednn, "transposed_product", None)
     assert not onednn.multiplies()
 
@@ -163,9 +169,56 @@ def test_what_it_does_not_bear(x: jax.Array, kernel: jax.Array, others: dict[str
         onednn.convolve(x, kernel, **({"stride": 1, "padding": AROUND, "dilation": 1, "groups": 2} | others))
 
 
-@pytest.mark.parametrize("dtype", [jnp.float64, jnp.bfloat16])
-def test_other_dtypes(dtype: jax.typing.DTypeLike) -> None:
-    assert onednn.why_unavailable(dtype) == f"it is used for float32, not for {np.dtype(dtype)}"
+@pytest.mark.parametrize("name", ["float64", "bfloat16"])
+def test_other_dtypes(name: str) -> None:
+    for dtype in (name, jnp.dtype(name), getattr(jnp, name)):
+        assert onednn.why_unavailable(dtype) == f"it is used for float32, not for {name}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", np.float32, np.dtype("float32"), jnp.float32])
+def test_every_form_of_float32(dtype: jax.typing.DTypeLike, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn, "is_available", lambda: True)
+    assert onednn.why_unavailable(dtype) is None
+
+
+def test_switched_off_within_a_block_and_compiled_functions_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn, "is_available", lambda: True)
+    seen: list[str | None] = []
+
+    @jax.jit
+    def traced(x: jax.Array) -> jax.Array:
+        seen.append(onednn.why_unavailable("float32"))
+        return x
+
+    traced(jnp.zeros(2))
+    with contextlib.suppress(KeyError), onednn.disabled():
+        traced(jnp.zeros(2))
+        with onednn.disabled("another reason"):
+            traced(jnp.zeros(2))
+        raise KeyError
+    traced(jnp.zeros(2))
+    assert seen == [None, "it is switched off", "another reason"]
+
+
+@on_x86_linux
+def test_a_net_is_exported_without_it() -> None:
+    config = ModelConfig(stage_sizes=(1,), widths=(8,), features=(16,), stem_features=8, groups=2)
+    model = build(config, 3, "float32")
+    x = jnp.ones((1, 32, 32, 3))
+    variables = initialise(model, 0)
+
+    @quick_jit
+    def net(x: jax.Array) -> jax.Array:
+        return model.apply(variables, x, train=False)
+
+    with pytest.raises(ValueError, match=r"(?s)Cannot serialize code with custom calls .*__onednn\$conv"):
+        jax.export.export(net)(x)
+    with onednn.disabled():
+        expected = net(x)
+        written = jax.export.export(net)(x).serialize()
+    found = jax.export.deserialize(written).call(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert float(jnp.abs(expected).max()) > 0
 
 
 @on_x86_linux

@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxnext import compat
 from jaxnext.engine import parallel
+from jaxnext.ops.cpu import onednn
 
 
 def mesh(devices: int) -> Mesh:
@@ -71,3 +73,15 @@ def test_an_option_that_jaxlib_does_not_know_is_left_out(monkeypatch: pytest.Mon
     options = {"xla_made_up": True, **compat.XLA_ON_CPU}
     parallel.jit_shard_map(mesh(1), lambda x: x, PartitionSpec(), PartitionSpec(), options)
     assert compiled == [{"xla_cpu_enable_concurrency_optimized_scheduler": False}]
+
+
+def test_what_programs_are_compiled_without_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = jax.devices()[0]
+    assert parallel.compiled_without(cpu, jnp.bfloat16) == ["without oneDNN: it is used for float32, not for bfloat16"]
+    monkeypatch.setattr(onednn, "why_unavailable", lambda dtype: None)
+    assert parallel.compiled_without(cpu, "float32") == []
+    monkeypatch.setattr(compat, "XLA_INFERENCE_ON_CPU", {"xla_made_up": True, **compat.XLA_ON_CPU})
+    assert parallel.compiled_without(cpu, "float32") == [
+        "without XLA's option xla_made_up, which this jaxlib does not know"
+    ]
+    assert parallel.compiled_without(SimpleNamespace(platform="gpu"), "float32") == []

@@ -10,8 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
 
 from jaxnext import compat
+from jaxnext.ops.cpu import onednn
 
 AXIS = "batch"
 """The one axis of the mesh: the batch is split over all devices."""
@@ -105,3 +107,21 @@ def jit_shard_map(
     on_cpus = mesh.devices.flat[0].platform == "cpu"
     options = compat.known_options(on_cpu, mesh.local_devices[0]) if on_cpus else None
     return jax.jit(whole, donate_argnums=donate_argnums, compiler_options=options)
+
+
+def compiled_without(device: Device, dtype: DTypeLike) -> list[str]:
+    """Say what programs for a CPU are compiled without, and why; nothing for other devices.
+
+    Args:
+        device: of this process.
+        dtype: that they compute in.
+
+    Returns:
+        Of oneDNN and each of XLA's options a part of a sentence; empty where nothing is missing.
+    """
+    if device.platform != "cpu":
+        return []
+    reason = onednn.why_unavailable(dtype)
+    without = [f"without oneDNN: {reason}"] if reason else []
+    unknown = compat.unknown_options(compat.XLA_INFERENCE_ON_CPU, device)
+    return without + [f"without XLA's option {name}, which this jaxlib does not know" for name in unknown]

@@ -73,7 +73,7 @@ def build(
     Raises:
         UsageError: for an attention module, head or option that does not exist.
     """
-    param_dtype = jnp.dtype("float64" if precision == "float64" else "float32")
+    param_dtype = jnp.dtype("float64" if jnp.dtype(precision) == jnp.float64 else "float32")
     shared = {"classes": classes, "axis_name": axis_name, "param_dtype": param_dtype, "folded": folded}
     backbone = ResNeXt(**_own_fields(ResNeXt, config, shared))
     attention = None

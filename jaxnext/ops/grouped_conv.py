@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from .cpu import onednn
@@ -81,7 +82,7 @@ def choose(platform: str, groups: int, per_group: int, size: tuple[int, int], dt
         groups: number of groups.
         per_group: input channels of one.
         size: height and width of the input. Nothing measured so far depends on it.
-        dtype: of input and kernel.
+        dtype: of input and kernel, a name or a type of NumPy's or JAX's.
 
     Returns:
         the formulations to use.
@@ -93,7 +94,7 @@ def choose(platform: str, groups: int, per_group: int, size: tuple[int, int], dt
         return Plan("native", "native", "native")
     if depthwise:
         return Plan("lanes", "lanes", "packed32")
-    if dtype == jnp.float64:
+    if jnp.dtype(dtype) == np.float64:
         return Plan("packed32", "packed32", "packed32")
     return Plan("spare32", "spare32", "packed32")
 

@@ -45,7 +45,7 @@ class CompiledSteps:
             clock: seconds.
 
         Returns:
-            A line that says what was compiled and what was found.
+            A line that says what was compiled and what was found, and on a CPU what it does without.
         """
         begin, size = clock(), self.config.data.image_size
         images: Any = np.zeros((len(self.own_rows), size, size, 3), np.uint8)
@@ -54,7 +54,8 @@ class CompiledSteps:
         train_batch = parallel.split_batch(TrainBatch(batch, self._augmentation(0)), self.mesh)
         self._train, train_found = _compiled(self._train.lower(state, train_batch), cache)
         self._evaluate, eval_found = _compiled(self._evaluate.lower(variables_of(state), train_batch.batch), cache)
-        return _line(train_found, eval_found, cache, clock() - begin)
+        line = _line(train_found, eval_found, cache, clock() - begin)
+        return "; ".join([line, *parallel.compiled_without(self.mesh.local_devices[0], self.config.precision)])
 
     def temporary_memory(self) -> int:
         """Bytes that the compiled training step takes beside its arguments and results; 0 where XLA does not say."""

@@ -1,8 +1,11 @@
 """Convolution by oneDNN, the library that PyTorch convolves with on x86 processors.
 
-jaxlib holds it as well, and XLA's CPU backend runs it where a program calls it by the name below, though its compiler
-puts no such calls into programs. The name is internal to XLA, so that it is used only with versions of jaxlib in which
-it was tried, and after a trial in this process.
+jaxlib holds it as well, and XLA's CPU backend runs it where a program calls it by ``_TARGET`` and ``_PRODUCT``,
+though its compiler puts no such calls into programs. Names and the JSON that describes a call are internal to XLA
+(openxla/xla, ``xla/backends/cpu/runtime/onednn`` and ``xla/service/cpu/backend_config.proto``), so that they are used
+only with versions of jaxlib in which they were tried, and after a trial in this process. Without them
+``why_unavailable`` says so and XLA computes everything: a training step takes 1.2 times as long. ``test_onednn.py``
+fails where they are gone.
 
 XLA's threads bear none of oneDNN's kernels that start threads within threads: those that make a matrix product of a
 convolution (``gemm`` in what ONEDNN_VERBOSE=1 prints) hang, or corrupt the memory. oneDNN falls back to them without
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
@@ -26,6 +30,8 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 
 _TARGET = "__onednn$convolution"
 _PRODUCT = "__onednn$matmul"
+_SWITCHED_OFF = jax.make_user_context(None)
+"""Why; functions that JAX has compiled under another value are traced anew."""
 _TRIED = ("0.10.0", "0.10.1", "0.10.2", "0.11.2", "0.12.0")
 """Versions of jaxlib. With any other ``is_available`` is false, and ``why_unavailable`` says so to who asked for it."""
 _CPUINFO = Path("/proc/cpuinfo")
@@ -181,14 +187,35 @@ def output_shape(
     return x.shape[0], height, width, kernel[3]
 
 
+@contextlib.contextmanager
+def disabled(reason: str = "it is switched off") -> Iterator[None]:
+    """Do without oneDNN in what this thread traces or compiles within it.
+
+    Programs that call it can neither be kept in JAX's compilation cache nor be written by ``jax.export``.
+
+    Args:
+        reason: what ``why_unavailable`` says.
+    """
+    with _SWITCHED_OFF(reason):
+        yield
+
+
 def why_unavailable(dtype: jax.typing.DTypeLike) -> str | None:
-    """What keeps programs that compute in ``dtype`` on the CPU from calling ``convolve``, or ``None``.
+    """Say what keeps programs that compute in ``dtype`` on the CPU from calling ``convolve``.
 
     One obstacle is JAX's persistent compilation cache: XLA cannot write a program that makes this call to a file, and
     does not notice.
+
+    Args:
+        dtype: a name or a type of NumPy's or JAX's.
+
+    Returns:
+        The reason, or ``None``: nothing does.
     """
-    if dtype != np.float32:
-        return f"it is used for float32, not for {np.dtype(dtype)}"
+    if jnp.dtype(dtype) != np.float32:
+        return f"it is used for float32, not for {jnp.dtype(dtype)}"
+    if _SWITCHED_OFF.value is not None:
+        return _SWITCHED_OFF.value
     if not is_available():
         return "this jaxlib is not known to have it"
     settings: Any = jax.config
