@@ -17,9 +17,9 @@ import numpy as np
 import small_run
 from PIL import Image
 
+from jaxnext.data.image_source import MemorySource
 from jaxnext.data.loader import stream
 from jaxnext.data.order import ShuffledOrder
-from jaxnext.data.source import MemorySource
 from jaxnext.engine import parallel
 from jaxnext.engine.optimizers.adam import build as build_optimizer
 from jaxnext.models.classifier import build

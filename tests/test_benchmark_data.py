@@ -10,7 +10,7 @@ from benchmarks import data, photographs
 from benchmarks.torch_loader import TorchLoader
 
 import jaxnext.data.cache.decoded
-from jaxnext.data.source import class_folder_source
+from jaxnext.data.folder_source import class_folder_source
 from jaxnext.errors import JaxnextError
 
 SMALL = data.Options(images=6, image_size=16, batch_size=4, rounds=3)

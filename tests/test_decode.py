@@ -15,7 +15,7 @@ from PIL import EpsImagePlugin, Image
 
 from jaxnext.data import decode as module
 from jaxnext.data.decode import CorruptImage, decode, resize, why_unreadable
-from jaxnext.data.source import class_folder_source
+from jaxnext.data.folder_source import class_folder_source
 from jaxnext.errors import JaxnextError
 
 

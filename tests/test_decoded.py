@@ -6,8 +6,8 @@ from test_loader import SCHEDULE, TRAIN, VALIDATION, assert_same, collect, image
 
 from jaxnext.data.cache.decoded import Cache, Reader, open_cache, whole_source
 from jaxnext.data.decode import decode, resize
+from jaxnext.data.image_source import MemorySource, Subset
 from jaxnext.data.loader import HostBatch, stream
-from jaxnext.data.source import MemorySource, Subset
 from jaxnext.errors import JaxnextError
 
 

@@ -20,7 +20,7 @@ from jaxnext.data.cache import disk as cache_disk
 from jaxnext.data.cache.decoded import Reader, open_cache
 from jaxnext.data.cache.disk import DiskStore, open_disk
 from jaxnext.data.decode import decode, resize
-from jaxnext.data.source import FolderSource, files_source
+from jaxnext.data.folder_source import FolderSource, files_source
 from jaxnext.errors import JaxnextError
 
 SIZE = 5
@@ -287,7 +287,7 @@ PROGRAM = """
     from jaxnext.data.cache.decoded import open_cache
     from jaxnext.data.loader import stream
     from jaxnext.data.order import ShuffledOrder
-    from jaxnext.data.source import files_source
+    from jaxnext.data.folder_source import files_source
 
     def main():
         images, place, workers, last = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])

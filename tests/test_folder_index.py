@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jaxnext.data import listing
 from jaxnext.data.folder_index import FolderIndex
-from jaxnext.data.source import class_folder_source
+from jaxnext.data.folder_source import class_folder_source
 
 OLD = 1_600_000_000_000_000_000
 

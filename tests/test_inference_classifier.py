@@ -10,7 +10,7 @@ import jaxnext
 from jaxnext.augment.original import normalize
 from jaxnext.config.sections import Config
 from jaxnext.data.decode import resize
-from jaxnext.data.source import class_folder_source, files_source
+from jaxnext.data.folder_source import class_folder_source, files_source
 from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.errors import JaxnextError
 from jaxnext.inference.classifier import TrainedClassifier

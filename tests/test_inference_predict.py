@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnext.data.source import files_source
+from jaxnext.data.folder_source import files_source
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.inference import classifier as trained
 from jaxnext.inference.classifier import TrainedClassifier

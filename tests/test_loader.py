@@ -16,9 +16,10 @@ from PIL import Image
 
 from jaxnext.data.cache.decoded import Cache
 from jaxnext.data.decode import decode, resize
+from jaxnext.data.folder_source import files_source
+from jaxnext.data.image_source import MemorySource, Subset
 from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.order import SequentialOrder, ShuffledOrder
-from jaxnext.data.source import MemorySource, Subset, files_source
 from jaxnext.errors import JaxnextError
 
 
@@ -192,7 +193,7 @@ PROGRAM = """
     from PIL import Image
     from jaxnext.data.loader import stream
     from jaxnext.data.order import SequentialOrder
-    from jaxnext.data.source import MemorySource
+    from jaxnext.data.image_source import MemorySource
 
     def main():
         interrupts = []

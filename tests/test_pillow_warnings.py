@@ -41,7 +41,7 @@ def test_worker_processes_are_silent(tmp_path: Path) -> None:
             from pathlib import Path
             from jaxnext.data.loader import stream
             from jaxnext.data.order import SequentialOrder
-            from jaxnext.data.source import files_source
+            from jaxnext.data.folder_source import files_source
 
             def main():
                 source = files_source([Path(sys.argv[1])])

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packed_images import write_folder
 
+from jaxnext.data.folder_source import class_folder_source
 from jaxnext.data.packing.plan import dataset_name, find_splits, images_digest, plan_shards
-from jaxnext.data.source import class_folder_source
 from jaxnext.errors import JaxnextError, UsageError
 
 

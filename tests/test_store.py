@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxnext.data.cache.store import MemoryStore, memory_store
-from jaxnext.data.source import MemorySource
+from jaxnext.data.image_source import MemorySource
 
 
 class Changing(MemorySource):

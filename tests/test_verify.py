@@ -10,7 +10,8 @@ from PIL import Image
 
 from jaxnext.config.sections import DataConfig
 from jaxnext.data.cache.decoded import Cache, open_cache
-from jaxnext.data.source import FolderSource, Subset, class_folder_source
+from jaxnext.data.folder_source import FolderSource, class_folder_source
+from jaxnext.data.image_source import Subset
 from jaxnext.data.splits import load_splits
 from jaxnext.data.verify import check_shards, find_bad_images, share_of
 from jaxnext.errors import JaxnextError

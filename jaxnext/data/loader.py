@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from jaxnext.data.cache.decoded import Cache, Reader
 from jaxnext.data.decode import CorruptImage, why_unreadable
+from jaxnext.data.image_source import ImageSource
 from jaxnext.data.order import BatchOrder
 from jaxnext.data.pillow_warnings import silence_pillow
-from jaxnext.data.source import Source
 from jaxnext.errors import JaxnextError
 
 _MAX_WORKERS = 16
@@ -90,8 +90,8 @@ class Stream(Iterator[HostBatch]):
 
 def stream(
     order: BatchOrder,
-    train: Source | None,
-    validation: Source,
+    train: ImageSource | None,
+    validation: ImageSource,
     image_size: int,
     start: int = 0,
     workers: int = 0,
@@ -138,7 +138,7 @@ def stream(
     return Stream(iterator)
 
 
-def default_workers(cores: int, source: Source, cache: Cache | None = None) -> int:
+def default_workers(cores: int, source: ImageSource, cache: Cache | None = None) -> int:
     """Worker processes where the user gives no number: one a core, at most 16; none where they would not pay.
 
     Decoding and resizing leave the interpreter free, so that on few cores threads are faster: on two, 340 photographs

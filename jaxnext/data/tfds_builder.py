@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from jaxnext.data.source import some
+from jaxnext.data.image_source import some
 from jaxnext.errors import JaxnextError, UsageError, one_line
 
 INFO = "dataset_info.json"

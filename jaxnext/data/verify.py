@@ -11,8 +11,8 @@ import numpy as np
 
 from jaxnext.data.cache.decoded import Cache, Reader, whole_source
 from jaxnext.data.decode import CorruptImage, decode, why_unreadable
-from jaxnext.data.source import Source, Subset
-from jaxnext.data.sources.tfds import TfdsSource
+from jaxnext.data.image_source import ImageSource, Subset
+from jaxnext.data.tfds_split import TfdsSource
 from jaxnext.errors import JaxnextError, one_line
 from jaxnext.files import sha256
 
@@ -27,7 +27,7 @@ class BadImage(NamedTuple):
     reason: str
 
 
-def share_of(source: Source, index: int, count: int) -> Source:
+def share_of(source: ImageSource, index: int, count: int) -> ImageSource:
     """The part of a source that one of several processes looks at: the same number of images for each, but for one."""
     if count == 1:
         return source
@@ -35,7 +35,7 @@ def share_of(source: Source, index: int, count: int) -> Source:
     return Subset(source, np.arange(first, end))
 
 
-def check_shards(sources: Iterable[Source], index: int, count: int, stop: Callable[[], bool]) -> None:
+def check_shards(sources: Iterable[ImageSource], index: int, count: int, stop: Callable[[], bool]) -> None:
     """Reads the shards of packed data sets that note their SHA-256; one of several processes its share of them.
 
     Args:
@@ -69,7 +69,7 @@ def check_shards(sources: Iterable[Source], index: int, count: int, stop: Callab
 
 
 def find_bad_images(
-    sources: Iterable[Source],
+    sources: Iterable[ImageSource],
     size: int,
     cache: Cache,
     threads: int,
@@ -112,14 +112,14 @@ def find_bad_images(
     return bad
 
 
-def _chunks(source: Source, size: int, cache: Cache) -> Iterable[Callable[[], tuple[int, list[BadImage]]]]:
+def _chunks(source: ImageSource, size: int, cache: Cache) -> Iterable[Callable[[], tuple[int, list[BadImage]]]]:
     reader = Reader(source, size, cache) if cache.stores else None
     for first in range(0, len(source), _CHUNK):
         indices = range(first, min(first + _CHUNK, len(source)))
         yield functools.partial(_look, source, reader, indices)
 
 
-def _look(source: Source, reader: Reader | None, indices: Sequence[int]) -> tuple[int, list[BadImage]]:
+def _look(source: ImageSource, reader: Reader | None, indices: Sequence[int]) -> tuple[int, list[BadImage]]:
     scratch = np.empty((reader.size, reader.size, 3), np.uint8) if reader else None
     bad: list[BadImage] = []
     for index in indices:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxnext.data.decode import cannot_be_read, resize
+from jaxnext.data.folder_source import files_source
+from jaxnext.data.image_source import ImageSource
 from jaxnext.data.loader import HostBatch, stream
 from jaxnext.data.order import SequentialOrder
-from jaxnext.data.source import Source, files_source
 from jaxnext.engine import parallel, steps
 from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.engine.padding import pad_rows, padded_batch
@@ -99,7 +100,7 @@ class TrainedClassifier:
         return np.concatenate([rows for _, rows in self._probabilities(chunks, batch_size)])
 
     def stream(
-        self, source: Source, batch_size: int, workers: int, threads: int = 2
+        self, source: ImageSource, batch_size: int, workers: int, threads: int = 2
     ) -> Iterator[tuple[HostBatch, NDArray[np.floating]]]:
         """Batches of a source in order, each with its probabilities ``[batch_size, classes]``, padding included.
 
@@ -114,7 +115,7 @@ class TrainedClassifier:
             yield from self._probabilities(((host, host.image) for host in batches), batch_size)
 
     def evaluate(
-        self, source: Source, batch_size: int, workers: int, threads: int = 2
+        self, source: ImageSource, batch_size: int, workers: int, threads: int = 2
     ) -> Iterator[tuple[HostBatch, steps.Sums]]:
         """Batches of a labelled source in order, each with its metric sums; arguments as for ``stream``."""
         order = SequentialOrder(len(source), batch_size)

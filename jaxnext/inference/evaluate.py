@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxnext.data.decode import cannot_be_read
+from jaxnext.data.folder_source import class_folder_source
+from jaxnext.data.image_source import ImageSource, fingerprint
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
-from jaxnext.data.source import Source, class_folder_source, fingerprint
 from jaxnext.data.splits import load_splits
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError
@@ -64,7 +65,7 @@ def evaluate(
 
 def labelled(
     classifier: TrainedClassifier, data: Path | None, index: Path | None = None, tfds_folder: str | None = None
-) -> tuple[Source, list[str]]:
+) -> tuple[ImageSource, list[str]]:
     """The images to evaluate on, with labels in the classifier's order, and lines about what was left out.
 
     Arguments as for ``evaluate``.

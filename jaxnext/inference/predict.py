@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxnext.data.decode import cannot_be_read
+from jaxnext.data.folder_source import FolderSource, files_source
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
-from jaxnext.data.source import FolderSource, files_source
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.files import check_corrupt, whole_file, write_corrupt

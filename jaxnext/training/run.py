@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from jaxnext.config.sections import Config
 from jaxnext.data.cache.decoded import Cache
+from jaxnext.data.image_source import fingerprint
 from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.order import BatchPlan, ShuffledOrder
-from jaxnext.data.source import fingerprint
 from jaxnext.data.splits import Splits
 from jaxnext.data.verify import BadImage, check_shards, find_bad_images, share_of
 from jaxnext.engine import run_folder

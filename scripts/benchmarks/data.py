@@ -21,9 +21,10 @@ from benchmarks.timing import Clock, Timing, ratio
 from jaxnext.augment.original import augment, draw, normalize
 from jaxnext.config.sections import AugmentConfig
 from jaxnext.data.cache.decoded import Cache, open_cache
+from jaxnext.data.folder_source import class_folder_source
+from jaxnext.data.image_source import ImageSource
 from jaxnext.data.loader import default_workers, stream
 from jaxnext.data.order import ShuffledOrder
-from jaxnext.data.source import Source, class_folder_source
 from jaxnext.errors import JaxnextError
 
 TORCH, COLD, DISK, MEMORY, AUGMENTATION = "torch", "cold", "disk", "memory", "augmentation"
@@ -183,7 +184,7 @@ def _torch_turn(loader: torch_loader.TorchLoader, options: Options, clock: Clock
 
 
 def _turn(
-    source: Source, options: Options, cores: int, clock: Clock, cache: Cache | None = None, epochs: int = 1
+    source: ImageSource, options: Options, cores: int, clock: Clock, cache: Cache | None = None, epochs: int = 1
 ) -> float:
     """Seconds an image takes from its file, or from a cache, to the device; the start of worker processes excluded."""
     workers = default_workers(cores, source, cache)
@@ -206,7 +207,7 @@ def _turn(
 
 
 def _filled_cache(
-    kind: Literal["disk", "memory"], place: Path, source: Source, options: Options, cores: int, clock: Clock
+    kind: Literal["disk", "memory"], place: Path, source: ImageSource, options: Options, cores: int, clock: Clock
 ) -> tuple[Cache, float]:
     """A cache with every image in it, and the seconds an image took in the pass that filled it."""
     cache, _ = open_cache(kind, place, [source], options.image_size)
@@ -215,7 +216,7 @@ def _filled_cache(
     return cache, seconds
 
 
-def _augmentation(source: Source, options: Options, clock: Clock) -> Turn:
+def _augmentation(source: ImageSource, options: Options, clock: Clock) -> Turn:
     """What the training step does to a batch before the network sees it, for as many batches as the images fill."""
     size, rows = options.image_size, options.batch_size
     fields = dataclasses.asdict(AugmentConfig())

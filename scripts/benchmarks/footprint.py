@@ -24,9 +24,9 @@ from benchmarks.timing import Clock
 from jaxnext.config.sections import Config, DataConfig, ModelConfig
 from jaxnext.data.cache.decoded import open_cache
 from jaxnext.data.folder_index import FolderIndex
+from jaxnext.data.folder_source import class_folder_source
 from jaxnext.data.loader import stream
 from jaxnext.data.order import ShuffledOrder
-from jaxnext.data.source import class_folder_source
 from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.inference.predict import predict_to_csv

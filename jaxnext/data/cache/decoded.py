@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from jaxnext.data.cache.disk import DiskStore, open_disk
 from jaxnext.data.cache.store import MemoryStore, Store, memory_store
 from jaxnext.data.decode import decode, resize
-from jaxnext.data.source import Source, Subset
+from jaxnext.data.image_source import ImageSource, Subset
 from jaxnext.errors import JaxnextError
 from jaxnext.types import UInt8Image
 
@@ -24,7 +24,7 @@ class Cache:
 
     stores: tuple[Store, ...] = ()
 
-    def store_of(self, source: Source) -> tuple[Store | None, NDArray[np.int64] | None]:
+    def store_of(self, source: ImageSource) -> tuple[Store | None, NDArray[np.int64] | None]:
         """The store of a source, and where that is of a larger one, the numbers in it of the source's images."""
         whole, numbers = whole_source(source)
         return next((store for store in self.stores if store.source is whole), None), numbers
@@ -49,7 +49,7 @@ class Cache:
 class Reader:
     """The images of a source as pixels at one size, from a cache where it has them."""
 
-    def __init__(self, source: Source, size: int, cache: Cache | None = None) -> None:
+    def __init__(self, source: ImageSource, size: int, cache: Cache | None = None) -> None:
         """Args: the images; pixels on each side; ``None``: every image is decoded."""
         self.source, self.size = source, size
         self._store, self._numbers = (cache or Cache()).store_of(source)
@@ -80,7 +80,7 @@ class Reader:
 def open_cache(
     kind: Literal["none", "memory", "disk"],
     place: Path,
-    sources: Sequence[Source],
+    sources: Sequence[ImageSource],
     size: int,
     boot: str = "",
     memory: int | None = None,
@@ -103,7 +103,7 @@ def open_cache(
     Raises:
         JaxnextError: too little memory or disk space, or a folder that does not match.
     """
-    wholes: dict[int, Source] = {id(whole): whole for whole, _ in map(whole_source, sources)}
+    wholes: dict[int, ImageSource] = {id(whole): whole for whole, _ in map(whole_source, sources)}
     if kind == "none":
         return Cache(), []
     needed = sum(map(len, wholes.values())) * size * size * 3
@@ -127,7 +127,7 @@ def open_cache(
     return Cache(tuple(stores)), lines
 
 
-def whole_source(source: Source) -> tuple[Source, NDArray[np.int64] | None]:
+def whole_source(source: ImageSource) -> tuple[ImageSource, NDArray[np.int64] | None]:
     """The source that a subset is of, and the numbers in it of the subset's images; ``None`` for one that is whole."""
     numbers = None
     while isinstance(source, Subset):

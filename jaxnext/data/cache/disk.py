@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from jaxnext.data.cache.store import Store
 from jaxnext.data.decode import PIXELS_VERSION, RESIZE
-from jaxnext.data.source import Source, fingerprint
+from jaxnext.data.image_source import ImageSource, fingerprint
 from jaxnext.errors import JaxnextError
 from jaxnext.files import whole_file
 from jaxnext.types import UInt8Image
@@ -43,7 +43,7 @@ _STAMP = np.dtype("<i8")
 class DiskStore(Store):
     """An open folder. Sent to another process, it is opened there again, without the checks."""
 
-    def __init__(self, folder: Path, source: Source, size: int) -> None:
+    def __init__(self, folder: Path, source: ImageSource, size: int) -> None:
         """Args: a folder that ``open_disk`` has prepared; the whole source; pixels on each side."""
         self.folder = folder
         shape = (len(source), size, size, 3)
@@ -95,7 +95,7 @@ class DiskStore(Store):
         _write_all(self._stamps_file, np.array(stamp, _STAMP).tobytes(), number * _STAMP.itemsize)
 
 
-def open_disk(place: Path, source: Source, size: int, boot: str, machine: str = "") -> tuple[DiskStore, list[str]]:
+def open_disk(place: Path, source: ImageSource, size: int, boot: str, machine: str = "") -> tuple[DiskStore, list[str]]:
     """Opens the cache of a source, or begins it.
 
     Args:
@@ -136,7 +136,7 @@ def open_disk(place: Path, source: Source, size: int, boot: str, machine: str = 
     return store, lines
 
 
-def _description(source: Source, size: int) -> dict[str, Any]:
+def _description(source: ImageSource, size: int) -> dict[str, Any]:
     first = source.location(0) if len(source) and not source.in_memory else ""
     # The place that the names are relative to, where images are files.
     whole = first if "://" in first else str(Path(first).absolute())

@@ -7,7 +7,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxnext.data.source import Source
+from jaxnext.data.image_source import ImageSource
 from jaxnext.errors import JaxnextError
 from jaxnext.types import UInt8Image
 
@@ -22,7 +22,7 @@ class Store:
     pixels out. So a half-written entry is never taken for a whole one, and a file that has changed is decoded anew.
     """
 
-    def __init__(self, source: Source, size: int, pixels: NDArray[np.uint8], stamps: NDArray[np.int64]) -> None:
+    def __init__(self, source: ImageSource, size: int, pixels: NDArray[np.uint8], stamps: NDArray[np.int64]) -> None:
         """Args: the whole source; pixels on each side; entries ``[n, size, size, 3]`` and their stamps ``[n]``."""
         self.source, self.size = source, size
         self._pixels, self._stamps = pixels, stamps
@@ -88,7 +88,7 @@ class MemoryStore(Store):
         raise TypeError("a cache in memory cannot be sent to a worker process; use threads, or a cache on disk")
 
 
-def memory_store(source: Source, size: int) -> MemoryStore:
+def memory_store(source: ImageSource, size: int) -> MemoryStore:
     """A store in the memory of this process, which takes what is filled and no more.
 
     Raises:
@@ -107,7 +107,7 @@ def memory_store(source: Source, size: int) -> MemoryStore:
     return MemoryStore(source, size, pixels, np.zeros(len(source), np.int64))
 
 
-def _stamp_of(source: Source, number: int) -> int | None:
+def _stamp_of(source: ImageSource, number: int) -> int | None:
     try:
         return source.stamp(number)
     except OSError:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from jaxnext.data.decode import cannot_be_read
+from jaxnext.data.folder_source import FolderSource
 from jaxnext.data.packing.plan import Shard, dataset_name, find_splits, images_digest, plan_shards
 from jaxnext.data.packing.shards import ShardReport, features_of, pack_shard
-from jaxnext.data.source import FolderSource
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.files import sha256, whole_file
 

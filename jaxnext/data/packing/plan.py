@@ -9,8 +9,8 @@ from typing import NamedTuple
 import PIL
 import simplejpeg
 
+from jaxnext.data.folder_source import FolderSource, check_other_folders, class_folder_source, files_source
 from jaxnext.data.listing import describe_left_out, list_folder
-from jaxnext.data.source import FolderSource, check_other_folders, class_folder_source, files_source
 from jaxnext.errors import JaxnextError, UsageError
 
 _FOLDERS = ("train", "val", "test")

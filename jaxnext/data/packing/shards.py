@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from jaxnext.data.decode import CorruptImage, decode, resize, why_unreadable
+from jaxnext.data.folder_source import FolderSource
 from jaxnext.data.packing.plan import Shard
-from jaxnext.data.source import FolderSource
 from jaxnext.errors import JaxnextError, one_line
 from jaxnext.files import sha256
 

@@ -1,21 +1,11 @@
-import io
 import os
-import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from jaxnext.data.source import (
-    MemorySource,
-    Subset,
-    class_folder_source,
-    digits_source,
-    files_source,
-)
+from jaxnext.data.folder_source import class_folder_source, files_source
+from jaxnext.data.image_source import Subset
 from jaxnext.errors import JaxnextError
 
 
@@ -108,51 +98,6 @@ def test_files_source_errors(tmp_path: Path) -> None:
         files_source([tmp_path, tmp_path / "a.png"])
 
 
-def test_digits() -> None:
-    source = digits_source()
-    assert len(source) == len(source.names) == len(source.labels) == 1797
-    assert source.classes == ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
-    assert source.names[0] == "digit_0000.png"
-    assert source.names[-1] == "digit_1796.png"
-    assert source.labels[:10].tolist() == list(range(10))
-    assert source.labels.dtype == np.int32
-    assert source.in_memory
-    image = Image.open(io.BytesIO(source.read(0)))
-    assert (image.mode, image.size) == ("L", (8, 8))
-    # The first row of the first digit is 0 0 5 13 9 1 0 0 in sixteenths.
-    assert np.array(image)[0].tolist() == [0, 0, 80, 207, 143, 16, 0, 0]
-
-
-def test_digits_are_those_that_scikit_learn_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    from_file = digits_source()
-    # Where the file is not found, scikit-learn is asked.
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    asked = digits_source()
-    assert from_file.classes == asked.classes
-    assert from_file.labels.tolist() == asked.labels.tolist()
-    assert [from_file.read(i) for i in range(1797)] == [asked.read(i) for i in range(1797)]
-
-
-def test_sources_pickle(tmp_path: Path) -> None:
-    write(tmp_path, "a/1.png", "a/2.png", "b/1.png")
-    memory = MemorySource((b"x", b"y"), ("x.png", "y.png"), np.array([0, 1], np.int32), ("a", "b"))
-    for source in (class_folder_source(tmp_path), memory, Subset(class_folder_source(tmp_path), np.array([2, 0]))):
-        copy = pickle.loads(pickle.dumps(source))
-        assert [copy.read(i) for i in range(len(copy))] == [source.read(i) for i in range(len(source))]
-        assert copy.names == source.names
-        assert copy.labels.tolist() == source.labels.tolist()
-
-
-def test_subset(tmp_path: Path) -> None:
-    source = Subset(class_folder_source(write(tmp_path, "a/1.png", "a/2.png", "b/1.png")), np.array([2, 0]))
-    assert source.names == ("b/1.png", "a/1.png")
-    assert source.labels.tolist() == [1, 0]
-    assert source.classes == ("a", "b")
-    assert source.read(0) == b"b/1.png"
-    assert len(source) == 2
-    assert not source.in_memory
-
-
 def test_a_stamp_changes_with_size_and_time_of_the_file(tmp_path: Path) -> None:
     source = Subset(class_folder_source(write(tmp_path, "a/1.png", "a/2.png")), np.array([1, 0]))
     file = tmp_path / "a" / "1.png"
@@ -168,14 +113,3 @@ def test_a_stamp_changes_with_size_and_time_of_the_file(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(FileNotFoundError):
         source.stamp(1)
-
-
-def test_a_stamp_in_memory_is_of_the_bytes() -> None:
-    source = MemorySource((b"x", b"y", b"x", b""), ("a", "b", "c", "d"), np.zeros(4, np.int32), ("a",))
-    assert [source.stamp(i) for i in range(4)] == [2363233924, 4225443350, 2363233924, 1]
-
-
-def test_imports_are_light() -> None:
-    code = "import sys, jaxnext.data.source, jaxnext.data.order; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"jax", "torch", "sklearn", "grain"} & set(loaded)

@@ -1,65 +1,18 @@
-"""Where images come from: random access to encoded image files with their names and labels.
-
-A label is an index into ``classes``, which are sorted as strings ('0', '1', '10', '11', ..., '2'): an index means
-nothing without that list.
-"""
+"""Image files in folders: a folder for each class, or any folders and files."""
 
 import dataclasses
-import hashlib
-import importlib.util
-import io
 import itertools
 import os
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from jaxnext.data.folder_index import FolderIndex
+from jaxnext.data.image_source import some, stamp_of
 from jaxnext.data.listing import is_image, list_folder, list_images
 from jaxnext.errors import JaxnextError
-
-
-class Source(Protocol):
-    """Encoded images by number. Worker processes get a copy, so that it must pickle."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in label order; empty where nothing is labelled."""
-        ...
-
-    @property
-    def labels(self) -> NDArray[np.int32]:
-        """int32 ``[n]``: index into ``classes``, -1 where unlabelled."""
-        ...
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Path of each image relative to the folder given, with extension and forward slashes."""
-        ...
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether reading costs nothing, so that worker processes would not pay."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def location(self, index: int) -> str:
-        """Where one image is, for messages: the full path of a file."""
-        ...
-
-    def read(self, index: int) -> bytes:
-        """Bytes of one image file; ``OSError`` where it cannot be read."""
-        ...
-
-    def stamp(self, index: int) -> int:
-        """A number from 1 to 2**63 - 1 that changes when the encoded image does; ``OSError`` where it is gone."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,84 +45,7 @@ class FolderSource:
         """From the size and the modification time of the file; ``OSError`` where it is gone."""
         # os.path.join: a Path takes longer to make than all else that a cached image costs but its copy.
         status = os.stat(os.path.join(self.roots[self.root_ids[index]], self.names[index]))  # noqa: PTH116, PTH118
-        return _stamp(b"%d %d" % (status.st_size, status.st_mtime_ns))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class MemorySource:
-    """Encoded images held in memory."""
-
-    data: tuple[bytes, ...]
-    names: tuple[str, ...]
-    labels: NDArray[np.int32]
-    classes: tuple[str, ...]
-    in_memory = True
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def location(self, index: int) -> str:
-        """Name of one image."""
-        return self.names[index]
-
-    def read(self, index: int) -> bytes:
-        """Bytes of one image file."""
-        return self.data[index]
-
-    def stamp(self, index: int) -> int:
-        """From the bytes of the file."""
-        return zlib.crc32(self.data[index]) + 1
-
-
-class Subset:
-    """Some images of another source, in the order of ``indices``."""
-
-    def __init__(self, source: Source, indices: NDArray[np.int64]) -> None:
-        """Args: the whole source; int64 ``[n]``, the numbers of its images to keep."""
-        self.source = source
-        self.indices = indices
-        self.labels = source.labels[indices]
-        self.names = tuple(map(source.names.__getitem__, indices.tolist()))
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names of the whole source."""
-        return self.source.classes
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether the whole source is in memory."""
-        return self.source.in_memory
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def location(self, index: int) -> str:
-        """Where the whole source has the image."""
-        return self.source.location(int(self.indices[index]))
-
-    def read(self, index: int) -> bytes:
-        """Bytes of one image file; ``OSError`` where it cannot be read."""
-        return self.source.read(int(self.indices[index]))
-
-    def stamp(self, index: int) -> int:
-        """The stamp of the whole source; ``OSError`` where the image is gone."""
-        return self.source.stamp(int(self.indices[index]))
-
-
-def some(names: Sequence[str], chosen: Sequence[int] | None = None) -> str:
-    """The first names of a list, and how many more there are, for messages."""
-    picked = [names[i] for i in chosen] if chosen is not None else list(names)
-    more = f" and {len(picked) - 5} more" if len(picked) > 5 else ""
-    return ", ".join(picked[:5]) + more
-
-
-def fingerprint(source: Source) -> str:
-    """SHA-256 of the names and labels of a source's images, in order: whether it is still the same set."""
-    digest = hashlib.sha256()
-    for name, label in zip(source.names, source.labels.tolist(), strict=True):
-        digest.update(f"{label} {name}\0".encode(errors="surrogateescape"))
-    return digest.hexdigest()
+        return stamp_of(b"%d %d" % (status.st_size, status.st_mtime_ns))
 
 
 def class_folder_source(
@@ -277,39 +153,3 @@ def files_source(paths: Sequence[Path]) -> FolderSource:
         root_ids, names = root_ids[order], [names[i] for i in order]
     labels = np.full(len(names), -1, np.int32)
     return FolderSource(tuple(roots), root_ids, tuple(names), labels, (), tuple(left_out))
-
-
-def digits_source() -> MemorySource:
-    """The 1,797 handwritten digits bundled with scikit-learn, 8x8 grey levels from 0 to 16, as 8-bit grey PNGs."""
-    images, target = _digits()
-    levels = np.rint(images.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
-    names = tuple(f"digit_{number:04d}.png" for number in range(len(levels)))
-    return MemorySource(tuple(map(_png, levels)), names, target.astype(np.int32), tuple("0123456789"))
-
-
-def _stamp(data: bytes) -> int:
-    return (int.from_bytes(hashlib.blake2b(data, digest_size=8).digest()) & (2**63 - 1)) or 1
-
-
-def _digits() -> tuple[NDArray[np.floating], NDArray[np.integer]]:
-    """Grey levels ``[n, 64]`` and digits ``[n]``.
-
-    Read from the file that scikit-learn holds: importing the package takes a second, most of it for SciPy. Where a
-    release keeps them elsewhere, it is asked.
-    """
-    package = importlib.util.find_spec("sklearn")
-    if package is not None and package.origin is not None:
-        file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
-        if file.is_file():
-            rows = np.loadtxt(file, delimiter=",")
-            return rows[:, :-1], rows[:, -1].astype(np.int64)
-    from sklearn.datasets import load_digits
-
-    digits: Any = load_digits()
-    return digits.data, digits.target
-
-
-def _png(levels: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(levels).save(file, "PNG")
-    return file.getvalue()
