@@ -18,7 +18,7 @@ from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.schedules import plateau
 from jaxnext.engine.state import create
 from jaxnext.losses import cross_entropy
-from jaxnext.models.classifier import Classifier, build
+from jaxnext.models.classifier import Classifier
 from jaxnext.models.summary import variable_shapes
 from jaxnext.porting.merge import merge
 from jaxnext.porting.torchvision import Entry, to_torch, weight_map
@@ -34,7 +34,7 @@ PLATEAU = PlateauConfig(factor=0.1, patience=6, threshold=0.1)
 def network(setting: str, tiny: bool, precision: Precision, axis_name: str | None = None) -> Classifier:
     """A setting without dropout."""
     config = ModelConfig(**SETTINGS[setting], **(TINY if tiny else {}), dropout=0.0)
-    return build(config, CLASSES, precision, axis_name)
+    return described(config, CLASSES, precision, axis_name)
 
 
 def port(classifier: Classifier, state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from jaxnext.data.loader import stream
 from jaxnext.data.order import ShuffledOrder
 from jaxnext.engine import parallel
 from jaxnext.engine.optimizers.adam import build as build_optimizer
-from jaxnext.models.classifier import build
 from jaxnext.training.compiled_steps import CompiledSteps
 
 SCHEDULE = ShuffledOrder(train_size=7, val_size=3, batch_size=3, epochs=2, seed=1)

@@ -10,11 +10,10 @@ from benchmarks import jax_steps
 from jaxnext.engine import parallel, state, steps
 from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.state import Batch, TrainBatch
-from jaxnext.models.classifier import build
 from jaxnext.models.initialisation import initialise
 from jaxnext.types import Augmentation
 
-VARIABLES = initialise(build(CONFIG.model, 5, "float32"), 0)
+VARIABLES = initialise(network(CONFIG.model, 5, "float32"), 0)
 IMAGES = np.random.default_rng(0).standard_normal((2, 32, 32, 3), np.float32)
 
 

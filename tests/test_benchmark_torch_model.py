@@ -10,8 +10,8 @@ from tolerances import FLOAT32_LOGITS
 from torch_ported import relative_error, to_leaves
 
 from jaxnext.config.sections import ModelConfig
+from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.models import classifier
 from jaxnext.models.summary import variable_shapes
 
 FOUR_STAGES = {"stage_sizes": (1, 2, 1, 1), "widths": (4, 4, 8, 8), "features": (8, 8, 16, 16)}
@@ -29,7 +29,7 @@ def test_it_is_the_same_network(attention, head):
     with torch.no_grad():
         net(x)  # in training mode: running statistics that are not those of a fresh network
         expected = net.eval()(x).numpy()
-    ours = classifier.build(config, 5, "float32")
+    ours = network(config, 5, "float32")
     # Every tensor is used under torchvision's names, and every leaf is filled.
     variables = to_leaves(variable_shapes(ours), net.state_dict())
     assert relative_error(ours.apply(variables, jnp.asarray(images), train=False), expected) <= FLOAT32_LOGITS

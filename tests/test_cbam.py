@@ -3,10 +3,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from quick_jit import quick_jit
 from tolerances import FLOAT64_OPERATION
 from torch_ported import ported, relative_error, to_numpy, to_torch
 
+from jaxnext.errors import UsageError
 from jaxnext.models.attention.cbam import Attention
 
 
@@ -20,7 +22,7 @@ def parameters(hidden: Any, output: Any, spatial: Any) -> dict[str, Any]:
 
 
 def test_parameters_by_name_and_shape() -> None:
-    params = Attention().init(jax.random.key(0), jnp.zeros((1, 2, 2, 64)))["params"]
+    params = Attention().init(jax.random.key(0), jnp.zeros((1, 2, 2, 64)), train=False)["params"]
     assert jax.tree.map(jnp.shape, params) == {
         "channel": {"hidden": {"kernel": (64, 4)}, "output": {"kernel": (4, 64)}},
         "spatial_conv": {"kernel": (7, 7, 2, 1)},
@@ -32,7 +34,7 @@ def test_parameters_by_name_and_shape() -> None:
 def test_without_weights_both_maps_are_one_half() -> None:
     x = jnp.arange(2.0 * 3 * 3 * 4).reshape(2, 3, 3, 4)
     variables = parameters(np.zeros((4, 2)), np.zeros((2, 4)), np.zeros((7, 7, 2, 1)))
-    np.testing.assert_allclose(Attention(reduction=2).apply(variables, x), x / 4, rtol=1e-6)
+    np.testing.assert_allclose(Attention(reduction=2).apply(variables, x, train=False), x / 4, rtol=1e-6)
 
 
 def test_by_hand() -> None:
@@ -51,7 +53,7 @@ def test_by_hand() -> None:
     with jax.enable_x64(True):
         module = Attention(reduction=2, kernel_size=3, param_dtype=jnp.dtype("float64"))
         variables = parameters(hidden, output, spatial)
-        y, sown = module.apply(variables, jnp.asarray(x[None]), mutable=["intermediates"])
+        y, sown = module.apply(variables, jnp.asarray(x[None]), train=False, mutable=["intermediates"])
         assert relative_error(y[0], weighted * spatial_map[..., None]) <= FLOAT64_OPERATION
         assert relative_error(sown["intermediates"]["channel_map"][0][0, 0, 0], channel_map) <= FLOAT64_OPERATION
         assert relative_error(sown["intermediates"]["spatial_map"][0][0, :, :, 0], spatial_map) <= FLOAT64_OPERATION
@@ -60,8 +62,29 @@ def test_by_hand() -> None:
 def test_shape_and_dtype_stay() -> None:
     module = Attention(reduction=2)
     x = jax.ShapeDtypeStruct((2, 3, 5, 8), jnp.bfloat16)
-    y = jax.eval_shape(lambda x: module.apply(module.init(jax.random.key(0), x), x), x)
+    y = jax.eval_shape(lambda x: module.apply(module.init(jax.random.key(0), x, train=False), x, train=False), x)
     assert (y.shape, y.dtype) == (x.shape, x.dtype)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reduction": 0}, "model.attention.reduction: expected 1 to 8, the channels, found 0"),
+        ({"reduction": 9}, "model.attention.reduction: expected 1 to 8, the channels, found 9"),
+        (
+            {"reduction": 8, "kernel_size": 4},
+            "model.attention.kernel_size: expected an odd number of at least 1, found 4",
+        ),
+        (
+            {"reduction": 8, "kernel_size": -1},
+            "model.attention.kernel_size: expected an odd number of at least 1, found -1",
+        ),
+    ],
+)
+def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        Attention(**{"reduction": 8} | options).init(jax.random.key(0), jnp.zeros((1, 2, 2, 8)), train=False)
+    assert str(error.value) == message
 
 
 def test_equals_pytorch_forward_and_backward() -> None:
@@ -75,7 +98,7 @@ def test_equals_pytorch_forward_and_backward() -> None:
     expected.backward(to_torch(cotangent))
 
     def run(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        y, pullback = jax.vjp(lambda x: classifier.attention.apply({"params": params}, x), x)
+        y, pullback = jax.vjp(lambda x: classifier.attention.apply({"params": params}, x, train=True), x)
         return y, *pullback(cotangent)
 
     with jax.enable_x64(True):

@@ -11,7 +11,6 @@ from jaxnext.data.loader import HostBatch
 from jaxnext.engine import parallel
 from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.state import TrainState, create
-from jaxnext.models.classifier import build
 from jaxnext.models.summary import variable_shapes
 from jaxnext.ops.cpu import onednn
 from jaxnext.training.compiled_steps import CompiledSteps, variables_of

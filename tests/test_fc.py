@@ -9,12 +9,13 @@ from tolerances import FLOAT64_FORWARD
 from torch_ported import ported, relative_error, to_leaves, train_copy
 from torch_reference import require
 
+from jaxnext.errors import UsageError
 from jaxnext.models.heads import fc
-from jaxnext.models.heads.fc import Head, dropout
+from jaxnext.models.heads.fc import Head
 
 KEYS = jax.random.split(jax.random.key(0), 40)
-SMALL = Head(classes=5, head_widths=(64, 64))
-X = jnp.asarray(np.random.default_rng(0).normal(size=(40, 6)), jnp.float32)
+SMALL = Head(classes=5, widths=(64, 64))
+X = jnp.asarray(np.random.default_rng(0).normal(size=(40, 1, 2, 6)), jnp.float32)
 
 
 @pytest.fixture(scope="module")
@@ -24,45 +25,6 @@ def variables() -> dict[str, Any]:
 
 def train(variables: dict[str, Any], keys: Any, head: Head = SMALL) -> np.ndarray:
     return np.asarray(head.apply(variables, X, train=True, keys=keys, mutable=["batch_stats"])[0])
-
-
-# ---- dropout ----
-
-
-@pytest.mark.parametrize("probability", [0.3, 0.75])
-def test_dropout_zeroes_its_share_and_scales_the_rest(probability: float) -> None:
-    x = jnp.full((40, 2500), 3.0)
-    y = dropout(x, KEYS, probability)
-    assert (y.shape, y.dtype) == (x.shape, x.dtype)
-    np.testing.assert_allclose(np.unique(y), [0, 3 / (1 - probability)], rtol=1e-6)
-    # 100,000 draws: five standard deviations are 0.0072 and 0.0068.
-    assert abs((y == 0).mean() - probability) < 0.0073
-    assert abs(y.mean() - 3) < 0.1
-
-
-def test_a_row_is_dropped_by_its_key_alone() -> None:
-    x = jnp.ones((40, 100))
-    y = dropout(x, KEYS, 0.3)
-    np.testing.assert_array_equal(dropout(x[7:12], KEYS[7:12], 0.3), y[7:12])
-    np.testing.assert_array_equal(dropout(x, KEYS[::-1], 0.3), y[::-1])
-    assert len(np.unique(y, axis=0)) == 40
-
-
-def test_every_precision_drops_the_same_units() -> None:
-    with jax.enable_x64(True):
-        kept = [dropout(jnp.ones((40, 100), dtype), KEYS, 0.3) for dtype in ("bfloat16", "float32", "float64")]
-        assert [y.dtype.name for y in kept] == ["bfloat16", "float32", "float64"]
-        np.testing.assert_array_equal(kept[0] == 0, kept[1] == 0)
-        np.testing.assert_array_equal(kept[2] == 0, kept[1] == 0)
-
-
-def test_the_gradient_flows_through_what_is_kept() -> None:
-    x = jnp.ones((40, 100))
-    gradient = jax.grad(lambda x: dropout(x, KEYS, 0.5).sum())(x)
-    np.testing.assert_array_equal(gradient, dropout(x, KEYS, 0.5))
-
-
-# ---- head ----
 
 
 def test_parameters_by_name_and_shape(variables: dict[str, Any]) -> None:
@@ -77,30 +39,33 @@ def test_parameters_by_name_and_shape(variables: dict[str, Any]) -> None:
 
 
 def test_without_hidden_layers_it_is_linear() -> None:
-    variables = Head(classes=5, head_widths=()).init(jax.random.key(0), X, train=False)
+    variables = Head(classes=5, widths=()).init(jax.random.key(0), X, train=False)
     assert jax.tree.map(jnp.shape, variables) == {"params": {"output": {"kernel": (6, 5), "bias": (5,)}}}
 
 
-def test_each_layer_drops_other_units(variables: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    masks = []
-
-    def record(x: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
-        masks.append(np.asarray(dropout(jnp.ones_like(x), keys, probability)) == 0)
-        return x
-
-    monkeypatch.setattr(fc, "dropout", record)
+def test_each_layer_drops_by_its_number_in_training(variables: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(fc, "dropout", lambda x, *args, **kwargs: calls.append((x.shape, args, kwargs)) or x)
     train(variables, KEYS)
-    assert [mask.shape for mask in masks] == [(40, 64), (40, 64)]
-    assert abs(np.mean(masks) - 0.3) < 0.04
-    assert 0.3 < np.mean(masks[0] != masks[1]) < 0.54  # independent: 2 x 0.3 x 0.7
+    SMALL.apply(variables, X, train=False)
+    assert [(shape, args, own["train"], own["layer"]) for shape, args, own in calls] == [
+        ((40, 64), (0.3,), training, layer) for training in (True, False) for layer in (1, 2)
+    ]
+    assert [own["keys"] is KEYS for _, _, own in calls] == [True, True, False, False]
 
 
-def test_dropout_needs_training_keys_and_a_probability(variables: dict[str, Any]) -> None:
-    plain = train(variables, None)
-    assert np.abs(train(variables, KEYS) - plain).max() > 0.1
-    np.testing.assert_array_equal(train(variables, KEYS, Head(5, (64, 64), dropout=0.0)), plain)
-    evaluated = SMALL.apply(variables, X, train=False, keys=KEYS)
-    np.testing.assert_array_equal(evaluated, SMALL.apply(variables, X, train=False))
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"widths": (8, 0)}, "model.head.widths: expected widths of at least 1, found [8, 0]"),
+        ({"dropout": 1.0}, "model.head.dropout: expected a probability from 0 to below 1, found 1.0"),
+        ({"dropout": -0.1}, "model.head.dropout: expected a probability from 0 to below 1, found -0.1"),
+    ],
+)
+def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        Head(5, **options).init(jax.random.key(0), X, train=False)
+    assert str(error.value) == message
 
 
 def test_padded_rows_stay_out_of_the_statistics(variables: dict[str, Any]) -> None:
@@ -121,9 +86,9 @@ def test_padded_rows_stay_out_of_the_statistics(variables: dict[str, Any]) -> No
 def test_equals_pytorch(training: bool) -> None:
     torch, _ = require()
     net, classifier, variables = ported("fc")
-    x = np.random.default_rng(0).normal(size=(8, 2048))
+    x = np.random.default_rng(0).normal(size=(8, 1, 1, 2048))
     net = train_copy(net) if training else net
-    expected = net.fc(torch.from_numpy(x)).detach().numpy()
+    expected = net.fc(torch.from_numpy(x[:, 0, 0])).detach().numpy()
     own = {collection: leaves["head"] for collection, leaves in variables.items()}
     with jax.enable_x64(True):
         y, after = classifier.head.apply(own, jnp.asarray(x), train=training, mutable=["batch_stats"])

@@ -12,9 +12,9 @@ from jaxnext.config.sections import Config
 from jaxnext.data.decode import resize
 from jaxnext.data.folder_source import class_folder_source, files_source
 from jaxnext.engine.checkpoint import Checkpoints, Meta
+from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError
 from jaxnext.inference.classifier import TrainedClassifier
-from jaxnext.models.classifier import build
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_it_computes_what_the_checkpoint_says_with_batch_norms_folded(classifier
     assert files_of(run) == before
     with Checkpoints(run) as checkpoints:
         variables, meta = checkpoints.restore_model("best")
-    model = build(meta.config.model, len(trained.classes), "float32")
+    model = network(meta.config.model, len(trained.classes), "float32")
     images = np.stack([resize(np.asarray(Image.open(file)), trained.image_size) for file in files])
     with jax.default_matmul_precision("highest"):
         expected = jax.nn.softmax(model.apply(variables, normalize(images, np.float32), train=False))

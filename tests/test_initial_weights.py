@@ -9,8 +9,9 @@ import pytest
 
 from jaxnext.config.sections import Config, ModelConfig, Precision
 from jaxnext.engine.checkpoint import Checkpoints, Meta
+from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError
-from jaxnext.models.classifier import Classifier, build
+from jaxnext.models.classifier import Classifier
 from jaxnext.models.initialisation import initialise
 from jaxnext.models.summary import variable_shapes
 from jaxnext.training.initial_weights import complete, load_weights
@@ -22,7 +23,7 @@ TRAINED = ("backbone", "attention", "head")
 
 
 def model_of(precision: Precision = "float32", **fields: Any) -> Classifier:
-    return build(ModelConfig(**(TINY | fields)), len(CLASSES), precision)
+    return network(ModelConfig(**(TINY | fields)), len(CLASSES), precision)
 
 
 @functools.cache

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 
 from jaxnext.config.sections import ModelConfig, Precision
-from jaxnext.models.classifier import Classifier, build
+from jaxnext.engine.network import network
+from jaxnext.models.classifier import Classifier
 from jaxnext.models.initialisation import initialise
 from jaxnext.models.summary import variable_shapes
 from jaxnext.tree import flatten, path_name
@@ -12,7 +13,7 @@ from jaxnext.tree import flatten, path_name
 
 def model_of(precision: Precision = "float32", **fields: Any) -> Classifier:
     tiny = {"stage_sizes": (1,), "widths": (4,), "features": (8,), "stem_features": 4, "groups": 2}
-    return build(ModelConfig(**(tiny | {"head_widths": (6, 5)} | fields)), 3, precision)
+    return network(ModelConfig(**(tiny | {"head_widths": (6, 5)} | fields)), 3, precision)
 
 
 def test_initialise_is_a_function_of_the_seed() -> None:

@@ -1,6 +1,7 @@
-import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,93 +12,75 @@ from tolerances import FLOAT64_FORWARD, FLOAT64_GRADIENT
 from torch_ported import CLASSES, gradient_errors, ported, relative_error, to_leaves, to_torch, train_copy
 from torch_reference import SETTINGS
 
-from jaxnext.config.sections import ModelConfig
 from jaxnext.errors import UsageError
-from jaxnext.models.classifier import build
+from jaxnext.models.classifier import Classifier, build
 from jaxnext.models.summary import parameter_counts, variable_shapes
 from jaxnext.tree import flatten, path_name
 
-SMALL = ModelConfig(
-    stage_sizes=(1,),
-    widths=(4,),
-    features=(8,),
-    stem_features=4,
-    groups=2,
-    attention="cbam",
-    reduction=2,
-    head="fc",
-    head_widths=(6,),
-)
+BACKBONE = {"stage_sizes": (1,), "widths": (4,), "features": (8,), "stem_features": 4, "groups": 2}
+
+
+def small(precision: str = "float32") -> Classifier:
+    return build(BACKBONE, ("cbam", {"reduction": 2}), ("fc", {"widths": (6,)}), 5, precision)
 
 
 # ---- sizes ----
 
 
 @pytest.mark.parametrize(
-    ("config", "classes", "total"),
+    ("attention", "head", "backbone", "classes", "total"),
     [
-        pytest.param(ModelConfig(**SETTINGS["baseline"]), 100, 23_184_804, id="baseline"),
-        pytest.param(ModelConfig(**SETTINGS["fc"]), 100, 25_657_252, id="fc"),
-        pytest.param(ModelConfig(**SETTINGS["cbam"]), 100, 23_709_190, id="cbam"),
-        pytest.param(ModelConfig(**SETTINGS["fc_cbam"]), 100, 26_181_638, id="fc_cbam"),
-        pytest.param(
-            ModelConfig(stage_sizes=(3, 4, 23, 3), widths=(256, 512, 1024, 2048)),
-            1000,
-            88_791_336,
-            id="ResNeXt-101 32x8d",
-        ),
-        pytest.param(ModelConfig(widths=(64, 128, 256, 512), groups=1), 1000, 25_557_032, id="ResNet-50"),
+        ("none", "linear", {}, 100, 23_184_804),
+        ("none", "fc", {}, 100, 25_657_252),
+        ("cbam", "linear", {}, 100, 23_709_190),
+        ("cbam", "fc", {}, 100, 26_181_638),
+        # ResNeXt-101 32x8d and ResNet-50
+        ("none", "linear", {"stage_sizes": (3, 4, 23, 3), "widths": (256, 512, 1024, 2048)}, 1000, 88_791_336),
+        ("none", "linear", {"widths": (64, 128, 256, 512), "groups": 1}, 1000, 25_557_032),
     ],
 )
-def test_number_of_parameters(config: ModelConfig, classes: int, total: int) -> None:
-    params = variable_shapes(build(config, classes, "float32"))["params"]
+def test_number_of_parameters(attention: str, head: str, backbone: dict[str, Any], classes: int, total: int) -> None:
+    params = variable_shapes(build(backbone, (attention, {}), (head, {}), classes, "float32"))["params"]
     assert sum(parameter_counts(params).values()) == total
 
 
-# ---- from config to network ----
+# ---- from names and options to modules ----
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("attention", "head", "message"),
     [
-        ({"attention": "cbma"}, "model.attention: expected one of none, cbam, found 'cbma'; did you mean cbam?"),
-        ({"attention": "??"}, "model.attention: expected one of none, cbam, found '??'"),
-        ({"head": "linar"}, "model.head: expected one of fc, linear, found 'linar'; did you mean linear?"),
+        (("cbma", {}), ("fc", {}), "model.attention: expected one of none, cbam, found 'cbma'; did you mean cbam?"),
+        (("??", {}), ("fc", {}), "model.attention: expected one of none, cbam, found '??'"),
+        (("none", {}), ("linar", {}), "model.head: expected one of fc, linear, found 'linar'; did you mean linear?"),
+        (("none", {}), ("none", {}), "model.head: expected one of fc, linear, found 'none'"),
         (
-            {"attention": "cbam", "attention_options": {"size": 3}},
-            "model.attention_options: unknown option 'size'; jaxnext.models.attention.cbam has kernel_size",
+            ("cbam", {"size": 3}),
+            ("fc", {}),
+            "model.attention.size: unknown option; cbam has reduction, kernel_size",
         ),
-        (
-            {"attention": "cbam", "attention_options": {"reduction": 3}},
-            "model.attention_options: unknown option 'reduction'; jaxnext.models.attention.cbam has kernel_size",
-        ),
-        (
-            {"attention_options": {"kernel_size": 3}},
-            "model.attention_options: expected none because model.attention is none, found kernel_size",
-        ),
-        (
-            {"head": "fc", "head_options": {"param_dtype": "float64"}},
-            "model.head_options: unknown option 'param_dtype'; jaxnext.models.heads.fc has none",
-        ),
+        (("none", {"kernel_size": 3}), ("fc", {}), "model.attention.kernel_size: unknown option; none has none"),
+        (("none", {}), ("fc", {"param_dtype": 1}), "model.head.param_dtype: unknown option; fc has widths, dropout"),
     ],
 )
-def test_what_does_not_exist(changes: dict[str, Any], message: str) -> None:
+def test_what_does_not_exist(attention: Any, head: Any, message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        build(ModelConfig(**changes), 10, "float32")
+        build({}, attention, head, 10, "float32")
     assert str(caught.value) == message
 
 
 def test_fields_and_options_reach_the_modules() -> None:
-    config = dataclasses.replace(SMALL, attention_options={"kernel_size": 3}, dropout=0.25, remat=True)
-    model = build(config, 5, "float64", axis_name="batch", folded=True)
-    fields = {"axis_name": "batch", "param_dtype": jnp.dtype("float64"), "folded": True}
-    backbone = {"stage_sizes": (1,), "widths": (4,), "features": (8,), "stem_features": 4, "groups": 2, "remat": True}
-    backbone |= fields
-    attention = {"reduction": 2, "kernel_size": 3, "param_dtype": jnp.dtype("float64")}
-    head = {"classes": 5, "head_widths": (6,), "dropout": 0.25, **fields}
-    for module, expected in ((model.backbone, backbone), (model.attention, attention), (model.head, head)):
+    attention, head = {"reduction": 2, "kernel_size": 3}, {"widths": (6,), "dropout": 0.25}
+    backbone = BACKBONE | {"remat": True}
+    model = build(backbone, ("cbam", attention), ("fc", head), 5, "float64", "batch")
+    dtype = {"param_dtype": jnp.dtype("float64")}
+    for module, expected in (
+        (model.backbone, backbone | dtype | {"axis_name": "batch"}),
+        (model.attention, attention | dtype),
+        (model.head, head | dtype | {"axis_name": "batch", "classes": 5}),
+    ):
         assert {name: getattr(module, name) for name in expected} == expected
-    assert build(ModelConfig(), 5, "float32").attention is None
+    assert build({}, ("none", {}), ("linear", {}), 5, "float32").attention is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +93,7 @@ def test_fields_and_options_reach_the_modules() -> None:
 )
 def test_dtypes(precision: Any, compute: str, kept: str) -> None:
     with jax.enable_x64(True):
-        model = build(SMALL, 5, precision)
+        model = small(precision)
         variables = variable_shapes(model)
         stored = {path: leaf.dtype.name for path, leaf in flatten(variables).items()}
         assert {name for path, name in stored.items() if path[-1] != "num_batches_tracked"} == {kept}
@@ -143,7 +126,7 @@ def test_mask_and_keys_reach_every_part() -> None:
     other[:4] = images[:4]
     mask = np.array([True, True, True, True, False, False])
     keys = jax.random.split(jax.random.key(1), 6)
-    model = build(SMALL, 5, "float32")
+    model = small()
     variables = jax.tree.map(lambda leaf: jnp.asarray(rng.random(leaf.shape), leaf.dtype), variable_shapes(model))
 
     @quick_jit
@@ -157,6 +140,30 @@ def test_mask_and_keys_reach_every_part() -> None:
     for (path, leaf), same, different in zip(next(stats).items(), *(other.values() for other in stats), strict=True):
         np.testing.assert_array_equal(leaf, same)
         assert path[-1] == "num_batches_tracked" or not np.array_equal(leaf, different), path
+
+
+class Recording(nn.Module):
+    """An attention or head that keeps what it is given."""
+
+    note: Callable[[Any], None]
+
+    def __call__(self, x: jax.Array, **arguments: Any) -> jax.Array:
+        self.note(arguments)
+        return x
+
+
+def test_attention_and_head_are_given_the_same_but_for_keys_of_their_own() -> None:
+    first, second = [], []
+    model = small().clone(attention=Recording(first.append), head=Recording(second.append))
+    mask, keys = jnp.ones(2, bool), jax.random.split(jax.random.key(1), 2)
+    images = jnp.zeros((2, 16, 16, 3))
+    variables = model.init(jax.random.key(0), images, train=False)
+    assert first == second == [{"train": False, "mask": None, "keys": None}]
+    model.apply(variables, images, train=True, mask=mask, keys=keys, mutable=["batch_stats"])
+    assert all(given["train"] and given["mask"] is mask for given in (first[1], second[1]))
+    assert second[1]["keys"] is keys
+    expected = jnp.stack([jax.random.fold_in(key, 0) for key in keys])
+    assert jnp.array_equal(jax.random.key_data(first[1]["keys"]), jax.random.key_data(expected))
 
 
 # ---- PyTorch ----

@@ -17,7 +17,6 @@ from jaxnext.engine import parallel, steps
 from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.padding import pad_rows
 from jaxnext.engine.state import Batch, TrainBatch, create
-from jaxnext.models.classifier import build
 from jaxnext.models.folding import fold
 from jaxnext.models.initialisation import initialise
 from jaxnext.models.summary import variable_shapes
@@ -351,7 +350,7 @@ def dtypes_of_products(step: Any, *arguments: Any) -> dict[str, set[str]]:
 def test_bfloat16_multiplies_in_bfloat16_up_to_the_logits():
     on = net(1, "bfloat16")
     variables = {"params": on.state.params, "batch_stats": on.state.batch_stats}
-    folded = build(NET, CLASSES, "bfloat16", folded=True)
+    folded = network(NET, CLASSES, "bfloat16")
     batch = train_batch(on, 0)
     expected = {"last": {"float32"}, "others": {"bfloat16"}}
     assert dtypes_of_products(on.train_step, start(on), batch) == expected

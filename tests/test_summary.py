@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 
 from jaxnext.config.sections import ModelConfig
+from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError
-from jaxnext.models.classifier import build
 from jaxnext.models.summary import check_size, parameter_counts, summary, variable_shapes
 
 CONFIG = ModelConfig(
@@ -24,7 +24,7 @@ CONFIG = ModelConfig(
 
 @pytest.fixture(scope="module")
 def shapes() -> dict[str, Any]:
-    return variable_shapes(build(CONFIG, 7, "float32"))
+    return variable_shapes(network(CONFIG, 7, "float32"))
 
 
 def test_text(shapes: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from model_leaves import leaves_of
 from torch_reference import require
 
 from jaxnext.config.sections import ModelConfig
-from jaxnext.models.classifier import build
+from jaxnext.engine.network import network
 from jaxnext.porting.torchvision import to_jax, to_torch, torch_order, torch_shape, weight_map
 from jaxnext.tree import flatten
 
@@ -86,7 +86,7 @@ def test_another_attention_or_head_has_no_names_at_all():
 def test_the_models_have_these_leaves(attention, head):
     config = ModelConfig(attention=attention, head=head)
     images = jnp.zeros((2, 32, 32, 3))
-    shapes = jax.eval_shape(lambda: build(config, 100, "float32").init(jax.random.key(0), images, train=False))
+    shapes = jax.eval_shape(lambda: network(config, 100, "float32").init(jax.random.key(0), images, train=False))
     found = {path: (leaf.shape, leaf.dtype) for path, leaf in flatten(shapes).items()}
     hidden = (1024, 512) if head == "fc" else ()
     expected = leaves_of(**RESNEXT50, groups=32, stem=64, attention=attention == "cbam", hidden=hidden, classes=100)

@@ -18,9 +18,9 @@ from jaxnext.cli.arguments import parse_port_weights
 from jaxnext.config.sections import Config, DataConfig, ModelConfig
 from jaxnext.config.yaml_text import load_config
 from jaxnext.engine.checkpoint import Checkpoints
+from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.inference.classifier import TrainedClassifier
-from jaxnext.models.classifier import build
 from jaxnext.models.summary import variable_shapes
 from jaxnext.porting import pretrained
 from jaxnext.porting.files.state_dict import load_state_dict
@@ -162,7 +162,7 @@ def test_imagenet_head_is_left_out_and_the_backbone_serves_every_setting(source,
     ]
     for head in ("linear", "fc"):
         for attention in ("none", "cbam"):
-            shapes = variable_shapes(build(config(head=head, attention=attention).model, 3, "float32"))
+            shapes = variable_shapes(network(config(head=head, attention=attention).model, 3, "float32"))
             variables, said = load_weights(tmp_path / "w", shapes, ("a", "b", "c"))
             stem = variables["params"]["backbone"]["stem_conv"]["kernel"]
             np.testing.assert_array_equal(stem, tensors()["conv1.weight"].transpose(2, 3, 1, 0))

@@ -11,7 +11,8 @@ from live_seed import SEED
 from torch_reference import SETTINGS, TINY, model, require, settle
 
 from jaxnext.config.sections import ModelConfig
-from jaxnext.models.classifier import Classifier, build
+from jaxnext.engine.network import network
+from jaxnext.models.classifier import Classifier
 from jaxnext.models.summary import variable_shapes
 from jaxnext.porting.merge import merge
 from jaxnext.tree import flatten, path_name, unflatten
@@ -33,7 +34,7 @@ def ported(setting: str, tiny: bool = True) -> Ported:
     require()
     net = settle(model(setting, CLASSES, tiny, dropout=0.0), SEED).double()
     with jax.enable_x64(True):
-        classifier = build(ModelConfig(**SETTINGS[setting], **(TINY if tiny else {})), CLASSES, "float64")
+        classifier = network(ModelConfig(**SETTINGS[setting], **(TINY if tiny else {})), CLASSES, "float64")
         return Ported(net, classifier, to_leaves(variable_shapes(classifier), net.state_dict()))
 
 

@@ -15,10 +15,10 @@ from jaxnext.data.loader import HostBatch, stream
 from jaxnext.data.order import SequentialOrder
 from jaxnext.engine import parallel, steps
 from jaxnext.engine.checkpoint import Checkpoints
+from jaxnext.engine.network import network
 from jaxnext.engine.padding import pad_rows, padded_batch
 from jaxnext.engine.pipeline import pipelined
 from jaxnext.errors import JaxnextError
-from jaxnext.models.classifier import build
 from jaxnext.models.folding import fold
 
 _T = TypeVar("_T")

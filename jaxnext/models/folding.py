@@ -3,40 +3,45 @@
 With running statistics a batch norm is ``y * factor + (bias - mean * factor)``, where each channel has its ``factor =
 scale / sqrt(var + eps)``. Behind a convolution or dense layer the factor goes into that layer's kernel (and bias, where
 it has one), and only an addition is left, which XLA fuses with the layer and the activation.
+
+Which layer a norm follows is read from the network's trace: a norm is folded where it is given the output of a ``Conv``
+or ``Dense`` that nothing else reads, and both are called once. Any other keeps its variables.
 """
 
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 
 from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import Classifier
+from jaxnext.models.layers import Conv, Dense
 from jaxnext.models.norm import BatchNorm
-from jaxnext.models.summary import variable_shapes
 from jaxnext.tree import flatten, path_name, unflatten
 from jaxnext.types import LeafPath, Variables
 
-LAYERS_BEFORE = ("conv", "hidden")
-"""A norm's layer stands in the same module and has its name, with one of these for ``norm``.
-
-``stem_norm`` follows ``stem_conv``, ``norm1`` follows ``conv1`` or ``hidden1``.
-"""
+STATISTICS = ("mean", "var", "num_batches_tracked")
 
 
 def fold(variables: Variables, model: Classifier) -> Variables:
-    """The variables of a network whose batch norms are folded, from those of the same one with the norms.
+    """Return a network's variables with its batch norms folded; the same network computes with either.
 
-    A norm is folded where the folded network has no ``scale`` for it; one of a head or attention without the field
-    ``folded`` keeps its variables. Computed in float64 and rounded once to each leaf's dtype.
+    Computed in float64 and rounded once to each leaf's dtype.
 
     Args:
         variables: nested dict of host arrays, ``params`` and ``batch_stats``; stays as it is.
-        model: from ``classifier.build(..., folded=True)``.
+        model: the network.
 
     Returns:
         nested dict of NumPy arrays; without ``batch_stats`` where no norm is left.
 
     Raises:
-        JaxnextError: a norm without its layer, or leaves that are not those of the network; all of them are named. Or
-            weights that are not finite.
+        JaxnextError: leaves that are not those of the network, or weights that are not finite.
     """
     flat: dict[LeafPath, np.ndarray] = {path: np.asarray(leaf) for path, leaf in flatten(variables).items()}
     # oneDNN's ReLU makes zero of NaN: the predictions of a net that has diverged would look like any others.
@@ -44,44 +49,88 @@ def fold(variables: Variables, model: Classifier) -> Variables:
     if broken:
         more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
         raise JaxnextError(f"expected finite weights, found NaN or infinity in {broken[0]}{more}")
-    wanted = flatten(variable_shapes(model))
-    norms = [path[1:-1] for path in flat if path[-1] == "scale" and path not in wanted]
-    problems = [line for norm in norms for line in _fold_one(flat, norm)]
-    if not problems:
-        problems += [f"{path_name(path)}: expected, not found" for path in sorted(wanted.keys() - flat.keys())]
-        problems += [f"{path_name(path)}: not in the folded network" for path in sorted(flat.keys() - wanted.keys())]
+    shapes, norms = _traced(model)
+    expected, found = ({path: list(leaf.shape) for path, leaf in leaves.items()} for leaves in (shapes, flat))
+    problems = [
+        f"{path_name(path)}: expected {expected.get(path, 'no such leaf')}, found {found.get(path, 'no such leaf')}"
+        for path in sorted(expected.keys() | found.keys())
+        if expected.get(path) != found.get(path)
+    ]
     if problems:
-        raise JaxnextError("the batch norms cannot be folded into their layers:\n  " + "\n  ".join(problems))
+        raise JaxnextError("the weights do not fit this network:\n  " + "\n  ".join(problems))
+    for norm, (layer, eps) in norms.items():
+        _fold_one(flat, norm, layer, eps)
     return unflatten(flat)
 
 
-def _fold_one(flat: dict[LeafPath, np.ndarray], norm: LeafPath) -> list[str]:
-    """Take scale and statistics of a norm out of ``flat`` and put them into its layer's leaves and its own bias.
+def folded_shapes(model: Classifier) -> Variables:
+    """Return shapes and dtypes of what ``fold`` gives, as ``variable_shapes`` does."""
+    flat, norms = _traced(model)
+    for norm in norms:
+        _drop(flat, norm)
+    return unflatten(flat)
 
-    Returns:
-        what stands in the way, if anything; ``flat`` is then as it was.
-    """
-    layers = [(*norm[:-1], norm[-1].replace("norm", kind)) for kind in LAYERS_BEFORE]
-    kernels = [path for layer in layers if (path := ("params", *layer, "kernel")) in flat]
+
+def _traced(model: Classifier) -> tuple[dict[LeafPath, Any], dict[LeafPath, tuple[LeafPath, float]]]:
+    """Return the shapes of a network's variables, and for each norm that can be folded its layer's path and its eps."""
+    calls: Counter[LeafPath] = Counter()
+    modules: dict[str, Any] = {}
+
+    def named(x: jax.Array, module: Any) -> jax.Array:
+        name = path_name(module.path)
+        modules[name] = module
+        return checkpoint_name(x, name)
+
+    def note(call: Callable[..., Any], args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        module = context.module
+        if context.method_name == "__call__" and isinstance(module, Conv | Dense | BatchNorm):
+            calls[module.path] += 1
+            if isinstance(module, Conv | Dense):
+                return named(call(*args, **kwargs), module)
+            if args:
+                return call(named(args[0], module), *args[1:], **kwargs)
+        return call(*args, **kwargs)
+
+    def run(key: jax.Array, images: jax.Array) -> Any:
+        with nn.intercept_methods(note):
+            return model.init_with_output(key, images, train=False)
+
+    images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    closed, (_, shapes) = jax.make_jaxpr(run, return_shape=True)(jax.random.key(0), images)
+    jaxpr, flat = closed.jaxpr, flatten(shapes)
+    reads = Counter(id(value) for value in [*jaxpr.outvars, *(v for equation in jaxpr.eqns for v in equation.invars)])
+    named_by: dict[int, Any] = {}
+    norms = {}
+    for equation in jaxpr.eqns:
+        module = modules.get(equation.params["name"]) if equation.primitive.name == "name" else None
+        if module is None:
+            continue
+        (value,), (result,) = equation.invars, equation.outvars
+        layer = named_by.get(id(value))
+        named_by[id(result)] = module
+        if layer is None or isinstance(layer, BatchNorm) or not isinstance(module, BatchNorm):
+            continue
+        kernel, scale = (flat.get(("params", *path)) for path in ((*layer.path, "kernel"), (*module.path, "scale")))
+        # Not where flax.linen.vmap or scan has given both a leading axis.
+        whole = kernel is not None and scale is not None and kernel.shape[-1:] == scale.shape
+        if whole and reads[id(value)] == calls[layer.path] == calls[module.path] == 1:
+            norms[module.path] = (layer.path, module.eps)
+    return flat, norms
+
+
+def _fold_one(flat: dict[LeafPath, np.ndarray], norm: LeafPath, layer: LeafPath, eps: float) -> None:
+    """Take scale and statistics of a norm out of ``flat`` and put them into its layer's leaves and its own bias."""
     scale, bias = ("params", *norm, "scale"), ("params", *norm, "bias")
-    mean, var, tracked = (("batch_stats", *norm, name) for name in ("mean", "var", "num_batches_tracked"))
-    if len(kernels) != 1:
-        expected = " or ".join(path_name(("params", *layer, "kernel")) for layer in layers)
-        return [f"{path_name(scale)}: expected {expected} before it, found {'both' if kernels else 'neither'}"]
-    (kernel,) = kernels
-    features = list(flat[kernel].shape[-1:])
-    sizes = {path: list(flat[path].shape) if path in flat else "no such leaf" for path in (scale, bias, mean, var)}
-    wrong = [
-        f"{path_name(path)}: expected {features}, found {size}" for path, size in sizes.items() if size != features
-    ]
-    if wrong:
-        return wrong
-    factor = flat[scale] / np.sqrt(flat[var].astype(np.float64) + BatchNorm.eps)
-    for path in (kernel, (*kernel[:-1], "bias")):
+    mean, var = (flat["batch_stats", *norm, name] for name in ("mean", "var"))
+    factor = flat[scale] / np.sqrt(var.astype(np.float64) + eps)
+    for path in (("params", *layer, name) for name in ("kernel", "bias")):
         if path in flat:
             # Output channels are the last axis of kernels and biases alike.
             flat[path] = (flat[path] * factor).astype(flat[path].dtype)
-    flat[bias] = (flat[bias] - flat[mean] * factor).astype(flat[bias].dtype)
-    for path in (scale, mean, var, tracked):
-        flat.pop(path, None)
-    return []
+    flat[bias] = (flat[bias] - mean * factor).astype(flat[bias].dtype)
+    _drop(flat, norm)
+
+
+def _drop(flat: dict[LeafPath, Any], norm: LeafPath) -> None:
+    for path in (("params", *norm, "scale"), *(("batch_stats", *norm, name) for name in STATISTICS)):
+        del flat[path]

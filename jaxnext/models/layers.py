@@ -1,16 +1,20 @@
-"""Convolution and dense layers with PyTorch's paddings and initialisation."""
+"""Convolution, dense layer and pooling with PyTorch's paddings and initialisation."""
 
+import functools
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxnext.models.norm import BatchNorm, is_folded
 from jaxnext.ops.fused_conv import conv, fused_conv
+from jaxnext.ops.relu import relu as rectified
 
 
 def uniform_fan_in(fan_in: int) -> nn.initializers.Initializer:
-    """PyTorch's default for linear and convolution layers, weights and biases: uniform in ±1/√fan_in."""
+    """Return PyTorch's default for linear and convolution layers, weights and biases: uniform in ±1/√fan_in."""
     bound = 1 / math.sqrt(fan_in)
 
     def initialise(key, shape, dtype=jnp.float32, out_sharding=None):
@@ -39,43 +43,18 @@ class Conv(nn.Module):
     param_dtype: jnp.dtype = jnp.dtype("float32")
 
     @nn.compact
-    def __call__(
-        self,
-        x: jax.Array,
-        *,
-        bias: jax.Array | None = None,
-        residual: jax.Array | None = None,
-        relu: bool = False,
-    ) -> jax.Array:
-        """Convolve.
+    def __call__(self, x: jax.Array, convolve: Callable[..., jax.Array] = conv) -> jax.Array:
+        """Map ``[N, H, W, C]`` to ``[N, H', W', features]``.
 
         Args:
             x: ``[N, H, W, C]``.
-            bias: ``[features]``, in inference: what a batch norm has left that is folded into the kernel.
-            residual: with a bias: ``[N, H', W', features]`` to be added.
-            relu: with a bias: whether the sum is rectified.
-
-        Returns:
-            ``[N, H', W', features]``.
+            convolve: computes it; has the arguments of ``ops.fused_conv.conv``.
         """
         shape = (self.size, self.size, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init or self._kaiming_fan_out(), shape, self.param_dtype)
-        kernel = kernel.astype(x.dtype)
         pad = (self.size - 1) // 2
         padding = ((pad, pad), (pad, pad))
-        if bias is None:
-            return conv(x, kernel, stride=self.stride, padding=padding, groups=self.groups)
-        bias = bias.astype(x.dtype)
-        return fused_conv(
-            x,
-            kernel,
-            bias,
-            stride=self.stride,
-            padding=padding,
-            groups=self.groups,
-            residual=residual,
-            relu=relu,
-        )
+        return convolve(x, kernel.astype(x.dtype), stride=self.stride, padding=padding, groups=self.groups)
 
     def _kaiming_fan_out(self) -> nn.initializers.Initializer:
         # PyTorch's fan-out counts all output channels, of every group.
@@ -98,3 +77,43 @@ class Dense(nn.Module):
         if self.use_bias:
             y = y + self.param("bias", init, (self.features,), self.param_dtype).astype(x.dtype)
         return y
+
+
+def conv_norm(
+    layer: Conv,
+    norm: BatchNorm,
+    x: jax.Array,
+    *,
+    train: bool,
+    mask: jax.Array | None,
+    residual: jax.Array | None = None,
+    relu: bool = True,
+) -> jax.Array:
+    """Apply a convolution and its batch norm, then the sum with ``residual`` and the ReLU.
+
+    It is one pass over memory where the norm is folded into the convolution (``models.folding``).
+
+    Args:
+        layer: of the module that is being called.
+        norm: behind it, of the same module.
+        x: ``[N, H, W, C]``.
+        train: batch statistics instead of the running ones.
+        mask: ``[N]`` of bool that marks real rows, or ``None``.
+        residual: ``[N, H', W', features]``; ``None`` adds nothing.
+        relu: whether the sum is rectified.
+
+    Returns:
+        ``[N, H', W', features]``.
+    """
+    if is_folded(norm) and not train:
+        bias = norm.get_variable("params", "bias").astype(x.dtype)
+        return layer(x, functools.partial(fused_conv, bias=bias, residual=residual, relu=relu))
+    y = norm(layer(x), train=train, mask=mask)
+    if residual is not None:
+        y = residual + y
+    return rectified(y) if relu else y
+
+
+def global_average_pool(x: jax.Array) -> jax.Array:
+    """Map ``[N, H, W, C]`` to the mean of each channel, ``[N, C]``."""
+    return x.mean((1, 2))

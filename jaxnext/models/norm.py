@@ -8,25 +8,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnext.ops.channel_sums import channel_sums
+from jaxnext.ops.collectives import psum
 
 Statistics = tuple[jax.Array, jax.Array, jax.Array]
-
-
-class FoldedNorm(nn.Module):
-    """The bias that is left of a batch norm whose scale and statistics are in the layer before (``models.folding``).
-
-    Attributes:
-        features: number of channels.
-        param_dtype: of the bias.
-    """
-
-    features: int
-    param_dtype: jnp.dtype = jnp.dtype("float32")
-
-    @nn.compact
-    def __call__(self) -> jax.Array:
-        """``[features]``."""
-        return self.param("bias", nn.initializers.zeros, (self.features,), self.param_dtype)
 
 
 class BatchNorm(nn.Module):
@@ -37,19 +21,19 @@ class BatchNorm(nn.Module):
     variance). A batch with one value per channel leaves the running variance as it was. Statistics are computed in at
     least float32. ``num_batches_tracked`` counts training batches, as PyTorch's does.
 
+    Where its variables hold a bias alone, scale and statistics are in the layer before (``models.folding``).
+
     Attributes:
         eps: added to the variance.
         momentum: PyTorch's; weight of the new batch in the running statistics.
         axis_name: mesh axis over which the batch is split, or ``None``.
         param_dtype: of scale, bias and running statistics.
-        folded: for inference: scale and statistics are in the layer before (``models.folding``), only a bias is left.
     """
 
     eps: float = 1e-5
     momentum: float = 0.1
     axis_name: str | None = None
     param_dtype: jnp.dtype = jnp.dtype("float32")
-    folded: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None = None) -> jax.Array:
@@ -62,11 +46,14 @@ class BatchNorm(nn.Module):
 
         Returns:
             the shape and dtype of ``x``.
+
+        Raises:
+            ValueError: training with a norm that is folded.
         """
         features = x.shape[-1]
-        if self.folded:
-            if train or self.eps != BatchNorm.eps:
-                raise ValueError(f"folded: expected inference and eps {BatchNorm.eps}, found {train=}, eps {self.eps}")
+        if is_folded(self):
+            if train:
+                raise ValueError("train: expected False with variables whose batch norms are folded, found True")
             return x + self.param("bias", nn.initializers.zeros, (features,), self.param_dtype).astype(x.dtype)
         scale = self.param("scale", nn.initializers.ones, (features,), self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros, (features,), self.param_dtype)
@@ -76,42 +63,45 @@ class BatchNorm(nn.Module):
         if not train:
             return _normalise(x, mean.value, lax.rsqrt(var.value + self.eps), scale, bias)
         rows = jnp.ones(x.shape[:1], bool) if mask is None else mask
-        normalised = batch_norm(x, scale, bias, rows, mean.value, self.eps, self.axis_name)
+        normalised = batch_norm(x, scale, bias, rows, self.eps, self.axis_name)
         y, (batch_mean, batch_var, count) = normalised  # pyright: ignore[reportGeneralTypeIssues]
         if not self.is_initializing():
             unbiased = batch_var * count / jnp.maximum(count - 1, 1)
-            mean.value = (1 - self.momentum) * mean.value + self.momentum * batch_mean
+            mean.value = jnp.where(count > 0, (1 - self.momentum) * mean.value + self.momentum * batch_mean, mean.value)
             var.value = jnp.where(count > 1, (1 - self.momentum) * var.value + self.momentum * unbiased, var.value)
             tracked.value = tracked.value + 1
         return y
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+def is_folded(norm: BatchNorm) -> bool:
+    """Return whether the variables of a norm that is being called hold a bias alone."""
+    there = norm.has_variable("params", "scale") or norm.has_variable("batch_stats", "mean")
+    return not there and not norm.is_initializing()
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def batch_norm(
     x: jax.Array,
     scale: jax.Array,
     bias: jax.Array,
     mask: jax.Array,
-    shift: jax.Array,
     eps: float,
     axis_name: str | None,
 ) -> tuple[jax.Array, Statistics]:
     """Normalise ``x`` with its own statistics, with a gradient written by hand.
 
-    Of images, sums of ``x - shift`` and of its square give mean and variance in one read. ``shift`` (the running mean)
-    keeps the subtraction of two large numbers away where the mean is large against the deviation. Of vectors ``[N, C]``
-    a second read costs nothing, and few rows may lie far from the running mean: there the squares are those of the
-    distances from the mean, as in PyTorch. In one read the float32 gradients of a net with the fc head were two to
-    three times as far off as PyTorch's, on batches of eight.
+    Sums of ``x - shift`` and of its square give mean and variance in one read. The shift, the mean of a few of the
+    values, keeps the subtraction of two large numbers away where the mean is large against the deviation. Of vectors
+    ``[N, C]`` it is the mean of all: a second read costs nothing, and the squares are then those of the distances from
+    the mean, as in PyTorch.
 
     The gradient is that of Ioffe and Szegedy, "Batch Normalization", 2015, section 3; the statistics have none.
 
     Args:
         x: ``[N, ..., C]``.
-        scale: ``[C]``; as ``bias`` and ``shift`` of the dtype in which statistics are computed.
+        scale: ``[C]``; as ``bias`` of the dtype in which statistics are computed.
         bias: ``[C]``.
         mask: ``[N]`` of bool, rows that count.
-        shift: ``[C]``, any constant near the mean.
         eps: added to the variance.
         axis_name: mesh axis over which the statistics are summed, or ``None``.
 
@@ -119,12 +109,11 @@ def batch_norm(
         the normalised ``x`` in its dtype, zero in rows that do not count, and the batch's mean, biased variance and
         number of values per channel.
     """
-    return _forward(x, scale, bias, mask, shift, eps, axis_name)[0]
+    return _forward(x, scale, bias, mask, eps, axis_name)[0]
 
 
-def _forward(x, scale, bias, mask, shift, eps, axis_name):
-    offset, var, values = _moments(x, mask, shift, axis_name)
-    mean = offset + shift
+def _forward(x, scale, bias, mask, eps, axis_name):
+    mean, var, values = _moments(x, mask, scale.dtype, axis_name)
     inverse = lax.rsqrt(var + eps)
     # A padded row may lie far from the others: what overflowed in it would reach all gradients as 0 * infinity.
     rows = mask.reshape(-1, *[1] * (x.ndim - 1))
@@ -132,28 +121,25 @@ def _forward(x, scale, bias, mask, shift, eps, axis_name):
     return (y, (mean, var, values)), (x, scale, mask, mean, inverse, jnp.maximum(values, 1))
 
 
-def _moments(x: jax.Array, mask: jax.Array, shift: jax.Array, axis_name: str | None) -> Statistics:
-    """Mean less ``shift`` and biased variance of the rows that count, and the number of values per channel."""
+def _moments(x: jax.Array, mask: jax.Array, dtype: jnp.dtype, axis_name: str | None) -> Statistics:
+    """Mean and biased variance of the rows that count, and the number of values per channel."""
     rows = mask.reshape(-1, *[1] * (x.ndim - 1))
-    values = jnp.sum(mask, dtype=shift.dtype) * (x.size // (x.shape[0] * x.shape[-1]))
-
-    def moved(x: jax.Array, rows: jax.Array) -> jax.Array:
-        return jnp.where(rows, x.astype(shift.dtype) - shift, 0)
-
-    if x.ndim == 2:
-        total, values = _psum((jnp.sum(moved(x, rows), 0), values), axis_name)
-        mean = total / jnp.maximum(values, 1)
-        distances = jnp.where(rows, moved(x, rows) - mean, 0)
-        (squares,) = _psum((jnp.sum(distances * distances, 0),), axis_name)
-        return mean, squares / jnp.maximum(values, 1), values
+    # Of an image 16 values or fewer, on a grid: a few that lie far from all others hardly move their mean.
+    some = x[(slice(None), *(slice(size // 8, None, -(-size // 4)) for size in x.shape[1:-1]))]
+    total = jnp.where(rows, some, 0).sum(range(x.ndim - 1), dtype)
+    total, count = psum((total, jnp.sum(mask, dtype=dtype)), axis_name)
+    shift = total / jnp.maximum(count * (some.size // (x.shape[0] * x.shape[-1])), 1)
 
     def terms(x: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        distance = moved(x, rows)
+        distance = jnp.where(rows, x.astype(dtype) - shift, 0)
         return distance, distance * distance
 
-    total, squares, values = _psum((*channel_sums(terms, x, rows), values), axis_name)
-    mean = total / jnp.maximum(values, 1)
-    return mean, jnp.maximum(squares / jnp.maximum(values, 1) - mean * mean, 0), values
+    sums = channel_sums(terms, x, rows) if x.ndim > 2 else tuple(term.sum(0) for term in terms(x, rows))
+    # Over one device, too: these sums keep XLA from merging what remat computes again with the first computation.
+    total, squares = sums if axis_name is None else lax.psum(sums, axis_name)
+    values = count * (x.size // (x.shape[0] * x.shape[-1]))
+    offset = total / jnp.maximum(values, 1)
+    return shift + offset, jnp.maximum(squares / jnp.maximum(values, 1) - offset * offset, 0), values
 
 
 def _backward(eps, axis_name, residuals, gradients):
@@ -171,10 +157,10 @@ def _backward(eps, axis_name, residuals, gradients):
 
     # Local sums are this device's part of the parameters' gradients, which the training step sums over devices.
     dbias, dscale = channel_sums(terms, dy, x, rows)
-    total_dbias, total_dscale = _psum((dbias, dscale), axis_name)
+    total_dbias, total_dscale = (dbias, dscale) if axis_name is None else lax.psum((dbias, dscale), axis_name)
     through = (total_dbias + normal(x) * total_dscale) / count
     dx = jnp.where(rows, (dy.astype(scale.dtype) - through) * (scale * inverse), 0)
-    return dx.astype(x.dtype), dscale, dbias, None, jnp.zeros_like(mean)
+    return dx.astype(x.dtype), dscale, dbias, None
 
 
 batch_norm.defvjp(_forward, _backward)
@@ -182,8 +168,3 @@ batch_norm.defvjp(_forward, _backward)
 
 def _normalise(x: jax.Array, mean: jax.Array, inverse: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
     return ((x.astype(mean.dtype) - mean) * (inverse * scale) + bias).astype(x.dtype)
-
-
-def _psum(sums: tuple[jax.Array, ...], axis_name: str | None) -> tuple[jax.Array, ...]:
-    # Over one device, too: these sums keep XLA from merging what remat computes again with the first computation.
-    return sums if axis_name is None else lax.psum(sums, axis_name)

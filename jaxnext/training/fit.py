@@ -7,9 +7,9 @@ from jaxnext.data.cache.decoded import Cache, open_cache
 from jaxnext.data.splits import Splits, load_splits
 from jaxnext.engine import parallel, run_folder
 from jaxnext.engine.checkpoint import Checkpoints
+from jaxnext.engine.network import network
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.models.classifier import build
 from jaxnext.models.summary import check_size, summary, variable_shapes
 from jaxnext.training.environment import RunEnvironment
 from jaxnext.training.progress import Progress

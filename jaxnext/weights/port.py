@@ -12,9 +12,9 @@ from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import dump_config
 from jaxnext.data.listing import list_folder
 from jaxnext.engine.checkpoint import Checkpoints, Meta
+from jaxnext.engine.network import network
 from jaxnext.engine.run_folder import CONFIG, holds_run, write_text
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.models.classifier import build
 from jaxnext.models.summary import check_size, summary, variable_shapes
 from jaxnext.porting.files.state_dict import load_state_dict
 from jaxnext.porting.merge import LINEAR_HEAD, PARTS, Merged, merge, source_classes
@@ -67,7 +67,7 @@ def port_weights(
     names = None if classes is None else read_classes(classes)
     tensors = load_state_dict(locate(source, cache, base_url), say)
     count = head_size(tensors, source, names, config)
-    model = build(config.model, count or 1, config.precision)
+    model = network(config.model, count or 1, config.precision)
     shapes = variable_shapes(model)
     if count is not None:
         check_size(shapes["params"], config.model.max_parameters)

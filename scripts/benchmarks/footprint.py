@@ -28,9 +28,9 @@ from jaxnext.data.folder_source import class_folder_source
 from jaxnext.data.loader import stream
 from jaxnext.data.order import ShuffledOrder
 from jaxnext.engine.checkpoint import Checkpoints, Meta
+from jaxnext.engine.network import network
 from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.inference.predict import predict_to_csv
-from jaxnext.models.classifier import build
 from jaxnext.models.initialisation import PARTS, initialise
 from jaxnext.training.environment import RunEnvironment
 from jaxnext.training.fit import fit
@@ -136,7 +136,7 @@ def _predict(options: Options, folder: Path, process: Process, say: Callable[[st
         data=DataConfig(image_size=32),
         model=ModelConfig(stage_sizes=(1,), widths=(8,), features=(32,), stem_features=8, groups=2, head_widths=(8,)),
     )
-    variables = initialise(build(config.model, 2, config.precision, None), 0)
+    variables = initialise(network(config.model, 2, config.precision, None), 0)
     with Checkpoints(folder / "net") as checkpoints:
         checkpoints.save_model("best", 0, variables, Meta(config, ("a", "b"), PARTS))
     file = folder / "one.png"

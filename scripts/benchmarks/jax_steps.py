@@ -14,7 +14,7 @@ from benchmarks.timing import Candidate, Clock
 from jaxnext.config.sections import Config
 from jaxnext.engine import parallel, state, steps
 from jaxnext.engine.optimizers import adam as adam
-from jaxnext.models.classifier import Classifier, build
+from jaxnext.models.classifier import Classifier
 from jaxnext.models.folding import fold
 from jaxnext.types import Variables
 

@@ -16,8 +16,8 @@ from benchmarks.flops import TRAIN_PER_FORWARD, forward_flops
 from benchmarks.report import text_table
 from benchmarks.timing import Clock, Timing, measure_in_turn, ratio
 from jaxnext.config.sections import Config
+from jaxnext.engine.network import network
 from jaxnext.engine.out_of_memory import out_of_memory
-from jaxnext.models.classifier import build
 from jaxnext.models.initialisation import initialise
 
 CLASSES = 100
@@ -82,7 +82,7 @@ def run(options: Options, *, cores: int, clock: Clock, say: Say) -> dict[str, An
         "flops": {"inference": flops, "train": TRAIN_PER_FORWARD * flops},
     }
     say("preparing the network")
-    variables = initialise(build(config.model, classes, config.precision), config.seed)
+    variables = initialise(network(config.model, classes, config.precision), config.seed)
     records, timings = {}, {}
     for mode in MODES:
         with out_of_memory(config.batch_size, config.data.image_size):

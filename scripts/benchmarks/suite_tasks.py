@@ -17,8 +17,8 @@ from benchmarks.model import CLASSES
 from benchmarks.suite_parts import AUGMENTATIONS, Task
 from benchmarks.timing import Candidate, Clock, measure_in_turn
 from jaxnext.augment.original import augment, draw, normalize
+from jaxnext.engine.network import network
 from jaxnext.errors import UsageError
-from jaxnext.models.classifier import build
 from jaxnext.models.initialisation import initialise
 from jaxnext.types import Augmentation
 
@@ -93,7 +93,7 @@ def _describe(cores: int) -> dict[str, Any]:
 def _own_model(task: Task, clock: Clock) -> dict[str, Any]:
     config = task.options.config
     classes = config.model.classes or CLASSES
-    variables = initialise(build(config.model, classes, config.precision), config.seed)
+    variables = initialise(network(config.model, classes, config.precision), config.seed)
     images, pixels = _images(task)
     if task.mode == "train":
         prepared = jax_steps.prepare_training(config, classes, variables, images, clock)

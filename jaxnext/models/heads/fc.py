@@ -4,67 +4,48 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxnext.models.layers import Dense
+from jaxnext.models.dropout import dropout
+from jaxnext.models.layers import Dense, global_average_pool
 from jaxnext.models.norm import BatchNorm
+from jaxnext.models.options import check_option
 
 
 class Head(nn.Module):
-    """``Linear, BatchNorm1d, SiLU, Dropout`` for each hidden layer, then ``Linear``.
-
-    Attributes:
-        classes: number of outputs.
-        head_widths: of the hidden layers.
-        dropout: probability of zeroing a hidden unit in training.
-        axis_name: mesh axis over which the batch is split, or ``None``.
-        param_dtype: of parameters and statistics.
-        folded: for inference: the norms' scale and statistics are in the hidden layers (``models.folding``).
-    """
+    """Global average pool, ``Linear, BatchNorm1d, SiLU, Dropout`` for each hidden layer, then ``Linear``."""
 
     classes: int
-    head_widths: tuple[int, ...] = (1024, 512)
+    """number of outputs"""
+    widths: tuple[int, ...] = (1024, 512)
+    """widths of the hidden layers"""
     dropout: float = 0.3
+    """probability of zeroing a hidden unit in training"""
     axis_name: str | None = None
+    """mesh axis over which the batch is split"""
     param_dtype: jnp.dtype = jnp.dtype("float32")
-    folded: bool = False
+    """dtype of parameters and statistics"""
 
     @nn.compact
     def __call__(
         self, x: jax.Array, *, train: bool, mask: jax.Array | None = None, keys: jax.Array | None = None
     ) -> jax.Array:
-        """Map ``[N, features]`` to logits ``[N, classes]``; what SiLU gives is sown as ``activation1``, and so on.
+        """Map ``[N, H, W, C]`` to logits ``[N, classes]``; what SiLU gives is sown as ``activation1``, and so on.
 
         Args:
-            x: pooled features.
+            x: the feature map.
             train: batch statistics and dropout.
             mask: ``[N]`` of bool, rows that are not padding.
-            keys: ``[N]`` random keys, one per example, so that the masks do not depend on how devices share the batch;
-                ``None`` leaves dropout out.
+            keys: ``[N]`` random keys, one per example; ``None`` leaves dropout out.
         """
-        for layer, width in enumerate(self.head_widths, start=1):
+        widths, probability = list(self.widths), self.dropout
+        check_option(all(w >= 1 for w in widths), "model.head.widths", "widths of at least 1", widths)
+        check_option(0 <= probability < 1, "model.head.dropout", "a probability from 0 to below 1", probability)
+        x = global_average_pool(x)
+        for layer, width in enumerate(widths, start=1):
             x = Dense(width, param_dtype=self.param_dtype, name=f"hidden{layer}")(x)
-            norm = BatchNorm(
-                axis_name=self.axis_name, param_dtype=self.param_dtype, folded=self.folded, name=f"norm{layer}"
-            )
+            norm = BatchNorm(axis_name=self.axis_name, param_dtype=self.param_dtype, name=f"norm{layer}")
             x = nn.silu(norm(x, train=train, mask=mask))
             self.sow("intermediates", f"activation{layer}", x)
-            if train and keys is not None and self.dropout > 0:
-                x = dropout(x, jax.vmap(jax.random.fold_in, (0, None))(keys, layer), self.dropout)
+            x = dropout(x, probability, train=train, keys=keys, layer=layer)
         # The logits are computed in at least float32, whatever the precision before them.
         x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         return Dense(self.classes, param_dtype=self.param_dtype, name="output")(x)
-
-
-def dropout(x: jax.Array, keys: jax.Array, probability: float) -> jax.Array:
-    """Zero each value with ``probability`` and scale the rest by ``1 / (1 - probability)``, as ``torch.nn.Dropout``.
-
-    Args:
-        x: ``[N, F]``.
-        keys: ``[N]`` random keys; a row's mask depends on its key alone.
-        probability: from 0 to below 1.
-
-    Returns:
-        the shape and dtype of ``x``.
-    """
-    # float32 whatever x is, so that every precision drops the same units
-    uniform = jax.vmap(lambda key: jax.random.uniform(key, x.shape[1:], jnp.float32))(keys)
-    return jnp.where(uniform >= jnp.float32(probability), x / (1 - probability), 0)

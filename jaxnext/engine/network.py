@@ -1,0 +1,29 @@
+"""The network that a config describes."""
+
+from jaxnext.config.sections import ModelConfig, Precision
+from jaxnext.models.classifier import Classifier, build
+
+
+def network(config: ModelConfig, classes: int, precision: Precision, axis_name: str | None = None) -> Classifier:
+    """Return the network that a config describes.
+
+    Args:
+        config: the ``model`` section.
+        classes: number of outputs.
+        precision: as for ``models.classifier.build``.
+        axis_name: mesh axis over which training splits the batch, or ``None``.
+
+    Raises:
+        UsageError: as ``models.classifier.build``.
+    """
+    names = ("stage_sizes", "widths", "features", "stem_features", "groups", "remat")
+    attention = {"reduction": config.reduction} if config.attention == "cbam" else {}
+    head = {"widths": config.head_widths, "dropout": config.dropout} if config.head == "fc" else {}
+    return build(
+        {name: getattr(config, name) for name in names},
+        (config.attention, attention | config.attention_options),
+        (config.head, head | config.head_options),
+        classes,
+        precision,
+        axis_name,
+    )

@@ -1,0 +1,27 @@
+import jax.numpy as jnp
+
+from jaxnext.config.sections import ModelConfig
+from jaxnext.engine.network import network
+
+
+def test_every_field_of_the_config_reaches_its_module() -> None:
+    backbone = {"stage_sizes": (1,), "widths": (4,), "features": (8,), "stem_features": 4, "groups": 2, "remat": True}
+    config = ModelConfig(
+        **backbone,
+        attention="cbam",
+        reduction=2,
+        attention_options={"kernel_size": 3},
+        head="fc",
+        head_widths=(6,),
+        dropout=0.25,
+    )
+    model = network(config, 5, "float64", "batch")
+    shared = {"param_dtype": jnp.dtype("float64")}
+    for module, expected in (
+        (model.backbone, backbone | shared | {"axis_name": "batch"}),
+        (model.attention, {"reduction": 2, "kernel_size": 3} | shared),
+        (model.head, {"widths": (6,), "dropout": 0.25, "classes": 5, "axis_name": "batch"} | shared),
+    ):
+        assert {name: getattr(module, name) for name in expected} == expected
+    assert model.dtype == jnp.dtype("float64")
+    assert network(ModelConfig(), 5, "float32").attention is None
