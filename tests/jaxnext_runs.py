@@ -14,6 +14,7 @@ from torch_reference import SETTINGS, TINY
 
 from jaxnext.config.sections import ModelConfig, OptimizerConfig, PlateauConfig, Precision
 from jaxnext.engine import parallel, steps
+from jaxnext.engine.network import network as described
 from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.schedules import plateau
 from jaxnext.engine.state import create

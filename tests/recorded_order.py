@@ -21,6 +21,7 @@ from jaxnext.data.image_source import MemorySource
 from jaxnext.data.loader import stream
 from jaxnext.data.order import ShuffledOrder
 from jaxnext.engine import parallel
+from jaxnext.engine.network import network
 from jaxnext.engine.optimizers.adam import build as build_optimizer
 from jaxnext.training.compiled_steps import CompiledSteps
 
@@ -38,7 +39,7 @@ def images(count: int) -> MemorySource:
 def rows_on_devices(devices: Sequence[Any], workers: int) -> list[list[int]]:
     """Ids in the rows of each batch of the order on this process's devices, in their order; -1 is padding."""
     config = small_run.config(Path(), batch_size=SCHEDULE.batch_size)
-    model = build(config.model, 12, config.precision, parallel.AXIS)
+    model = network(config.model, 12, config.precision, parallel.AXIS)
     programs = CompiledSteps(config, model, build_optimizer(config.optimizer), devices)
     seen: list[Any] = []
     programs._train = lambda state, given: seen.append(given.batch)

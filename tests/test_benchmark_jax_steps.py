@@ -8,6 +8,7 @@ from benchmark_cases import CONFIG, Ticks
 from benchmarks import jax_steps
 
 from jaxnext.engine import parallel, state, steps
+from jaxnext.engine.network import network
 from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.state import Batch, TrainBatch
 from jaxnext.models.initialisation import initialise
@@ -32,7 +33,7 @@ def test_training_steps_follow_each_other():
 @pytest.mark.slow
 def test_the_step_is_that_of_training():
     mesh = parallel.mesh_of(jax.devices()[:1])
-    adam, model = optimizer.build(CONFIG.optimizer), build(CONFIG.model, 5, "float32", parallel.AXIS)
+    adam, model = optimizer.build(CONFIG.optimizer), network(CONFIG.model, 5, "float32", parallel.AXIS)
     pixels = np.random.default_rng(0).integers(0, 256, IMAGES.shape, np.uint8)
     labels, mask = np.array([0, 3], np.int32), np.ones(2, bool)
     nothing = Augmentation(
@@ -65,7 +66,7 @@ def test_inference_gives_probabilities(precision):
     assert probabilities.shape == (2, 5)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
     mesh = parallel.mesh_of(jax.devices()[:1])
-    unfolded = steps.compile_predict_step(build(config.model, 5, precision), mesh)(VARIABLES, pixels)
+    unfolded = steps.compile_predict_step(network(config.model, 5, precision), mesh)(VARIABLES, pixels)
     rounding = float(jnp.finfo(jnp.dtype(precision)).eps)
     np.testing.assert_allclose(probabilities, unfolded, atol=10 * rounding)
     assert prepared.compile_seconds == 1

@@ -9,6 +9,7 @@ import small_run
 from jaxnext import compat
 from jaxnext.data.loader import HostBatch
 from jaxnext.engine import parallel
+from jaxnext.engine.network import network
 from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.state import TrainState, create
 from jaxnext.models.summary import variable_shapes
@@ -21,12 +22,12 @@ CONFIG = small_run.config(Path("nowhere"), batch_size=5)
 
 
 def programs(devices: int = 1) -> CompiledSteps:
-    model = build(CONFIG.model, 12, CONFIG.precision, parallel.AXIS)
+    model = network(CONFIG.model, 12, CONFIG.precision, parallel.AXIS)
     return CompiledSteps(CONFIG, model, optimizer.build(CONFIG.optimizer), jax.devices()[:devices])
 
 
 def start(of: CompiledSteps) -> TrainState:
-    model = build(CONFIG.model, 12, CONFIG.precision, parallel.AXIS)
+    model = network(CONFIG.model, 12, CONFIG.precision, parallel.AXIS)
     variables = complete(model, variable_shapes(model), 0)
     return of.replicate(create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0))
 

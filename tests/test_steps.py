@@ -14,6 +14,7 @@ from tolerances import FLOAT32_FIRST_LOSS, FLOAT64_DEVICES, FLOAT64_PADDING
 from jaxnext.augment.original import draw
 from jaxnext.config.sections import ModelConfig, OptimizerConfig
 from jaxnext.engine import parallel, steps
+from jaxnext.engine.network import network
 from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.padding import pad_rows
 from jaxnext.engine.state import Batch, TrainBatch, create
@@ -56,7 +57,7 @@ class Net(NamedTuple):
 @functools.cache
 def host_state(precision: str) -> Any:
     """The state on the host, so that a step's donation takes copies."""
-    model = build(NET, CLASSES, precision, parallel.AXIS)  # pyright: ignore[reportArgumentType]
+    model = network(NET, CLASSES, precision, parallel.AXIS)  # pyright: ignore[reportArgumentType]
     state = create(initialise(model, 0), optimizer.build(OptimizerConfig()), 1e-3, 0)
     return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
 
@@ -66,7 +67,7 @@ def net(devices: int, precision: str = "float32") -> Net:
     """A tiny fc_cbam net over some of the four CPU devices."""
     mesh = parallel.mesh_of(jax.devices()[:devices])
     adam = optimizer.build(OptimizerConfig())
-    model = build(NET, CLASSES, precision, parallel.AXIS)  # pyright: ignore[reportArgumentType]
+    model = network(NET, CLASSES, precision, parallel.AXIS)  # pyright: ignore[reportArgumentType]
     return Net(
         steps.compile_train_step(model, adam, mesh),
         steps.compile_eval_step(model, mesh),
@@ -241,7 +242,7 @@ def test_train_step_is_named_gathers_nothing_and_reduces_parameters_and_batch_no
 
 def compiled_train_step(config: ModelConfig) -> tuple[str, Any]:
     """Text of the program over two devices, and the shapes of its parameters."""
-    adam, model = optimizer.build(OptimizerConfig()), build(config, CLASSES, "float32", parallel.AXIS)
+    adam, model = optimizer.build(OptimizerConfig()), network(config, CLASSES, "float32", parallel.AXIS)
     state = jax.eval_shape(lambda v: create(v, adam, 1e-3, 0), variable_shapes(model))
     size = 64  # every stage is of a size of its own
     label, mask = (jax.ShapeDtypeStruct((ROWS,), dtype) for dtype in (jnp.int32, bool))
@@ -284,7 +285,7 @@ def test_remat_changes_no_result():
     """A step with padding and dropout: loss, statistics, and gradients (of which the moments are made)."""
     with jax.enable_x64(True):
         on = net(1, "float64")
-        model = build(dataclasses.replace(NET, remat=True), CLASSES, "float64", parallel.AXIS)
+        model = network(dataclasses.replace(NET, remat=True), CLASSES, "float64", parallel.AXIS)
         again = steps.compile_train_step(model, optimizer.build(OptimizerConfig()), on.mesh)
         batch = train_batch(on, 0, 5)
         plain, plain_sums = on.train_step(start(on), batch)
@@ -307,7 +308,7 @@ def test_remat_takes_less_memory():
     )
     bytes_of = {}
     for remat in (False, True):
-        model = build(dataclasses.replace(config, remat=remat), CLASSES, "float32", parallel.AXIS)
+        model = network(dataclasses.replace(config, remat=remat), CLASSES, "float32", parallel.AXIS)
         state = jax.eval_shape(lambda v: create(v, adam, 1e-3, 0), variable_shapes(model))
         images = jax.ShapeDtypeStruct((ROWS, 64, 64, 3), jnp.uint8)
         label, mask = (jax.ShapeDtypeStruct((ROWS,), dtype) for dtype in (jnp.int32, bool))
@@ -367,7 +368,7 @@ def test_bfloat16_keeps_state_gradients_and_sums_in_float32():
         gradients.update(flatten(updates))
         return adam.update(updates, *rest)
 
-    model = build(NET, CLASSES, "bfloat16", parallel.AXIS)
+    model = network(NET, CLASSES, "bfloat16", parallel.AXIS)
     step = steps.compile_train_step(model, adam._replace(update=update), on.mesh)
     before, batch = start(on), train_batch(on, 0)
     state, sums = jax.eval_shape(step, before, batch)

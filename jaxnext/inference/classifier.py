@@ -65,7 +65,7 @@ class TrainedClassifier:
         self.classes: tuple[str, ...] = self.meta.classes
         self.image_size = config.data.image_size
         self._mesh = parallel.mesh_of(devices or jax.local_devices())
-        model = build(config.model, len(self.classes), config.precision, folded=True)
+        model = network(config.model, len(self.classes), config.precision)
         try:
             folded = fold(variables, model)
         except JaxnextError as error:

@@ -37,7 +37,7 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
     cache, lines = open_decoded_cache(config, splits, env)
     for line in (*splits.description, *splits.warnings, *lines):
         env.say(line)
-    model = build(config.model, len(classes), config.precision, parallel.AXIS)
+    model = network(config.model, len(classes), config.precision, parallel.AXIS)
     shapes = variable_shapes(model)
     env.say(summary(shapes["params"]))
     check_size(shapes["params"], config.model.max_parameters)

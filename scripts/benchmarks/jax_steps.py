@@ -13,6 +13,7 @@ from benchmarks.machine import compiled_bytes, device_peak_bytes, jax_candidate
 from benchmarks.timing import Candidate, Clock
 from jaxnext.config.sections import Config
 from jaxnext.engine import parallel, state, steps
+from jaxnext.engine.network import network
 from jaxnext.engine.optimizers import adam as adam
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.folding import fold
@@ -40,7 +41,7 @@ def predict_function(
 
     As ``training.trained`` has it: the batch norms are folded into the layers before them.
     """
-    model = build(config.model, classes, config.precision, folded=True)
+    model = network(config.model, classes, config.precision)
     return steps.compile_predict_step(model, mesh), parallel.replicate(fold(variables, model), mesh)
 
 
@@ -77,7 +78,7 @@ def prepare_training(config: Config, classes: int, variables: Variables, images:
     """
     mesh = parallel.mesh_of(jax.devices()[:1])
     optimizer = adam.build(config.optimizer)
-    model = build(config.model, classes, config.precision, parallel.AXIS)
+    model = network(config.model, classes, config.precision, parallel.AXIS)
     now = state.create(jax.tree.map(jnp.asarray, variables), optimizer, config.optimizer.learning_rate, config.seed)
     now = parallel.replicate(now, mesh)
     labels = np.arange(len(images), dtype=np.int32) % classes
