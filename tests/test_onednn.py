@@ -12,7 +12,7 @@ import pytest
 from quick_jit import quick_jit
 
 from jaxnext.config.sections import ModelConfig
-from jaxnext.models.classifier import build
+from jaxnext.engine.network import network
 from jaxnext.models.initialisation import initialise
 from jaxnext.ops.cpu import onednn
 
@@ -203,7 +203,7 @@ def test_switched_off_within_a_block_and_compiled_functions_follow(monkeypatch: 
 @on_x86_linux
 def test_a_net_is_exported_without_it() -> None:
     config = ModelConfig(stage_sizes=(1,), widths=(8,), features=(16,), stem_features=8, groups=2)
-    model = build(config, 3, "float32")
+    model = network(config, 3, "float32")
     x = jnp.ones((1, 32, 32, 3))
     variables = initialise(model, 0)
 

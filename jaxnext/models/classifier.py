@@ -85,7 +85,7 @@ def build(
     Raises:
         UsageError: for an attention, head or option that does not exist.
     """
-    param_dtype = jnp.dtype("float64" if precision == "float64" else "float32")
+    param_dtype = jnp.dtype("float64" if jnp.dtype(precision) == jnp.float64 else "float32")
     given = {"classes": classes, "axis_name": axis_name, "param_dtype": param_dtype}
     return Classifier(
         ResNeXt(**backbone, axis_name=axis_name, param_dtype=param_dtype),
