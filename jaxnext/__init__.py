@@ -2,21 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from jaxnext.version import __version__
 
 if TYPE_CHECKING:
+    from jaxnext.cli.from_python import TrainedRun
+    from jaxnext.config.sections import Config
     from jaxnext.inference.classifier import TrainedClassifier
+    from jaxnext.models.classifier import Classifier
+    from jaxnext.types import Variables
+
+__all__ = ["__version__", "load", "load_flax", "train"]
+
+# What they need is imported inside the functions, so that `import jaxnext` and `--help` do not wait for JAX.
 
 
 def load(checkpoint: str | Path, which: str = "best") -> TrainedClassifier:
-    """A trained classifier with ``classes`` and ``predict(paths or arrays)`` → probabilities.
+    """Return a trained classifier with ``classes`` and ``predict(paths or arrays)`` → probabilities.
 
     Args:
         checkpoint: folder of a run or of a ported checkpoint.
         which: ``best`` or ``last``.
+
+    Raises:
+        JaxnextError: no such checkpoint, one that cannot be read, or one without a trained head.
     """
-    # Imported here so that `import jaxnext` and `--help` do not wait for JAX.
     from jaxnext.inference.classifier import TrainedClassifier
 
     return TrainedClassifier(Path(checkpoint), which)
+
+
+def load_flax(checkpoint: str | Path, which: str = "best") -> tuple[Classifier, Variables]:
+    """Return a trained net as a Flax Linen module and its variables, for code of your own.
+
+    ``module.apply(variables, images, train=False)`` gives the logits ``[N, classes]`` of images ``[N, H, W, 3]`` whose
+    RGB values, 0 to 1, are normalised by ImageNet's means and deviations. ``load`` does that and more.
+
+    Args:
+        checkpoint: folder of a run or of a ported checkpoint.
+        which: ``best`` or ``last``.
+
+    Raises:
+        JaxnextError: no such checkpoint, one that cannot be read, or one without a trained head.
+    """
+    from jaxnext.inference.trained import load_net
+
+    return load_net(Path(checkpoint), which)
+
+
+def train(
+    config: Config | str | Path,
+    *,
+    output: str | Path | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+    stop: Callable[[], bool] = lambda: False,
+    **overrides: Any,
+) -> TrainedRun:
+    """Train a classifier on all devices of this process; ``load(train(...).folder)`` predicts with it.
+
+    It changes no setting of the process: with ``precision="float64"`` JAX's ``jax_enable_x64`` has to be on already,
+    programs are kept from one start to the next where JAX was told to keep them, and Ctrl-C is Python's own.
+
+    Args:
+        config: name of one that comes with the package, path of a .yaml file, or a ``Config``.
+        output: folder of the run; ``None``: ``runs/`` and the name of the config.
+        resume: go on with what the folder holds, or start where it holds nothing.
+        say: shows a line.
+        stop: asked at each step whether to save and end.
+        **overrides: settings by their key: ``epochs=3``, a section as a mapping, ``model={"dropout": 0.1}``, or one of
+            its keys, ``**{"data.path": "images"}``.
+
+    Returns:
+        The folder of the run, and the records of its epochs: of the best, and of all.
+
+    Raises:
+        UsageError: a config or an override that is not right.
+        JaxnextError: anything else that the user can put right, in one sentence.
+    """
+    from jaxnext.cli.from_python import train_here
+
+    return train_here(config, overrides, output=output, resume=resume, say=say, stop=stop)

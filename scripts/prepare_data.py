@@ -1,25 +1,9 @@
 """Pack images as a TFDS data set: ``python scripts/prepare_data.py FOLDER --output DIR``; see ``--help``."""
 
-import shlex
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from checkout import call
 
-
-def main() -> int:
-    """Calls the command; returns the exit status."""
-    try:
-        from jaxnext.cli import main as cli_main
-        from jaxnext.cli import prepare as cli_prepare
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("jaxnext."):
-            raise
-        install = shlex.join([sys.executable, "-m", "pip", "install", "-e", str(ROOT)])
-        print(f"error: {error.name} is not installed for this Python; run {install}", file=sys.stderr)
-        return 1
-    return cli_main.main(cli_prepare.prepare_data, sys.argv[1:])
-
-
+# The processes that decode images import this file again.
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(call("prepare"))

@@ -11,7 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
-from jaxnext.cli import commands as cli
+from jaxnext.cli.invocation import Invocation
+from jaxnext.cli.main import main as call
+from jaxnext.cli.train import run
 from jaxnext.training.compiled_steps import CompiledSteps
 
 
@@ -28,7 +30,7 @@ def main() -> int:
         return train(self, state, host, step, stop)
 
     CompiledSteps.train = recorded
-    return cli.main(cli.train, options, Path())
+    return call(run, options, Invocation("train.py", is_script=True))
 
 
 if __name__ == "__main__":

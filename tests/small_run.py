@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from jaxnext.config.sections import AugmentConfig, Config, DataConfig, ModelConfig, OptimizerConfig
-from jaxnext.training.environment import RunEnvironment
+from jaxnext.training.environment import Console, Folders, Host, RunEnvironment
 from jaxnext.training.fit import fit
 from jaxnext.training.progress import Progress
 
@@ -71,14 +71,22 @@ def config(path: Path, **changes: Any) -> Config:
     return dataclasses.replace(base, **changes)
 
 
-def env(
-    stop: Callable[[], bool] = lambda: False, lines: list[str] | None = None, devices: int = 1, **more: Any
+def run_env(
+    stop: Callable[[], bool] = lambda: False,
+    lines: list[str] | None = None,
+    devices: int = 1,
+    host: Mapping[str, Any] | None = None,
+    console: Mapping[str, Any] | None = None,
+    **folders: Any,
 ) -> RunEnvironment:
     """One CPU device, a clock that counts its calls, and the lines said collected."""
     ticks = itertools.count()
     said = lines if lines is not None else []
     return RunEnvironment(
-        jax.devices()[:devices], lambda: next(ticks) / 8, stop, said.append, cores=2, show_progress=False, **more
+        Host(**({"devices": jax.devices()[:devices], "clock": lambda: next(ticks) / 8, "cores": 2} | dict(host or {}))),
+        Console(said.append, show_progress=False, **(console or {})),
+        Folders(**folders),
+        stop,
     )
 
 
@@ -89,7 +97,7 @@ def stop_after(calls: int) -> Callable[[], bool]:
 
 
 def train(
-    output: Path, data: Path, resume: bool = False, around: RunEnvironment | None = None, **changes: Any
+    output: Path, data: Path, resume: bool = False, env: RunEnvironment | None = None, **changes: Any
 ) -> Progress:
     """Fit ``config(data, **changes)`` into ``output``."""
-    return fit(config(data, **changes), output, resume, around or env())
+    return fit(config(data, **changes), output, resume, env or run_env())

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "jaxnext"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("compat", "errors", "types"),
+    ("compat", "errors", "types", "version"),
     ("files", "tree"),
     ("config",),
     ("ops",),

@@ -14,8 +14,8 @@ import several_processes
 from test_processes import Memory
 
 from jaxnext import compat
-from jaxnext.cli import commands as cli
 from jaxnext.cli import distributed as cli_distributed
+from jaxnext.cli import main as cli
 from jaxnext.cli.distributed import Distributed, Watch, together
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training.processes import Processes
@@ -171,9 +171,9 @@ def test_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_process_that_nobody_joins(index: int, tmp_path: Path) -> None:
     address = f"localhost:{several_processes.free_port()}"
     code = (
-        "from jaxnext import cli\n"
+        "from jaxnext.cli.main import main\n"
         "from jaxnext.cli.distributed import Distributed, together\n"
-        f"together(Distributed({address!r}, 2, {index}), None, cli.main, connect_seconds=1.5)\n"
+        f"together(Distributed({address!r}, 2, {index}), None, main, connect_seconds=1.5)\n"
     )
     found = subprocess.run(
         [sys.executable, "-c", code],

@@ -13,13 +13,13 @@ from jaxnext.errors import UsageError
 
 
 def settings(*argv: str, config: Config | None = None) -> Config:
-    parser = Parser("some.py", "", "Some.")
+    parser = Parser("python some.py", "", "Some.")
     parser.settings(config or Config())
     return config_of(parser.parse(argv))
 
 
 def options(*argv: str) -> dict[str, Any]:
-    parser = Parser("some.py", "", "Some.")
+    parser = Parser("python some.py", "", "Some.")
     parser.option("flag", bool, "a flag", False)
     parser.option("choice", Literal["a", "b"], "a choice", "a")
     parser.option("count", int | None, "a count")
@@ -40,7 +40,6 @@ def options(*argv: str) -> dict[str, Any]:
         (["--place", "a: [b"], {"place": "a: [b"}),
         (["--place=--odd"], {"place": "--odd"}),
         (["--place", "null"], {"place": None}),
-        (["--place", ""], {"place": ""}),
     ],
 )
 def test_values(argv: list[str], expected: dict[str, Any]) -> None:
@@ -58,6 +57,8 @@ def test_values(argv: list[str], expected: dict[str, Any]) -> None:
         (["--count", "1_000"], "--count: expected a whole number or null, found '1_000'"),
         (["--count", "x", "--count", "3"], "--count: expected a whole number or null, found 'x'"),
         (["--count", "3", "--count=x"], "--count: expected a whole number or null, found 'x'"),
+        (["--place", ""], "--place: expected a value, found an empty one"),
+        (["--place=a", "--count="], "--count: expected a value, found an empty one"),
         (["--cout", "3"], "unknown option --cout; did you mean --count?"),
         (["--cou", "3"], "unknown option --cou; did you mean --count?"),
         (["--count.x", "3"], "unknown option --count.x; did you mean --count?"),
@@ -121,6 +122,8 @@ def test_settings_start_from_the_given_config() -> None:
             ["--precision", "half"],
             "--precision: expected one of float32, bfloat16, float64, found 'half'",
         ),
+        (["--data.path="], "--data.path: expected a value, found an empty one"),
+        (["--model.head_options.a", ""], "--model.head_options.a: expected a value, found an empty one"),
         (
             ["--model.widths", "3"],
             "--model.widths: expected a list of whole numbers such as [1, 2], found 3",
@@ -158,7 +161,7 @@ def test_mistakes_in_settings(argv: list[str], sentence: str) -> None:
 
 
 def test_only_some_settings() -> None:
-    parser = Parser("some.py", "", "Some.")
+    parser = Parser("python some.py", "", "Some.")
     parser.settings(Config(), only=("model.", "precision"))
     base = Config(epochs=9, precision="bfloat16")
     read = config_of(parser.parse(["--precision", "float64", "--model.groups", "1"]), base)
@@ -168,14 +171,14 @@ def test_only_some_settings() -> None:
 
 
 def test_help_explains_every_setting_with_its_default() -> None:
-    parser = Parser("some.py", "--config NAME", "Some.")
+    parser = Parser("python some.py", "--config NAME", "Some.")
     parser.settings(Config(model=ModelConfig(dropout=0.125)))
     shown = io.StringIO()
     with pytest.raises(SystemExit) as end, contextlib.redirect_stdout(shown):
         parser.parse(["--help"])
     assert end.value.code == 0
     text = " ".join(shown.getvalue().split())
-    assert text.startswith("usage: python scripts/some.py --config NAME Some.")
+    assert text.startswith("usage: python some.py --config NAME Some.")
     explanations = dict(part.split(" ", 1) for part in text.split(" --")[1:])
     for key in key_types():
         assert re.search(r"[a-z]{3}.* \(type: .*, default: .+\)", explanations[key]), key
@@ -206,6 +209,7 @@ def test_a_name_is_looked_up_in_the_folder_of_configs(configs: Path) -> None:
             ["--config", "fc_cban"],
             "--config: no config is named 'fc_cban' in {configs} (fc, fc_cbam); did you mean fc_cbam?",
         ),
+        (["--config="], "--config: expected one of fc, fc_cbam, or a path, found an empty value"),
         (["--config"], "--config is without a value: give one of fc, fc_cbam"),
         (["--config", "fc", "--config", "fc_cbam"], "--config is given twice, fc and fc_cbam: give one"),
     ],

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import several_processes
 import small_run
-from small_run import env, stop_after
+from small_run import run_env, stop_after
 from tolerances import FLOAT64_PROCESSES
 
 from jaxnext.config.yaml_text import dump_config
@@ -57,8 +57,8 @@ def folder(images, tmp_path):
 def one_process(output, images, **changes) -> None:
     """The same run in this process, on two of its devices."""
     resume = changes.pop("resume", False)
-    around = changes.pop("around", None) or env(devices=2)
-    small_run.train(output, images, resume, around, epochs=EPOCHS, **changes)
+    env = changes.pop("env", None) or run_env(devices=2)
+    small_run.train(output, images, resume, env, epochs=EPOCHS, **changes)
 
 
 def test_sigterm_to_one_stops_both_and_the_resumed_run_is_that_of_one_process_bit_for_bit(folder, images):
@@ -105,7 +105,7 @@ def test_stopped_as_one_process_two_go_on_with_the_next_examples_float64(folder,
     with jax.enable_x64(True):
         one_process(folder / "one", images, precision="float64")
         # It is asked 15 times in the first epoch, then once a step.
-        one_process(folder / "r", images, precision="float64", around=env(stop_after(18), devices=2))
+        one_process(folder / "r", images, precision="float64", env=run_env(stop_after(18), devices=2))
     options = ("--output", "r", "--resume", "auto", "--precision", "float64")
     first, second = several_processes.train(folder, *options)
     assert (first.status, second.status) == (0, 0), (first, second)
@@ -131,7 +131,7 @@ def test_an_error_in_one_process_ends_both_with_its_sentence(folder, images):
 
 
 def test_a_process_that_sees_another_run_or_has_other_options_ends_all_before_training(folder, images):
-    one_process(folder / "r", images, around=env(stop_after(4), devices=2))
+    one_process(folder / "r", images, env=run_env(stop_after(4), devices=2))
     before = sorted(path.stat().st_mtime_ns for path in (folder / "r").rglob("*"))
     first, second = several_processes.train(folder, "--resume", "auto", own=(["--output", "r"], ["--output", "empty"]))
     sentence = (
@@ -172,7 +172,7 @@ def test_corrupt_images_of_both_processes_are_left_out_and_listed(folder, images
     assert "cannot be read" not in second.stderr
     config = small_run.config(data).data
     alone = small_run.config(data, epochs=EPOCHS, data=dataclasses.replace(config, on_corrupt="skip"))
-    fit(alone, folder / "one", False, env(devices=2))
+    fit(alone, folder / "one", False, run_env(devices=2))
     assert metrics(folder / "r") == metrics(folder / "one")
     jax.tree.map(np.testing.assert_array_equal, weights(folder / "r"), weights(folder / "one"))
 

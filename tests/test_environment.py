@@ -2,15 +2,19 @@ import dataclasses
 
 import small_run
 
-from jaxnext.training.environment import RunEnvironment
+from jaxnext.training.environment import Console, Folders, Host, RunEnvironment
 
 
-def test_only_devices_clock_stop_and_say_have_to_be_given():
-    required = [f.name for f in dataclasses.fields(RunEnvironment) if f.default is f.default_factory]
-    assert required == ["devices", "clock", "stop", "say"]
+def required(section: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(section) if field.default is field.default_factory]
 
 
-def test_the_tests_surroundings_tick_without_a_clock():
-    around = small_run.env()
-    assert [around.clock(), around.clock(), around.clock()] == [0, 0.125, 0.25]
-    assert not around.stop()
+def test_only_devices_clock_and_say_have_to_be_given():
+    assert required(RunEnvironment) == ["host", "console"]
+    assert (required(Host), required(Console), required(Folders)) == (["devices", "clock"], ["say"], [])
+
+
+def test_the_environment_of_the_tests_ticks_without_a_clock():
+    env = small_run.run_env()
+    assert [env.host.clock(), env.host.clock(), env.host.clock()] == [0, 0.125, 0.25]
+    assert not env.stop()

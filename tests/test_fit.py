@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import small_run
 from packed_images import pack_folder
-from small_run import env, train
+from small_run import run_env, train
 
 from jaxnext.config.sections import DataConfig, ModelConfig
 from jaxnext.data.splits import load_splits
@@ -61,7 +61,7 @@ def test_too_many_parameters(images, tmp_path):
     model = ModelConfig(**(vars(small_run.config(images).model) | {"max_parameters": 1000}))
     lines = []
     with pytest.raises(JaxnextError, match=r"^model.max_parameters: expected at most 1,000 parameters, found 16,470; "):
-        train(tmp_path / "r", images, model=model, around=env(lines=lines))
+        train(tmp_path / "r", images, model=model, env=run_env(lines=lines))
     assert any("total" in line for line in lines)
 
 
@@ -69,9 +69,7 @@ def test_missing_weights_give_the_command(images, tmp_path):
     model = ModelConfig(**(vars(small_run.config(images).model) | {"weights": str(tmp_path / "none")}))
     with pytest.raises(JaxnextError) as error:
         train(tmp_path / "r", images, model=model)
-    assert f"python scripts/port_weights.py imagenet1k_v2 --config baseline --output {tmp_path / 'none'}" in str(
-        error.value
-    )
+    assert f"jaxnext port imagenet1k_v2 --config baseline --output {tmp_path / 'none'}" in str(error.value)
     assert not (tmp_path / "r").exists()
 
 
@@ -86,17 +84,17 @@ def test_a_packed_folder_trains_as_the_folder_does(images, tmp_path):
     data = DataConfig(source="tfds", path=str(place), image_size=16)
     packed = dataclasses.replace(small_run.config(images, epochs=1, workers=1), data=data)
     train(tmp_path / "folder", images, epochs=1, workers=0)
-    fit(packed, tmp_path / "tfds", False, env())
+    fit(packed, tmp_path / "tfds", False, run_env())
     one, two = (json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in ("folder", "tfds"))
     for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
         assert one[key] == two[key]
-    fit(dataclasses.replace(packed, epochs=2), tmp_path / "tfds", True, env())
+    fit(dataclasses.replace(packed, epochs=2), tmp_path / "tfds", True, run_env())
     assert len((tmp_path / "tfds" / "metrics.jsonl").read_text().splitlines()) == 2
     noted = place / "metadata.json"
     noted.write_text(noted.read_text().replace('-of-00001": "', '-of-00001": "0'))
     verified = dataclasses.replace(packed, data=dataclasses.replace(data, verify=True))
     with pytest.raises(JaxnextError, match=r"-train\.array_record-00000-of-00001: expected the SHA-256 0"):
-        fit(verified, tmp_path / "verified", False, env())
+        fit(verified, tmp_path / "verified", False, run_env())
 
 
 def test_a_cache_on_disk_is_in_the_users_cache_folder_unless_the_config_names_one(images, tmp_path):
@@ -104,16 +102,16 @@ def test_a_cache_on_disk_is_in_the_users_cache_folder_unless_the_config_names_on
     folders = []
     for path, decoded in ((None, tmp_path / "user"), (str(tmp_path / "own"), tmp_path / "user"), (None, None)):
         data = dataclasses.replace(small_run.config(images).data, cache="disk", cache_path=path)
-        config, around = small_run.config(images, data=data), env(decoded=decoded)
+        config, env = small_run.config(images, data=data), run_env(decoded=decoded)
         if decoded is None:
             with pytest.raises(UsageError, match=r"^data\.cache_path: expected a folder for data\.cache disk"):
-                open_decoded_cache(config, splits, around)
+                open_decoded_cache(config, splits, env)
         else:
-            folders += [line.split()[2] for line in open_decoded_cache(config, splits, around)[1]]
+            folders += [line.split()[2] for line in open_decoded_cache(config, splits, env)[1]]
     assert [Path(folder.rstrip(":")).parent.name for folder in folders] == ["user", "user", "own", "own"]
-    config, around = small_run.config(images, data=data), env(machine="other")
+    config, env = small_run.config(images, data=data), run_env(host={"name": "other"})
     config = dataclasses.replace(config, data=dataclasses.replace(data, cache_path=str(tmp_path / "user")))
-    others = [line.split()[2] for line in open_decoded_cache(config, splits, around)[1]]
+    others = [line.split()[2] for line in open_decoded_cache(config, splits, env)[1]]
     assert not set(others) & set(folders)
 
 
@@ -122,7 +120,7 @@ def test_a_cache_path_that_is_not_read_is_refused(images, cache):
     data = dataclasses.replace(small_run.config(images).data, cache=cache, cache_path="/c")
     config = small_run.config(images, data=data)
     with pytest.raises(UsageError) as error:
-        open_decoded_cache(config, load_splits(data, 0), env())
+        open_decoded_cache(config, load_splits(data, 0), run_env())
     assert str(error.value) == (
         f"data.cache_path: expected no value, since data.cache {cache} does not read it, found '/c'; leave it out, or "
         "set --data.cache disk"

@@ -152,7 +152,7 @@ def test_checkpoint_without_a_trained_head(tmp_path):
         TrainedClassifier(tmp_path)
     assert str(error.value) == (
         f"{tmp_path}: expected a trained head, found the parts backbone; fine-tune it with: "
-        f"python scripts/train.py --config fc_cbam --model.weights {tmp_path}"
+        f"jaxnext train --config fc_cbam --model.weights {tmp_path}"
     )
 
 

@@ -89,7 +89,7 @@ def test_images_that_the_run_was_to_skip_are_skipped(tmp_path):
     (data / "val" / "7" / "0.jpg").write_bytes(b"not a picture")
     config = small_run.config(data, epochs=1)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, on_corrupt="skip"))
-    fit(config, tmp_path / "r", False, small_run.env())
+    fit(config, tmp_path / "r", False, small_run.run_env())
     lines: list[str] = []
     sums = sums_of(TrainedClassifier(tmp_path / "r", devices=jax.devices()[:1]), None, lines)
     assert int(sums.sums["count"]) == 11

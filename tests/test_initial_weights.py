@@ -157,7 +157,7 @@ def test_no_checkpoint_gives_the_command(tmp_path: Path) -> None:
     folder = tmp_path / "weights" / "imagenet1k_v2"
     expected = (
         f"model.weights: {folder} holds no checkpoint; make it with: "
-        f"python scripts/port_weights.py imagenet1k_v2 --config baseline --output {folder}, "
+        f"jaxnext port imagenet1k_v2 --config baseline --output {folder}, "
         "or start from scratch with --model.weights null"
     )
     with pytest.raises(JaxnextError, match=f"^{re.escape(expected)}$"):

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 import small_run
-from small_run import env, stop_after, train
+from small_run import run_env, stop_after, train
 
 from jaxnext.config.sections import DataConfig, ModelConfig, OptimizerConfig, PlateauConfig
 from jaxnext.config.yaml_text import load_config
@@ -96,11 +96,11 @@ def test_checkpoints_best_last_and_every(run):
 )
 def test_interrupted_anywhere_it_resumes_bit_for_bit(calls, run, images, tmp_path):
     lines = []
-    around = env(stop_after(calls), lines, resume_command="python scripts/train.py --resume auto")
-    stopped = train(tmp_path / "r", images, around=around, checkpoint_every=3)
+    env = run_env(stop_after(calls), lines, console={"resume_command": "again --resume auto"})
+    stopped = train(tmp_path / "r", images, env=env, checkpoint_every=3)
     assert not stopped.history
     assert 0 < stopped.position <= TRAIN_STEPS
-    assert lines[-1] == "stopped and saved; go on with: python scripts/train.py --resume auto"
+    assert lines[-1] == "stopped and saved; go on with: again --resume auto"
     train(tmp_path / "r", images, resume=True, checkpoint_every=3)
     assert_same_model(tmp_path / "r", run)
     assert without_times(metrics(tmp_path / "r")) == without_times(metrics(run))
@@ -108,7 +108,7 @@ def test_interrupted_anywhere_it_resumes_bit_for_bit(calls, run, images, tmp_pat
 
 def test_the_last_line_says_how_well_and_where(run, images, tmp_path):
     lines = []
-    train(run, images, resume=True, around=env(lines=lines), checkpoint_every=3)
+    train(run, images, resume=True, env=run_env(lines=lines), checkpoint_every=3)
     best = max(metrics(run), key=lambda r: r["val_accuracy"])
     assert lines[-1] == (
         f"done: best validation accuracy {best['val_accuracy']:.2%} in epoch {best['epoch']}; "
@@ -151,7 +151,7 @@ def test_parameters_that_are_not_finite_are_not_saved(images, tmp_path, monkeypa
     good = model_of(tmp_path / "r")[0]
     monkeypatch.setattr(Run, "model_of", lambda self, state: {"params": {"a": np.array([1, np.inf])}})
     with pytest.raises(JaxnextError, match=r"^the network is nan in epoch 2, at learning rate .* is kept in"):
-        train(tmp_path / "r", images, resume=True, epochs=2, around=env(stop_after(3)))
+        train(tmp_path / "r", images, resume=True, epochs=2, env=run_env(stop_after(3)))
     monkeypatch.undo()
     jax.tree.map(np.testing.assert_array_equal, model_of(tmp_path / "r")[0], good)
 
@@ -170,7 +170,7 @@ def test_resume_of_a_finished_run_does_nothing(run, images):
 
 
 def test_a_run_on_two_devices_pads_and_counts_every_image(images, tmp_path):
-    train(tmp_path / "r", images, around=env(devices=2), epochs=1, batch_size=9)
+    train(tmp_path / "r", images, env=run_env(devices=2), epochs=1, batch_size=9)
     (record,) = metrics(tmp_path / "r")
     assert record["train_accuracy"] * 96 == pytest.approx(round(record["train_accuracy"] * 96))
     assert record["val_accuracy"] * 24 == pytest.approx(round(record["val_accuracy"] * 24))
@@ -182,7 +182,7 @@ def test_starting_from_a_run_with_the_same_classes_takes_every_part(run, images,
     train(
         tmp_path / "r",
         images,
-        around=env(lines=lines),
+        env=run_env(lines=lines),
         epochs=1,
         model=ModelConfig(**(vars(model) | {"weights": str(run)})),
         optimizer=OptimizerConfig(learning_rate=1e-6),
@@ -272,7 +272,7 @@ def data(path, **changes) -> dict[str, DataConfig]:
 
 def fit_with(output, path, lines, resume=False, stop=lambda: False, epochs=2, **changes):
     config = small_run.config(path, epochs=epochs, **data(path, **changes))
-    return fit(config, output, resume, env(stop, lines))
+    return fit(config, output, resume, run_env(stop, lines))
 
 
 def spoiled(folder, *names):
@@ -359,11 +359,11 @@ def test_a_cache_does_not_change_a_run(run, images, tmp_path):
     for kind in ("memory", "disk"):
         place = str(tmp_path / "c") if kind == "disk" else None
         config = small_run.config(images, checkpoint_every=3, **data(images, cache=kind, cache_path=place))
-        fit(config, tmp_path / kind, False, env())
+        fit(config, tmp_path / kind, False, run_env())
         assert_same_model(tmp_path / kind, run)
     lines = []
     config = small_run.config(images, epochs=1, **data(images, cache="disk", cache_path=str(tmp_path / "c")))
-    fit(config, tmp_path / "again", False, env(lines=lines, boot="another"))
+    fit(config, tmp_path / "again", False, run_env(lines=lines, host={"boot": "another"}))
     # Both stores were settled, so that they outlive another start of the machine.
     assert [line.rpartition(": ")[2] for line in lines if line.startswith("decoded cache")] == [
         "96 of 96 images, 0.1 MB when full",
@@ -385,7 +385,7 @@ def test_a_cache_that_fails_saves_what_is_done(batches, run, images, tmp_path, m
         train(tmp_path / "r", images, checkpoint_every=3)
     monkeypatch.undo()
     lines = []
-    train(tmp_path / "r", images, resume=True, around=env(lines=lines), checkpoint_every=3)
+    train(tmp_path / "r", images, resume=True, env=run_env(lines=lines), checkpoint_every=3)
     assert f"resuming after epoch 0, batch {min(batches, TRAIN_STEPS)} of the run" in lines
     assert_same_model(tmp_path / "r", run)
 
@@ -395,7 +395,7 @@ def test_threads_take_over_from_workers_when_the_cache_is_warm(run, images, tmp_
     monkeypatch.setattr(module, "stream", opened)
     monkeypatch.setattr(module, "default_workers", lambda cores, source, cache: int(not cache.warm))
     config = small_run.config(images, checkpoint_every=3, **data(images, cache="disk", cache_path=str(tmp_path / "c")))
-    fit(config, tmp_path / "r", False, env())
+    fit(config, tmp_path / "r", False, run_env())
     found = [(call.kwargs["workers"], call.kwargs["start"]) for call in opened.call_args_list]
     assert found == [(1, 0), (0, TRAIN_STEPS + VAL_STEPS)]
     assert_same_model(tmp_path / "r", run)
@@ -442,8 +442,8 @@ def test_the_share_of_time_that_an_epoch_waited_for_data(images, tmp_path, monke
     monkeypatch.setattr(CompiledSteps, "compile", lambda *_: "")
     monkeypatch.setattr(CompiledSteps, "temporary_memory", lambda _: 0)
     lines = []
-    around = dataclasses.replace(env(lines=lines), clock=lambda: now[0])
-    train(tmp_path / "r", images, around=around, epochs=1)
+    env = run_env(lines=lines, host={"clock": lambda: now[0]})
+    train(tmp_path / "r", images, env=env, epochs=1)
     # Of 10 and 3 batches the first is waited for, and then the second, fourth, ... of what is left: 1 + 5 and 1 + 1.
     (record,) = metrics(tmp_path / "r")
     assert record["seconds"] == 13 * 1.25

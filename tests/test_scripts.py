@@ -134,6 +134,48 @@ def test_port_then_fine_tune_the_backbone(images, tmp_path):
     )
 
 
+COMMANDS = sorted(file.stem for file in (ROOT / "scripts").glob("*.py") if 'call("' in file.read_text())
+
+
+def test_every_command_of_the_checkout_is_five_lines():
+    assert COMMANDS == ["evaluate", "export_weights", "port_weights", "predict", "prepare_data", "train"]
+    for name in COMMANDS:
+        lines = (ROOT / "scripts" / f"{name}.py").read_text().splitlines()
+        assert len([line for line in lines if line and not line.startswith("#")]) == 5
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_how_the_script_is_called(name, tmp_path):
+    shown = script(f"{name}.py", "--help", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith(f"usage: python scripts/{name}.py ")
+
+
+@pytest.mark.parametrize("package", ["yaml", "jax"])
+def test_without_installation_the_sentence_gives_the_command(package, tmp_path):
+    # -S leaves out what is installed; jax is needed later than the others.
+    path = f"import sys\nsys.path += {[p for p in sys.path if package == 'jax']}\nsys.modules[{package!r}] = None\n"
+    code = f"{path}sys.path.insert(0, {str(ROOT / 'scripts')!r})\nfrom checkout import call\nsys.exit(call('predict'))"
+    command = [sys.executable, "-S", "-c", code, "--checkpoint", "a", "--data", "b"]
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    refused = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    missing = "jax" if package == "jax" else "docstring_parser"
+    assert refused.stderr == (
+        f"error: {missing} is not installed for this Python; run {sys.executable} -m pip install -e {ROOT}\n"
+    )
+
+
+def test_a_name_that_is_not_utf_8_is_shown(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    for arguments, status in ((["--checkpoint", name, "--data", "x"], 1), (["--checkpoint", "x", "--data", name], 1)):
+        command = [sys.executable, str(ROOT / "scripts/predict.py"), *arguments]
+        found = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=False)
+        assert found.returncode == status
+        assert found.stderr.startswith(b"error: ")
+        assert b"Traceback" not in found.stderr
+
+
 def test_an_unknown_option_is_one_sentence_and_status_2(tmp_path):
     refused = script("train.py", "--config", "fc_cbam", "--model.dropot", "0.1", cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (2, "")

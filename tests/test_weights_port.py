@@ -14,7 +14,8 @@ from safetensors.numpy import save_file as save_safetensors
 from tolerances import FLOAT32_PROBABILITIES, FLOAT32_PROBABILITIES_OF_1000
 from torch_writer import described, save_zip, zip_bytes
 
-from jaxnext.cli.arguments import parse_port_weights
+from jaxnext.cli.invocation import Invocation
+from jaxnext.cli.port import parse
 from jaxnext.config.sections import Config, DataConfig, ModelConfig
 from jaxnext.config.yaml_text import load_config
 from jaxnext.engine.checkpoint import Checkpoints
@@ -26,6 +27,7 @@ from jaxnext.porting import pretrained
 from jaxnext.porting.files.state_dict import load_state_dict
 from jaxnext.porting.torchvision import to_torch, weight_map
 from jaxnext.training.initial_weights import load_weights
+from jaxnext.weights import port as porting
 from jaxnext.weights.export import export_weights
 from jaxnext.weights.port import free_name, port_weights, read_classes
 
@@ -105,8 +107,8 @@ def test_trained_head_without_class_names_warns_with_the_command(source, tmp_pat
     assert meta.classes == ("0", "1", "2", "3", "4")
     assert meta.trained == ("backbone", "attention", "head")
     assert lines[-2] == (
-        f"warning: the classes of {file} have no names and are called 0 to 4; name them with: python "
-        f"scripts/port_weights.py {file} --config 'a b.yaml' --model.groups=2 --output {output}_named --classes "
+        f"warning: the classes of {file} have no names and are called 0 to 4; name them with: "
+        f"jaxnext port {file} --config 'a b.yaml' --model.groups=2 --output {output}_named --classes "
         "FILE_OR_FOLDER"
     )
     (tmp_path / "w_named").mkdir()
@@ -156,8 +158,8 @@ def test_imagenet_head_is_left_out_and_the_backbone_serves_every_setting(source,
     meta, lines = port(source(classes=1000), tmp_path / "w", config(head="fc", attention="cbam"))
     assert (meta.classes, meta.trained) == (None, ("backbone",))
     assert lines[1:4] == [
-        "attention: not in the source; train.py initialises it",
-        "head: not in the source; train.py initialises it",
+        "attention: not in the source; training initialises it",
+        "head: not in the source; training initialises it",
         "left out: fc.weight, fc.bias",
     ]
     for head in ("linear", "fc"):
@@ -238,6 +240,7 @@ def test_a_name_is_downloaded_verified_and_ported(tmp_path, monkeypatch):
     file = f"resnext50_32x4d-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     (tmp_path / "served.pth").rename(tmp_path / file)
     monkeypatch.setitem(pretrained.FILES, "imagenet1k_v2", file)
+    monkeypatch.setattr(porting, "NAMED_NET", config().model)
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments):
@@ -255,9 +258,32 @@ def test_a_name_is_downloaded_verified_and_ported(tmp_path, monkeypatch):
     assert (tmp_path / "cache" / file).read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    ("name", "difference"),
+    [
+        ("resnet50", "batch_stats/backbone/stage2_block1/norm1/mean to be [128], found [64]"),
+        ("quickstart", "batch_stats/backbone/stage2_block1/norm1/mean to be [128], found [32]"),
+    ],
+)
+def test_named_weights_of_another_net_are_refused_before_the_download(name, difference, tmp_path):
+    other = load_config(CONFIGS / f"{name}.yaml")
+    with pytest.raises(UsageError) as error:
+        port("imagenet1k_v2", tmp_path / "w", other, cache=tmp_path / "cache", base_url="http://127.0.0.1:9/")
+    assert str(error.value) == (
+        "imagenet1k_v2: the weights are those of a ResNeXt-50 32x4d, and the config describes another network: "
+        f"expected {difference}; choose another --config, or give a file with weights of that network"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_needs_a_folder(tmp_path):
+    with pytest.raises(JaxnextError, match=r"^imagenet1k_v2: the folder for downloads is unknown.*set XDG_CACHE_HOME$"):
+        port_weights("imagenet1k_v2", Config(), tmp_path / "w", None, words=[], cache=None, say=print, warn=print)
+
+
 def test_without_a_network_the_error_says_what_to_download_and_where_to_put_it(tmp_path):
     with pytest.raises(JaxnextError) as error:
-        port("imagenet1k_v2", tmp_path / "w", config(), cache=tmp_path / "cache", base_url="http://127.0.0.1:9/")
+        port("imagenet1k_v2", tmp_path / "w", Config(), cache=tmp_path / "cache", base_url="http://127.0.0.1:9/")
     file = "resnext50_32x4d-1a0047aa.pth"
     assert f"download http://127.0.0.1:9/{file} by hand and put it at {tmp_path / 'cache' / file}" in str(error.value)
 
@@ -328,7 +354,7 @@ def test_torchvisions_other_nets_have_configs(name, parameters, tmp_path):
     torch.save(net.state_dict(), tmp_path / "net.pth")
     argv = [str(tmp_path / "net.pth"), "--config", name, "--output", str(tmp_path / "w")]
     argv += ["--model.classes", "1000", "--data.image_size", "96"]
-    arguments = parse_port_weights(argv, CONFIGS)
+    arguments = parse(argv, Invocation(), CONFIGS)
     _, lines = port(arguments.source, arguments.output, arguments.config)
     assert lines[2].splitlines()[-1].split() == ["total", parameters, "parameters"]
 

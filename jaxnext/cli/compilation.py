@@ -11,7 +11,7 @@ import jax
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from jaxnext import compat
-from jaxnext.cli.process import cache_folder
+from jaxnext.cli.user_folders import cache_folder
 from jaxnext.engine.parallel import compiled_without
 from jaxnext.ops.cpu import onednn
 from jaxnext.training.environment import CompilationCache

@@ -15,17 +15,25 @@ from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import build, check, config_names, find_config, key_types, load_yaml, nearest
 from jaxnext.errors import UsageError
 
-# Values on the command line follow the same YAML as config files.
-set_loader("jaxnext", load_yaml, (ValueError,))
+NO_CHECKPOINT = "--checkpoint is missing: give the folder of a run or of a ported checkpoint"
 
 
 class Parser(ArgumentParser):
     """jsonargparse with abbreviations off and every mistake raised as a ``UsageError`` of one sentence."""
 
-    def __init__(self, prog: str, usage: str, description: str) -> None:
+    def __init__(self, program: str, usage: str, description: str) -> None:
+        """Make a parser without options.
+
+        Args:
+            program: how the user calls the command, such as ``jaxnext train``.
+            usage: what follows it.
+            description: what the command does.
+        """
+        # Values on the command line follow the same YAML as config files.
+        set_loader("jaxnext", load_yaml, (ValueError,))
         super().__init__(
-            prog=prog,
-            usage=f"python scripts/{prog} {usage}",
+            prog=program,
+            usage=f"{program} {usage}",
             description=description,
             allow_abbrev=False,
             exit_on_error=False,
@@ -78,7 +86,7 @@ class Parser(ArgumentParser):
         """The values of all options, under their dotted keys.
 
         Raises:
-            UsageError: An unknown option, or a value of another type than the option's.
+            UsageError: An unknown option, or a value that is empty or of another type than the option's.
         """
         self._argv = list(argv)
         values = self.parse_args(self._argv)
@@ -107,6 +115,8 @@ class Parser(ArgumentParser):
         hint = self._types[key]
         for option, text in _given_values(self._argv, key):
             try:
+                if not text:
+                    return f"--{option}: expected a value, found an empty one"
                 if option == key:
                     _check_text(text, hint, f"--{key}")
                 elif get_origin(hint) is not dict:
@@ -129,14 +139,16 @@ def choose_config(argv: Sequence[str], configs_dir: Path) -> tuple[str, Config] 
     scanner = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     scanner.add_argument("--config", action="append", default=[])
     try:
-        given = scanner.parse_known_args(argv)[0].config
+        names = scanner.parse_known_args(argv)[0].config
     except argparse.ArgumentError as error:
         raise UsageError(f"--config is without a value: give one of {config_names(configs_dir)}") from error
-    if not given:
+    if not names:
         return None
-    if len(given) > 1:
-        raise UsageError(f"--config is given twice, {given[0]} and {given[1]}: give one")
-    return find_config(given[0], configs_dir)
+    if len(names) > 1:
+        raise UsageError(f"--config is given twice, {names[0]} and {names[1]}: give one")
+    if not names[0]:
+        raise UsageError(f"--config: expected one of {config_names(configs_dir)}, or a path, found an empty value")
+    return find_config(names[0], configs_dir)
 
 
 def no_config(configs_dir: Path) -> NoReturn:
@@ -159,6 +171,28 @@ def config_of(values: Namespace, base: Config | None = None) -> Config:
         return build(nested)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def given(values: Namespace, key: str, sentence: str) -> Any:
+    """Return the value of an option that has to be given.
+
+    Raises:
+        UsageError: It was not: ``sentence``.
+    """
+    if values[key] is None:
+        raise UsageError(sentence)
+    return values[key]
+
+
+def check_least(values: Namespace, **least: int) -> None:
+    """Refuse numbers below the least value of their option.
+
+    Raises:
+        UsageError: The first such number.
+    """
+    for key, value in least.items():
+        if values[key] is not None and values[key] < value:
+            raise UsageError(f"--{key}: expected at least {value}, found {values[key]}")
 
 
 def _given_values(argv: Sequence[str], key: str) -> Iterable[tuple[str, str]]:

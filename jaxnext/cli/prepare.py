@@ -1,22 +1,24 @@
-"""The command behind ``scripts/prepare_data.py``."""
+"""``jaxnext prepare``: pack a folder of images as a TFDS data set."""
 
 import dataclasses
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from jaxnext.cli.parser import Parser
-from jaxnext.cli.process import cores, say, warn
-from jaxnext.errors import UsageError
+from jaxnext.cli.console import image_bar, say, warn
+from jaxnext.cli.invocation import Invocation
+from jaxnext.cli.machine import cores
+from jaxnext.cli.parser import Parser, check_least, given
+from jaxnext.cli.paths import path
 
 _CORRUPT_STATUS = 1
 """Exit status where the data set is not finished, because images cannot be decoded."""
 
 
 @dataclasses.dataclass(frozen=True)
-class PrepareArguments:
-    """What ``scripts/prepare_data.py`` was asked for."""
+class Arguments:
+    """What the command was asked for."""
 
     folder: Path
     output: Path
@@ -25,15 +27,10 @@ class PrepareArguments:
     on_corrupt: Literal["stop", "skip"]
 
 
-def parse_prepare_data(argv: Sequence[str]) -> PrepareArguments:
-    """Reads the options of ``scripts/prepare_data.py``.
-
-    Raises:
-        UsageError: a mistake in the options.
-        SystemExit: after ``--help``, with status 0.
-    """
+def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
+    """Read the options; errors as ``parse`` of ``train``."""
     usage = "FOLDER --output DIR [--image_size 512] [--name NAME] [--on_corrupt stop|skip]"
-    parser = Parser("prepare_data.py", usage, "Pack a folder of images as a TFDS data set.")
+    parser = Parser(invocation.usage("prepare"), usage, "Pack a folder of images as a TFDS data set.")
     parser.add_argument("folder", nargs="?", help="folder with train/, optionally val/ and test/, or of class folders")
     parser.option("output", str | None, "folder that receives the data set, as NAME/1.0.0")
     parser.option("image_size", int | None, "pixels on each side, stored as PNG; null: the files as they are")
@@ -41,19 +38,17 @@ def parse_prepare_data(argv: Sequence[str]) -> PrepareArguments:
     text = "images that cannot be decoded; stop: list them and leave the data set unfinished; skip: leave them out"
     parser.option("on_corrupt", Literal["stop", "skip"], text, "stop")
     values = parser.parse(argv)
-    if values["folder"] is None:
-        raise UsageError("FOLDER is missing: give the folder with train/, or of class folders")
-    if values["output"] is None:
-        raise UsageError("--output is missing: give the folder that receives the data set")
-    size = values["image_size"]
-    if size is not None and size < 1:
-        raise UsageError(f"--image_size: expected at least 1, found {size}")
-    return PrepareArguments(Path(values["folder"]), Path(values["output"]), size, values["name"], values["on_corrupt"])
+    folder = given(values, "folder", "FOLDER is missing: give the folder with train/, or of class folders")
+    output = given(values, "output", "--output is missing: give the folder that receives the data set")
+    check_least(values, image_size=1)
+    return Arguments(
+        path("FOLDER", folder), path("--output", output), values["image_size"], values["name"], values["on_corrupt"]
+    )
 
 
-def prepare_data(argv: Sequence[str]) -> int:
-    """Runs ``scripts/prepare_data.py``; returns the exit status, 1 where corrupt images keep it from finishing."""
-    arguments = parse_prepare_data(argv)
+def run(argv: Sequence[str], invocation: Invocation) -> int:
+    """Run the command; return the exit status, 1 where corrupt images keep it from finishing."""
+    arguments = parse(argv, invocation)
     from jaxnext.data.packing.pack import pack
     from jaxnext.files import write_corrupt
 
@@ -66,7 +61,7 @@ def prepare_data(argv: Sequence[str]) -> int:
         threads=cores(),
         say=say,
         warn=warn,
-        progress=_bar,
+        progress=image_bar,
     )
     # Beside the folder of this data set, not in it: that appears whole, and the list is also of one that does not.
     report = arguments.output / f"{outcome.folder.parent.name}.corrupt.csv"
@@ -84,10 +79,3 @@ def prepare_data(argv: Sequence[str]) -> int:
     train = f"--data.source tfds --data.path {shlex.quote(str(outcome.folder))}"
     say(f"{outcome.folder}: ready; train on it with {train}")
     return 0
-
-
-def _bar(total: int) -> Any:
-    from tqdm import tqdm
-
-    # disable=None: shown on a terminal only.
-    return tqdm(total=total, unit="img", leave=False, disable=None, dynamic_ncols=True)

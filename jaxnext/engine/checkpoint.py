@@ -8,10 +8,11 @@ Only ``last`` holds the optimiser's moments, so that disk use stays small. Orbax
 checkpoint is whole or not there. A new one is finished before the one it replaces is deleted.
 """
 
+import contextlib
 import dataclasses
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,6 @@ from jaxnext.types import Variables
 
 FORMAT = 1
 KINDS = ("best", "last", "every")
-
-# Orbax logs every save, and the traceback of every failure, which it also raises; a user needs the one sentence only.
-logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 LEFTOVER = "*.orbax-checkpoint-tmp*"
 """What Orbax leaves beside the checkpoints when it is killed while writing one."""
@@ -98,6 +96,18 @@ def preprocessing(config: Config) -> dict[str, Any]:
     }
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Within it Orbax does not log: every save, and the traceback of every failure, which it also raises."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 class Checkpoints:
     """The checkpoints of one folder. Close it, or use it as a context manager, so that the last write is finished."""
 
@@ -111,12 +121,14 @@ class Checkpoints:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @_quiet()
     def close(self) -> None:
         """Finish what is being written."""
         for manager in self._managers.values():
             manager.close()
         self._managers.clear()
 
+    @_quiet()
     def latest(self, kind: str) -> int | None:
         """The number of the newest whole checkpoint of a kind, or ``None``. Creates nothing."""
         if not (self.root / kind).is_dir():
@@ -180,6 +192,7 @@ class Checkpoints:
             raise JaxnextError(f"{self.root / 'last'}: expected the state of this run's optimizer, found another's")
         return items["model"], jax.tree.unflatten(structure, found), items["progress"], items["meta"]
 
+    @_quiet()
     def _save(self, kind: str, number: int, items: dict[str, Any]) -> None:
         try:
             manager = self._manager(kind)
@@ -200,6 +213,7 @@ class Checkpoints:
         except Exception as error:
             raise JaxnextError(f"{self.root / kind}: the checkpoint cannot be written ({_reason(error)})") from error
 
+    @_quiet()
     def _restore(self, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
         number = self.latest(kind)
         if number is None:
@@ -216,6 +230,7 @@ class Checkpoints:
         except Exception as error:
             raise JaxnextError(f"{place}: the checkpoint cannot be read ({_reason(error)})") from error
 
+    @_quiet()
     def _manager(self, kind: str) -> ocp.CheckpointManager:
         if kind not in self._managers:
             keep = None if kind == "every" else 1

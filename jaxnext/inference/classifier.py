@@ -14,11 +14,11 @@ from jaxnext.data.image_source import ImageSource
 from jaxnext.data.loader import HostBatch, stream
 from jaxnext.data.order import SequentialOrder
 from jaxnext.engine import parallel, steps
-from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.engine.network import network
 from jaxnext.engine.padding import pad_rows, padded_batch
 from jaxnext.engine.pipeline import pipelined
 from jaxnext.errors import JaxnextError
+from jaxnext.inference.trained import load_trained
 from jaxnext.models.folding import fold
 
 _T = TypeVar("_T")
@@ -34,35 +34,31 @@ class TrainedClassifier:
         meta: what the checkpoint says of itself.
     """
 
-    def __init__(self, checkpoint: Path, which: str = "best", devices: Sequence[parallel.Device] | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Path,
+        which: str = "best",
+        devices: Sequence[parallel.Device] | None = None,
+        train_command: str = "jaxnext train",
+    ) -> None:
         """Load a checkpoint.
 
         Args:
             checkpoint: folder of a run or of a ported checkpoint.
             which: ``best`` or ``last``.
             devices: that share each batch; ``None``: all local ones.
+            train_command: that trains a head, for the error where there is none.
 
         Raises:
             JaxnextError: no such checkpoint, one that cannot be read, one without a trained head, or weights that are
                 not finite.
         """
-        if not (checkpoint / "checkpoints").is_dir():
-            raise JaxnextError(
-                f"{checkpoint}: expected the folder of a run or of a ported checkpoint, found no checkpoints/ in it"
-            )
-        with Checkpoints(checkpoint) as checkpoints:
-            variables, self.meta = checkpoints.restore_model(which)
-        if "head" not in self.meta.trained or self.meta.classes is None:
-            raise JaxnextError(
-                f"{checkpoint}: expected a trained head, found the parts {', '.join(self.meta.trained)}; fine-tune it "
-                f"with: python scripts/train.py --config fc_cbam --model.weights {checkpoint}"
-            )
+        variables, self.meta, self.classes = load_trained(checkpoint, which, train_command)
         config = self.meta.config
         if config.precision == "float64" and not jax.config.read("jax_enable_x64"):
             raise JaxnextError(
                 f"{checkpoint}: a float64 checkpoint needs jax.config.update('jax_enable_x64', True) first"
             )
-        self.classes: tuple[str, ...] = self.meta.classes
         self.image_size = config.data.image_size
         self._mesh = parallel.mesh_of(devices or jax.local_devices())
         model = network(config.model, len(self.classes), config.precision)

@@ -18,6 +18,9 @@ FILES: Final[dict[str, str]] = {
 }
 """File names on PyTorch's download host; the hex digits after the hyphen begin the file's SHA-256."""
 
+ARCHITECTURE: Final = "ResNeXt-50 32x4d"
+"""The network that the named weights are of."""
+
 BASE_URL: Final = "https://download.pytorch.org/models/"
 TIMEOUT: Final = 30.0
 """Seconds without a byte after which a download counts as broken off."""

@@ -83,9 +83,10 @@ class CorruptImages:
         elif self.file.exists():
             try:
                 rows = list(csv.reader(io.StringIO(self.file.read_text(encoding="utf-8", errors="surrogateescape"))))
-                assert tuple(rows[0]) == CORRUPT_COLUMNS
+                if tuple(rows[0]) != CORRUPT_COLUMNS:
+                    raise ValueError(f"the columns are {rows[0]}")
                 self._reasons = dict(rows[1:]) | self._reasons
-            except (OSError, ValueError, AssertionError, IndexError, csv.Error) as error:
+            except (OSError, ValueError, IndexError, csv.Error) as error:
                 raise JaxnextError(
                     f"{self.file}: expected a CSV file with the columns path,error, found another; move it away"
                 ) from error

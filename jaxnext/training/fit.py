@@ -32,14 +32,14 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
         JaxnextError: anything a user can put right, in one sentence.
     """
     run_folder.check(output, config, resume)
-    splits = load_splits(config.data, config.seed, env.index, env.tfds_folder)
+    splits = load_splits(config.data, config.seed, env.folders.index, env.folders.tfds)
     classes = class_names(config, splits)
     cache, lines = open_decoded_cache(config, splits, env)
     for line in (*splits.description, *splits.warnings, *lines):
-        env.say(line)
+        env.console.say(line)
     model = network(config.model, len(classes), config.precision, parallel.AXIS)
     shapes = variable_shapes(model)
-    env.say(summary(shapes["params"]))
+    env.console.say(summary(shapes["params"]))
     check_size(shapes["params"], config.model.max_parameters)
     with Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.image_size):
         run = Run(config, output, splits, classes, model, checkpoints, env, cache)
@@ -64,11 +64,11 @@ def open_decoded_cache(config: Config, splits: Splits, env: RunEnvironment) -> t
             f"data.cache_path: expected no value, since data.cache {data.cache} does not read it, found "
             f"{data.cache_path!r}; leave it out, or set --data.cache disk"
         )
-    place = env.decoded if data.cache_path is None else Path(data.cache_path)
+    place = env.folders.decoded if data.cache_path is None else Path(data.cache_path)
     if place is None and data.cache == "disk":
         raise UsageError("data.cache_path: expected a folder for data.cache disk, found null")
-    sources, around = (splits.train, splits.validation), env
-    return open_cache(data.cache, place or Path(), sources, data.image_size, around.boot, around.memory, around.machine)
+    sources, host = (splits.train, splits.validation), env.host
+    return open_cache(data.cache, place or Path(), sources, data.image_size, host.boot, host.memory, host.name)
 
 
 def class_names(config: Config, splits: Splits) -> tuple[str, ...]:

@@ -20,7 +20,9 @@ def complete(model: Classifier, variables: Variables, seed: int) -> Variables:
     return unflatten(flat | flatten(initialise(model, seed, parts))) if parts else variables
 
 
-def load_weights(folder: Path, fresh: Variables, classes: tuple[str, ...]) -> tuple[Variables, list[str]]:
+def load_weights(
+    folder: Path, fresh: Variables, classes: tuple[str, ...], port_command: str = "jaxnext port"
+) -> tuple[Variables, list[str]]:
     """The trained parts of a checkpoint over fresh variables.
 
     The backbone and the attention must fit. A head is taken where it was trained on the same class list, in the same
@@ -30,6 +32,7 @@ def load_weights(folder: Path, fresh: Variables, classes: tuple[str, ...]) -> tu
         folder: a ported checkpoint or a run; its best checkpoint is used.
         fresh: nested dict of NumPy arrays, or of their shapes (``jax.ShapeDtypeStruct``) for ``complete`` to fill.
         classes: names of the outputs, in order.
+        port_command: that ports weights, for the error where there are none.
 
     Returns:
         the variables, and a line for each part.
@@ -40,7 +43,7 @@ def load_weights(folder: Path, fresh: Variables, classes: tuple[str, ...]) -> tu
     if not (folder / "checkpoints").is_dir():
         raise JaxnextError(
             f"model.weights: {folder} holds no checkpoint; make it with: "
-            f"python scripts/port_weights.py imagenet1k_v2 --config baseline --output {folder}, "
+            f"{port_command} imagenet1k_v2 --config baseline --output {folder}, "
             "or start from scratch with --model.weights null"
         )
     with Checkpoints(folder) as checkpoints:

@@ -59,10 +59,10 @@ class Run:
         self.given_up = False
         self.processes = env.processes
         # Of several processes the first one speaks.
-        warn = (env.warn or env.say) if self.processes.first else lambda line: None
+        warn = (env.console.warn or env.console.say) if self.processes.first else lambda line: None
         self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, warn)
         self.optimizer: optax.GradientTransformation = build_optimizer(config.optimizer)
-        self.programs = CompiledSteps(config, model, self.optimizer, env.devices)
+        self.programs = CompiledSteps(config, model, self.optimizer, env.host.devices)
         self.order = ShuffledOrder(
             len(splits.train), len(splits.validation), config.batch_size, config.epochs, config.seed
         )
@@ -81,7 +81,7 @@ class Run:
         check_shards(sources, self.processes.index, self.processes.count, self.env.stop)
         own = [share_of(source, self.processes.index, self.processes.count) for source in sources]
         with self.bar("verifying", sum(map(len, own)), 0) as bar:
-            size, cores = self.config.data.image_size, self.env.cores
+            size, cores = self.config.data.image_size, self.env.host.cores
             found = find_bad_images(own, size, self.cache, cores, bar.update, self.env.stop)
         self.cache.flush()
         parts = [json.loads(text) for text in self.processes.allgather(json.dumps(found))]
@@ -89,15 +89,17 @@ class Run:
         if not self.given_up:
             bad, images = [BadImage(*entry) for part in parts for entry in part], sum(map(len, sources))
             self.corrupt.verified(bad, images)
-            self.env.say(f"verified {images:,} images: {len(bad):,} cannot be read")
+            self.env.console.say(f"verified {images:,} images: {len(bad):,} cannot be read")
 
     def fresh(self, shapes: Variables) -> tuple[TrainState, Progress]:
         """The state of a new run, from ``model.weights`` where that is given."""
         variables, lines = shapes, ["weights: newly initialised"]
         if self.config.model.weights is not None:
-            variables, lines = load_weights(Path(self.config.model.weights), shapes, self.classes)
+            variables, lines = load_weights(
+                Path(self.config.model.weights), shapes, self.classes, self.env.console.port_command
+            )
         for line in lines:
-            self.env.say(line)
+            self.env.console.say(line)
         variables = complete(self.model, variables, self.config.seed)
         learning_rate = self.config.optimizer.learning_rate
         state = create(variables, self.optimizer, learning_rate, self.config.seed)
@@ -121,7 +123,7 @@ class Run:
             )
         state = create(variables, self.optimizer, progress.plateau.learning_rate, self.config.seed)
         state = state._replace(optimizer=moments, step=np.int32(self._train_steps_before(progress.position)))
-        self.env.say(f"resuming after epoch {len(progress.history)}, batch {progress.position} of the run")
+        self.env.console.say(f"resuming after epoch {len(progress.history)}, batch {progress.position} of the run")
         return self.programs.replicate(state), progress
 
     def _train_steps_before(self, position: int) -> int:
@@ -132,9 +134,9 @@ class Run:
     def write_description(self) -> None:
         """``run.json``: versions, commit, devices, counts of the data."""
         description = {
-            **self.env.versions,
-            "devices": [device.device_kind for device in self.env.devices],
-            "platform": self.env.devices[0].platform,
+            **self.env.host.versions,
+            "devices": [device.device_kind for device in self.env.host.devices],
+            "platform": self.env.host.devices[0].platform,
             "processes": self.processes.count,
             "train_images": len(self.splits.train),
             "val_images": len(self.splits.validation),
@@ -146,7 +148,7 @@ class Run:
         """What every process of the run must have found alike."""
         weights = {**self.model_of(state), "optimizer": jax.tree.map(np.asarray, state.optimizer)}
         checkpoint = self.checkpoints.latest("last")
-        versions = self.env.versions
+        versions = self.env.host.versions
         return fingerprints(self.config, self.output, versions, checkpoint, self.data(), self.classes, weights)
 
     # Epochs
@@ -165,9 +167,9 @@ class Run:
             # A run that was killed between its last checkpoint and these files has them again.
             self.write_history(progress)
         if progress.position < len(self.order) and not self.given_up:
-            compilation = self.programs.compile(state, self.env.compilation_cache, self.env.clock)
-            self.env.say(compilation)
-            self.env.step_memory(self.programs.temporary_memory())
+            compilation = self.programs.compile(state, self.env.compilation_cache, self.env.host.clock)
+            self.env.console.say(compilation)
+            self.env.host.step_memory(self.programs.temporary_memory())
             self.processes.barrier()
             while progress.position < len(self.order) and not self.stopping():
                 state, progress = self.epochs(state, progress)
@@ -176,10 +178,10 @@ class Run:
             self.save_last(state, progress)
             self.cache.flush()
             self.processes.barrier()
-            self.env.say(f"stopped and saved; go on with: {self.env.resume_command}")
+            self.env.console.say(f"stopped and saved; go on with: {self.env.console.resume_command}")
         else:
             best = max(progress.history, key=lambda record: record["val_accuracy"])
-            self.env.say(
+            self.env.console.say(
                 f"done: best validation accuracy {best['val_accuracy']:.2%} in epoch {best['epoch']}; "
                 f"checkpoints, metrics and curves are in {self.output}{self.corrupt.summary()}"
             )
@@ -189,7 +191,7 @@ class Run:
         """Worker processes: as many as are asked for, or as suit the machine and what the cache holds by now."""
         if self.config.workers is not None:
             return self.config.workers
-        return default_workers(self.env.cores, self.splits.train, self.cache)
+        return default_workers(self.env.host.cores, self.splits.train, self.cache)
 
     def epochs(self, state: TrainState, progress: Progress) -> tuple[TrainState, Progress]:
         """Epochs up to the last, a stop, or one after which another number of workers suits."""
@@ -201,7 +203,7 @@ class Run:
             self.config.data.image_size,
             start=progress.position,
             workers=workers,
-            threads=self.env.cores,
+            threads=self.env.host.cores,
             cache=self.cache,
             rows=self.programs.own_rows,
         ) as batches:
@@ -218,11 +220,11 @@ class Run:
             state, progress = self.train(state, progress, batches, plan)
             if self.stopping():
                 return state, progress
-        begin, wait = self.env.clock(), DataWait(self.env.clock, progress.data_wait)
+        begin, wait = self.env.host.clock(), DataWait(self.env.host.clock, progress.data_wait)
         validation = self.validate(state, progress, batches, wait)
         if validation is None:
             return state, progress
-        seconds = progress.seconds + self.env.clock() - begin
+        seconds = progress.seconds + self.env.host.clock() - begin
         return self.finish_epoch(state, progress, validation, seconds, wait.seconds)
 
     def train(
@@ -230,7 +232,7 @@ class Run:
     ) -> tuple[TrainState, Progress]:
         """The training steps from ``plan`` to the end of its epoch."""
         sums = Accumulator(progress.sums)
-        clock, begin = self.env.clock, self.env.clock()
+        clock, begin = self.env.host.clock, self.env.host.clock()
         wait, done = DataWait(clock, progress.data_wait), 0
         pending: Any = None
         title = f"epoch {plan.epoch}/{self.config.epochs}"
@@ -340,7 +342,7 @@ class Run:
         state = state._replace(learning_rate=self.programs.replicate(rate))
         if self.processes.first:
             self.keep(state, progress, best)
-            self.env.say(_epoch_line(record, self.config.epochs, best) + self.corrupt.summary())
+            self.env.console.say(_epoch_line(record, self.config.epochs, best) + self.corrupt.summary())
         self.cache.flush()
         self.processes.barrier()
         return state, progress
@@ -417,7 +419,7 @@ class Run:
 
     def bar(self, title: str, total: int, initial: int) -> Any:
         """A progress bar over images, on stderr."""
-        show = self.env.show_progress
+        show = self.env.console.show_progress
         disable = None if show is None else not show
         return tqdm(
             desc=title, total=total, initial=initial, unit="img", leave=False, disable=disable, dynamic_ncols=True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxnext.config.sections import Config
+from jaxnext.config.sections import Config, ModelConfig
 from jaxnext.config.yaml_text import dump_config
 from jaxnext.data.listing import list_folder
 from jaxnext.engine.checkpoint import Checkpoints, Meta
@@ -18,11 +18,14 @@ from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.models.summary import check_size, summary, variable_shapes
 from jaxnext.porting.files.state_dict import load_state_dict
 from jaxnext.porting.merge import LINEAR_HEAD, PARTS, Merged, merge, source_classes
-from jaxnext.porting.pretrained import BASE_URL, fetch
+from jaxnext.porting.pretrained import ARCHITECTURE, BASE_URL, FILES, fetch
 from jaxnext.porting.torchvision import weight_map
-from jaxnext.tree import flatten, unflatten
+from jaxnext.tree import flatten, path_name, unflatten
+from jaxnext.types import LeafPath
 
 IMAGENET_CLASSES = 1000
+NAMED_NET = ModelConfig()
+"""The network whose weights have a name: ``ARCHITECTURE``."""
 FILE_EXTENSIONS = (".pth", ".pt", ".safetensors", ".bin", ".ckpt")
 
 
@@ -33,7 +36,8 @@ def port_weights(
     classes: Path | None,
     *,
     words: Sequence[str],
-    cache: Path,
+    command: str = "jaxnext port",
+    cache: Path | None,
     say: Callable[[str], None],
     warn: Callable[[str], None],
     base_url: str = BASE_URL,
@@ -48,8 +52,9 @@ def port_weights(
         config: describes the network.
         output: folder that receives the checkpoint.
         classes: text file with a class name a line, or a folder of class folders; ``None``: indices.
-        words: the command line without ``--output``, for the command that a warning shows.
-        cache: folder for downloads.
+        words: the options without ``--output``, for the command that a warning shows.
+        command: that ports weights, before its options.
+        cache: folder for downloads; ``None``: unknown.
         say: shows a line to the user.
         warn: the same, for a warning.
         base_url: of the downloads.
@@ -65,6 +70,7 @@ def port_weights(
             f"{output}: expected a new folder, found one that holds a run or a checkpoint; give another --output"
         )
     names = None if classes is None else read_classes(classes)
+    check_architecture(source, config)
     tensors = load_state_dict(locate(source, cache, base_url), say)
     count = head_size(tensors, source, names, config)
     model = network(config.model, count or 1, config.precision)
@@ -82,7 +88,7 @@ def port_weights(
         again = shlex.join([*words, "--output", str(free_name(output))])
         warn(
             f"warning: the classes of {source} have no names and are called 0 to {len(names) - 1}; name them with: "
-            f"python scripts/port_weights.py {again} --classes FILE_OR_FOLDER"
+            f"{command} {again} --classes FILE_OR_FOLDER"
         )
     meta = Meta(config, names if "head" in merged.parts else None, merged.parts)
     _write(output, variables, meta)
@@ -90,13 +96,42 @@ def port_weights(
     return meta
 
 
-def locate(source: str, cache: Path, base_url: str) -> Path:
+def check_architecture(source: str, config: Config) -> None:
+    """Refuse, before they are downloaded, named weights that are of another network than the config's.
+
+    Raises:
+        UsageError: names the first leaf of the backbone in which the two differ.
+    """
+    if source not in FILES or Path(source).exists():
+        return
+    wanted, found = (backbone_shapes(model) for model in (NAMED_NET, config.model))
+    differing = [path for path in sorted(wanted | found) if wanted.get(path) != found.get(path)]
+    if differing:
+        path = differing[0]
+        raise UsageError(
+            f"{source}: the weights are those of a {ARCHITECTURE}, and the config describes another network: expected "
+            f"{path_name(path)} to be {wanted.get(path, 'absent')}, found {found.get(path, 'absent')}; choose another "
+            "--config, or give a file with weights of that network"
+        )
+
+
+def backbone_shapes(model: ModelConfig) -> dict[LeafPath, list[int]]:
+    """Shape of each leaf of a network's backbone."""
+    leaves = flatten(variable_shapes(network(model, 1, "float32")))
+    return {path: list(leaf.shape) for path, leaf in leaves.items() if path[1] == "backbone"}
+
+
+def locate(source: str, cache: Path | None, base_url: str) -> Path:
     """The file of a source: a path, or a name that is downloaded into the cache."""
     path = Path(source)
     if path.exists():
         return path
     if path.suffix in FILE_EXTENSIONS or len(path.parts) > 1:
         raise JaxnextError(f"{source}: no such file")
+    if cache is None:
+        raise JaxnextError(
+            f"{source}: the folder for downloads is unknown, since the user has no home folder; set XDG_CACHE_HOME"
+        )
     return fetch(source, cache, base_url=base_url)
 
 
@@ -159,7 +194,7 @@ def describe(merged: Merged, source: str) -> list[str]:
         if part in merged.parts:
             lines.append(f"{part}: from {source}")
         elif part in there:
-            lines.append(f"{part}: not in the source; train.py initialises it")
+            lines.append(f"{part}: not in the source; training initialises it")
     if merged.left_out:
         lines.append(f"left out: {', '.join(merged.left_out)}")
     if any(path[-1] == "num_batches_tracked" and path[1] in merged.parts for path in merged.new):

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import suite_command as cli_suite
-from jaxnext.cli.process import anonymous_memory, cores, note
+from jaxnext.cli.console import note
+from jaxnext.cli.machine import anonymous_memory, cores
 from jaxnext.config.yaml_text import config_names, find_config
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.ops.cpu.allocator import keep_freed_memory

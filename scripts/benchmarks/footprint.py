@@ -32,7 +32,7 @@ from jaxnext.engine.network import network
 from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.inference.predict import predict_to_csv
 from jaxnext.models.initialisation import PARTS, initialise
-from jaxnext.training.environment import RunEnvironment
+from jaxnext.training.environment import Console, Host, RunEnvironment
 from jaxnext.training.fit import fit
 
 Part = Literal["listing", "cache", "predict", "wait"]
@@ -170,9 +170,9 @@ def _wait(options: Options, folder: Path, process: Process, say: Callable[[str],
     data = dataclasses.replace(options.config.data, path=str(folder))
     model = dataclasses.replace(options.config.model, weights=None)
     config = dataclasses.replace(options.config, epochs=1, data=data, model=model)
-    around = RunEnvironment(jax.devices(), process.clock, lambda: False, say, cores=process.cores, show_progress=False)
+    env = RunEnvironment(Host(jax.devices(), process.clock, process.cores), Console(say, show_progress=False))
     with _most(process) as most:
-        (record,) = fit(config, folder / "run", False, around).history
+        (record,) = fit(config, folder / "run", False, env).history
     names = ("data_wait_fraction", "images_per_second", "seconds")
     return {name: float(record[name]) for name in names} | {"anonymous_bytes": most[0]}
 

@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxnext.cli.process import cores, note
+from jaxnext.cli.console import note
+from jaxnext.cli.machine import cores
 from jaxnext.config.yaml_text import config_names, find_config
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.ops.cpu.allocator import keep_freed_memory

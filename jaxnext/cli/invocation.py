@@ -1,0 +1,41 @@
+"""How the user called: by the installed command ``jaxnext``, or by a script of the checkout."""
+
+import dataclasses
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_SCRIPTS = {"port": "port_weights", "prepare": "prepare_data", "export": "export_weights"}
+"""Scripts that are not called as their command is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Invocation:
+    """What stands before the options of a command."""
+
+    file: str = "jaxnext"
+    """the program, as ``sys.argv[0]`` has it"""
+    is_script: bool = False
+    """whether it is a script of the checkout, which Python runs"""
+
+    def usage(self, command: str) -> str:
+        """Return how a command is called in this way, for a usage line or a hint."""
+        return f"python scripts/{_SCRIPTS.get(command, command)}.py" if self.is_script else f"jaxnext {command}"
+
+    def resume_command(self, argv: Sequence[str]) -> str:
+        """Return the shell command that goes on with the run that was begun with the options ``argv``."""
+        words = list(argv)
+        if not any(word.partition("=")[0] == "--resume" for word in words):
+            words += ["--resume", "auto"]
+        # The name alone would start another one where the virtual environment is not activated.
+        if self.is_script:
+            return shlex.join([_name_if_found(sys.executable), self.file, *words])
+        return shlex.join([_name_if_found(self.file), "train", *words])
+
+
+def _name_if_found(program: str) -> str:
+    """The name of a program, where the shell finds this very file by it."""
+    found = shutil.which(Path(program).name)
+    return Path(program).name if found and Path(found) == Path(program) else program

@@ -1,0 +1,158 @@
+"""``jaxnext train``: train a classifier, or go on with a run."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import Namespace
+
+from jaxnext.cli.console import say, warn
+from jaxnext.cli.distributed import Distributed, together
+from jaxnext.cli.interrupt import stop_on_interrupt
+from jaxnext.cli.invocation import Invocation
+from jaxnext.cli.machine import available_memory
+from jaxnext.cli.main import INTERRUPTED, main
+from jaxnext.cli.parser import Parser, check_least, choose_config, config_of, no_config
+from jaxnext.cli.paths import path
+from jaxnext.cli.precision import set_precision
+from jaxnext.cli.user_folders import UNKNOWN_HOME, folders
+from jaxnext.config.packaged import configs_folder
+from jaxnext.config.sections import Config
+from jaxnext.config.yaml_text import config_names, dump_config
+from jaxnext.errors import UsageError
+from jaxnext.ops.cpu.allocator import FEW_PIXELS, give_back_if_short, keep_freed_memory
+from jaxnext.training.processes import Processes
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """What the command was asked for."""
+
+    config: Config
+    output: Path
+    resume: bool
+    compilation_cache: bool | None
+    distributed: Distributed | None = None
+
+
+def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arguments:
+    """Read the options; the config file first, then the overrides wherever they stand.
+
+    Args:
+        argv: The command line after the command's name.
+        invocation: How the user called.
+        configs_dir: Folder in which ``--config NAME`` is looked up.
+
+    Raises:
+        UsageError: A mistake in the options or in the config file.
+        SystemExit: After ``--help`` or ``--print_config``, with status 0.
+    """
+    choice = choose_config(argv, configs_dir)
+    usage = "--config NAME_OR_PATH [--output DIR] [--resume auto] [--KEY VALUE ...]"
+    parser = Parser(invocation.usage("train"), usage, "Train a classifier.")
+    parser.option("config", str, f"{config_names(configs_dir)}, or the path of a .yaml file")
+    parser.option("output", str | None, "folder of the run; null: runs/ and the name of the config")
+    parser.option("resume", Literal["auto"] | None, "auto: go on from the last checkpoint of --output, if there is one")
+    parser.compilation_cache()
+    parser.option("distributed", bool, "true: one of several processes that the cluster starts and connects", False)
+    parser.option(
+        "coordinator_address", str | None, "HOST:PORT of process 0, where several processes are started by hand"
+    )
+    parser.option("num_processes", int | None, "their number")
+    parser.option("process_id", int | None, "which of them this is, from 0")
+    parser.add_argument("--print_config", action="store_true", help="print the whole config as YAML and stop")
+    parser.settings(choice[1] if choice else Config())
+    values = parser.parse(argv)
+    name, _ = choice or no_config(configs_dir)
+    config = config_of(values)
+    if values["print_config"]:
+        print(dump_config(config), end="")
+        raise SystemExit(0)
+    return Arguments(
+        config,
+        path("--output", f"runs/{name}" if values["output"] is None else values["output"]),
+        resume=values["resume"] == "auto",
+        compilation_cache=values["compilation_cache"],
+        distributed=_distributed(values),
+    )
+
+
+def run(argv: Sequence[str], invocation: Invocation) -> int:
+    """Run the command; return the exit status, 130 where Ctrl-C ended the run."""
+    arguments = parse(argv, invocation, configs_folder())
+    keep_freed_memory(os.environ.get("JAX_PLATFORMS"), _pixels(arguments.config))
+    set_precision(arguments.config)
+    resume_command = invocation.resume_command(argv)
+    if arguments.distributed is None:
+        return _train(arguments, invocation, resume_command, Processes())
+    return together(arguments.distributed, lambda all: _train(arguments, invocation, resume_command, all), main)
+
+
+def _train(arguments: Arguments, invocation: Invocation, resume_command: str, processes: Processes) -> int:
+    """This process's part of a training run."""
+    import jax
+
+    from jaxnext.cli.compilation import compilation_cache
+    from jaxnext.cli.host import this_host
+    from jaxnext.training.environment import Console, RunEnvironment
+    from jaxnext.training.fit import fit
+
+    config, kept = arguments.config, folders()
+    if kept.index is None and processes.first:
+        warn(f"{UNKNOWN_HOME}; listings of images are not kept")
+    small = _pixels(config) <= FEW_PIXELS
+    with (
+        stop_on_interrupt() as stop,
+        compilation_cache(arguments.compilation_cache, config.precision, warn, small=small) as cache,
+    ):
+        on_cpu = jax.default_backend() == "cpu"
+        env = RunEnvironment(
+            host=this_host(jax.devices(), _give_back if on_cpu else lambda size: None),
+            console=Console(
+                say=say if processes.first else lambda line: None,
+                warn=warn,
+                show_progress=None if processes.first else False,
+                resume_command=resume_command,
+                port_command=invocation.usage("port"),
+            ),
+            folders=kept,
+            stop=stop,
+            compilation_cache=cache,
+            processes=processes,
+        )
+        fit(config, arguments.output, arguments.resume, env)
+        return INTERRUPTED if stop() or processes.stopping else 0
+
+
+def _give_back(step: int) -> None:
+    give_back_if_short(step, available_memory())
+
+
+def _pixels(config: Config) -> int:
+    """Of a training batch."""
+    return config.batch_size * config.data.image_size**2
+
+
+def _distributed(values: Namespace) -> Distributed | None:
+    """How several processes find each other; ``None`` where this is the only one."""
+    names = ("coordinator_address", "num_processes", "process_id")
+    given = {name: values[name] for name in names if values[name] is not None}
+    if not given:
+        return Distributed() if values["distributed"] else None
+    if values["distributed"]:
+        raise UsageError(f"--distributed true finds out --{next(iter(given))} by itself: give only one of the two")
+    missing = [f"--{name}" for name in names if name not in given]
+    if missing:
+        raise UsageError(
+            f"{' and '.join(missing)} missing: several processes need --coordinator_address HOST:PORT, "
+            "--num_processes N and --process_id I, or --distributed true"
+        )
+    host, _, port = given["coordinator_address"].rpartition(":")
+    if not (host and port.isascii() and port.isdecimal() and 0 < int(port) < 2**16):
+        raise UsageError(f"--coordinator_address: expected HOST:PORT, found {given['coordinator_address']}")
+    check_least(values, num_processes=1)
+    if not 0 <= given["process_id"] < given["num_processes"]:
+        raise UsageError(f"--process_id: expected 0 to {given['num_processes'] - 1}, found {given['process_id']}")
+    return Distributed(**given)

@@ -1,0 +1,9 @@
+"""What pyproject.toml cannot say: configs/ lies beside the package, and is installed inside it."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[*find_packages(include=["jaxnext*"]), "jaxnext.configs"],
+    package_dir={"jaxnext.configs": "configs"},
+    package_data={"jaxnext": ["py.typed"], "jaxnext.configs": ["*.yaml"]},
+)

@@ -1,0 +1,48 @@
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import pytest
+
+from jaxnext.cli import evaluate as command
+from jaxnext.cli.evaluate import Arguments, parse
+from jaxnext.cli.invocation import Invocation
+from jaxnext.errors import UsageError
+from jaxnext.inference import classifier
+from jaxnext.inference import evaluate as evaluation
+
+INSTALLED = Invocation()
+
+
+def test_options() -> None:
+    assert parse(["--checkpoint", "run"], INSTALLED) == Arguments(Path("run"), "best", None, 16, None, None)
+    argv = "--checkpoint run --which last --data a --batch_size 3 --workers 1 --compilation_cache false"
+    assert parse(argv.split(), INSTALLED) == Arguments(Path("run"), "last", Path("a"), 3, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ("", "--checkpoint is missing: give the folder of a run or of a ported checkpoint"),
+        ("--checkpoint x --data a b", "unexpected argument 'b'"),
+        ("--checkpoint x --data=", "--data: expected a value, found an empty one"),
+        ("--checkpoint x --batch_size 0", "--batch_size: expected at least 1, found 0"),
+    ],
+)
+def test_mistakes(argv: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse(argv.split(), INSTALLED)
+    assert str(error.value) == sentence
+
+
+def test_it_prints_the_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    trained = create_autospec(classifier.TrainedClassifier)
+    trained.return_value.classes = ("cat", "dog")
+    evaluate = create_autospec(evaluation.evaluate)
+    report = create_autospec(evaluation.report, return_value="the report")
+    monkeypatch.setattr(classifier, "TrainedClassifier", trained)
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    monkeypatch.setattr(evaluation, "report", report)
+    assert command.run(["--checkpoint", "run", "--data", "a"], INSTALLED) == 0
+    assert evaluate.call_args.args == (trained.return_value, Path("a"))
+    assert report.call_args.args == (evaluate.return_value, ("cat", "dog"))
+    assert capsys.readouterr().out == "the report\n"

@@ -1,0 +1,123 @@
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import jax
+import pytest
+
+from jaxnext.cli import predict as command
+from jaxnext.cli.invocation import Invocation
+from jaxnext.cli.predict import Arguments, parse
+from jaxnext.config.sections import Config
+from jaxnext.config.yaml_text import dump_config
+from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.inference import classifier, predict
+from jaxnext.ops.cpu import onednn
+
+INSTALLED = Invocation()
+
+
+def test_predict_defaults() -> None:
+    assert parse(["--checkpoint", "run", "--data", "a"], INSTALLED) == Arguments(
+        checkpoint=Path("run"),
+        which="best",
+        data=[Path("a")],
+        output=Path("prediction.csv"),
+        probabilities=False,
+        top_k=None,
+        batch_size=16,
+        workers=None,
+        keep_extension=False,
+        compilation_cache=None,
+    )
+
+
+def test_predict_options() -> None:
+    argv = "--data a b --checkpoint run --which last --data c --output x.csv --probabilities true --top_k 3"
+    argv += " --batch_size 2 --workers 0 --keep_extension true --compilation_cache false"
+    assert parse(argv.split(), INSTALLED) == Arguments(
+        checkpoint=Path("run"),
+        which="last",
+        data=[Path("a"), Path("b"), Path("c")],
+        output=Path("x.csv"),
+        probabilities=True,
+        top_k=3,
+        batch_size=2,
+        workers=0,
+        keep_extension=True,
+        compilation_cache=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ("", "--checkpoint is missing: give the folder of a run or of a ported checkpoint"),
+        ("--checkpoint x", "--data is missing: give a folder of images, or image files"),
+        ("--checkpoint x --data a --which bst", "--which: expected one of best, last, found 'bst'"),
+        ("--checkpoint x --data a --probabilities yes", "--probabilities: expected true or false, found 'yes'"),
+        ("--checkpoint x --data a --top_k 0", "--top_k: expected at least 1, found 0"),
+        ("--checkpoint x --data a --batch_size 0", "--batch_size: expected at least 1, found 0"),
+        ("--checkpoint x --data a --workers=-1", "--workers: expected at least 0, found -1"),
+        ("--checkpoint x --data a --topk 3", "unknown option --topk; did you mean --top_k?"),
+    ],
+)
+def test_mistakes_of_predict(argv: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse(argv.split(), INSTALLED)
+    assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--checkpoint", "", "--data", "a"], "--checkpoint: expected a value, found an empty one"),
+        (["--checkpoint", "x", "--data", "a", ""], "--data: expected a path, found an empty one"),
+        (["--checkpoint", "x", "--data", "a", "--output="], "--output: expected a value, found an empty one"),
+        (["--checkpoint", "x", "--data", "a", "--top_k", ""], "--top_k: expected a value, found an empty one"),
+    ],
+)
+def test_empty_values(argv: list[str], sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse(argv, INSTALLED)
+    assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_it_calls_predict_to_csv(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, status: int) -> None:
+    trained = create_autospec(classifier.TrainedClassifier)
+    to_csv = create_autospec(predict.predict_to_csv, return_value=status)
+    monkeypatch.setattr(classifier, "TrainedClassifier", trained)
+    monkeypatch.setattr(predict, "predict_to_csv", to_csv)
+    argv = "--checkpoint run --which last --data a b --top_k 2 --workers 1"
+    assert command.run(argv.split(), Invocation("predict.py", is_script=True)) == status
+    assert trained.call_args.args == (Path("run"), "last")
+    assert trained.call_args.kwargs == {"train_command": "python scripts/train.py"}
+    assert to_csv.call_args.args == (trained.return_value, [Path("a"), Path("b")], Path("prediction.csv"))
+    options = dict(to_csv.call_args.kwargs)
+    assert list(options.pop("progress")([1, 2, 3], 3)) == [1, 2, 3]
+    options.pop("say")("good")
+    options.pop("warn")("bad")
+    assert tuple(capsys.readouterr()) == ("good\n", "bad\n")
+    assert options.pop("cores") >= 1
+    assert options == {"probabilities": False, "top_k": 2, "batch_size": 16, "workers": 1, "keep_extension": False}
+
+
+@pytest.mark.parametrize(
+    ("precision", "options", "settings"),
+    [
+        ("float64", [], [("jax_enable_x64", True)]),
+        ("float32", ["--compilation_cache", "false"], [("jax_enable_compilation_cache", False)]),
+    ],
+)
+def test_what_jax_is_told(
+    precision, options: list[str], settings: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onednn.is_available()  # its trial, done once in a process, changes a setting and sets it back
+    told: list[tuple[str, object]] = []
+    monkeypatch.setattr(jax.config, "update", lambda *setting: told.append(setting))
+    broken = create_autospec(classifier.TrainedClassifier, side_effect=JaxnextError("far enough"))
+    monkeypatch.setattr(classifier, "TrainedClassifier", broken)
+    (tmp_path / "config.yaml").write_text(dump_config(Config(precision=precision)))
+    with pytest.raises(JaxnextError, match="far enough"):
+        command.run(["--checkpoint", str(tmp_path), "--data", "a", *options], INSTALLED)
+    assert told == settings
