@@ -23,6 +23,7 @@ class Arguments:
     batch_size: int
     workers: int | None
     compilation_cache: bool | None
+    onednn: bool = True
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
@@ -42,6 +43,7 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
         batch_size=values["batch_size"],
         workers=values["workers"],
         compilation_cache=values["compilation_cache"],
+        onednn=values["onednn"],
     )
 
 
@@ -54,7 +56,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
     from jaxnext.inference.classifier import TrainedClassifier
 
     kept = folders()
-    with compilation_cache(arguments.compilation_cache, precision, warn, each=warn):
+    with compilation_cache(arguments.compilation_cache, precision, warn, warn, use_onednn=arguments.onednn):
         classifier = TrainedClassifier(arguments.checkpoint, arguments.which, train_command=invocation.usage("train"))
         sums = evaluation.evaluate(
             classifier,

@@ -66,6 +66,9 @@ class Parser(ArgumentParser):
             "training on batches of at most 50,000 pixels, cannot be kept"
         )
         self.option("compilation_cache", bool | None, text)
+        self.option(
+            "onednn", bool, "false: convolutions in float32 on an x86 CPU do without oneDNN, and are slower", True
+        )
 
     def settings(self, config: Config, only: tuple[str, ...] = ("",)) -> None:
         """Adds the settings whose dotted key begins with one of ``only``, with the values of ``config`` as defaults."""

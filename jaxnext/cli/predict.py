@@ -26,6 +26,7 @@ class Arguments:
     workers: int | None
     keep_extension: bool
     compilation_cache: bool | None
+    onednn: bool = True
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
@@ -54,6 +55,7 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
         workers=values["workers"],
         keep_extension=values["keep_extension"],
         compilation_cache=values["compilation_cache"],
+        onednn=values["onednn"],
     )
 
 
@@ -65,7 +67,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
     from jaxnext.inference.classifier import TrainedClassifier
     from jaxnext.inference.predict import predict_to_csv
 
-    with compilation_cache(arguments.compilation_cache, precision, warn, each=warn):
+    with compilation_cache(arguments.compilation_cache, precision, warn, warn, use_onednn=arguments.onednn):
         return predict_to_csv(
             TrainedClassifier(arguments.checkpoint, arguments.which, train_command=invocation.usage("train")),
             arguments.data,

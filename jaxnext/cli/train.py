@@ -34,6 +34,7 @@ class Arguments:
     output: Path
     resume: bool
     compilation_cache: bool | None
+    onednn: bool = True
     distributed: Distributed | None = None
 
 
@@ -75,6 +76,7 @@ def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arg
         path("--output", f"runs/{name}" if values["output"] is None else values["output"]),
         resume=values["resume"] == "auto",
         compilation_cache=values["compilation_cache"],
+        onednn=values["onednn"],
         distributed=_distributed(values),
     )
 
@@ -105,7 +107,9 @@ def _train(arguments: Arguments, invocation: Invocation, resume_command: str, pr
     small = _pixels(config) <= FEW_PIXELS
     with (
         stop_on_interrupt() as stop,
-        compilation_cache(arguments.compilation_cache, config.precision, warn, small=small) as cache,
+        compilation_cache(
+            arguments.compilation_cache, config.precision, warn, small=small, use_onednn=arguments.onednn
+        ) as cache,
     ):
         on_cpu = jax.default_backend() == "cpu"
         env = RunEnvironment(
