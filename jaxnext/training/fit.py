@@ -10,6 +10,7 @@ from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.engine.network import network
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.models.check import check_parts
 from jaxnext.models.summary import check_size, summary, variable_shapes
 from jaxnext.training.environment import RunEnvironment
 from jaxnext.training.progress import Progress
@@ -37,6 +38,7 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
     cache, lines = open_decoded_cache(config, splits, env)
     for line in (*splits.description, *splits.warnings, *lines):
         env.console.say(line)
+    check_parts(network(config.model, len(classes), config.precision), len(classes), config.data.image_size)
     model = network(config.model, len(classes), config.precision, parallel.AXIS)
     shapes = variable_shapes(model)
     env.console.say(summary(shapes["params"]))
