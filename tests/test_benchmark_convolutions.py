@@ -57,7 +57,7 @@ def test_a_formulation_that_refuses_is_left_out_with_its_reason(monkeypatch):
     assert shape["forward"]["packed32"] is None
     assert shape["left_out"]["packed32 forward"] == "ValueError: not for these"
     # All of them run the native program here, and the native gradient is left out: the first that is measured counts.
-    assert shape["rule_picks"] == {"forward": "native", "forward_backward": "packed16"}
+    assert shape["rule_picks"] == {"forward": "native", "forward_backward": "packed64"}
 
 
 @pytest.mark.parametrize("stride", [1, 2])

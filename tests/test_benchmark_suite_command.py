@@ -90,7 +90,7 @@ def test_a_part_that_failed_is_status_1_after_the_table(calls, tmp_path, capsys)
     [
         ("suite", "--json: expected the file that the parts are merged into, found none"),
         ("suite --json s.json --candidates torch", "--candidates: expected some of jaxnext, torch_eager"),
-        ("suite --json s.json --formulations packed", "--formulations: expected some of native, packed16"),
+        ("suite --json s.json --formulations packed", "--formulations: expected some of native, packed32"),
         ("suite --json s.json --config none", "--config: no config is named 'none' in "),
     ],
 )

@@ -79,7 +79,7 @@ def both(x, kernel, bias, residual, relu, stride, padding, groups, dtype):
     return found, reference(*arrays, relu, stride, padding, groups)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(CASES)
 def test_it_equals_its_parts_in_float64(values) -> None:
     with jax.enable_x64(True):
@@ -91,7 +91,7 @@ def test_it_equals_its_parts_in_float64(values) -> None:
 @needs_onednn
 @pytest.mark.usefixtures("onednn_calls")
 def test_it_equals_its_parts_by_onednn_in_float32() -> None:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(CASES)
     def equal(values) -> None:
         found, expected = both(*values, jnp.float32)

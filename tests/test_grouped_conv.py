@@ -17,7 +17,8 @@ from jaxnext.ops.cpu import onednn
 from jaxnext.ops.grouped_conv import Formulation, Padding, Plan, choose, grouped_conv
 from jaxnext.ops.grouped_formulations import NAMES
 
-MIXED = Plan("lanes", "shifted32", "packed16")
+MIXED = Plan("lanes", "spare32", "packed64")
+FAMILIES: tuple[Formulation, ...] = ("native", "packed32", "spare32", "pallas", "lanes")
 # oneDNN has no float64.
 EVERYTHING: tuple[Formulation | Plan | None, ...] = (*(name for name in NAMES if name != "onednn"), MIXED, None)
 ONE = ((1, 1), (1, 1))
@@ -56,7 +57,7 @@ def assert_equal(found, expected, what: object) -> None:
         assert error <= FLOAT64_OPERATION * np.abs(right).max(), (what, part, error)
 
 
-@pytest.mark.parametrize("formulation", ["native", "packed32", "spare32", "shifted32", "pallas", "lanes", MIXED, None])
+@pytest.mark.parametrize("formulation", [*FAMILIES, MIXED, None])
 def test_two_groups_of_two_channels_by_hand(formulation: Formulation | Plan | None) -> None:
     x = jnp.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 1, 4)
     kernel = jnp.array([[1.0, 10.0, 100.0, 1000.0], [2.0, 20.0, 200.0, 2000.0]]).reshape(1, 1, 2, 4)
@@ -103,11 +104,9 @@ ANY_SHAPE = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("formulations", [EVERYTHING[0::2], EVERYTHING[1::2]], ids=["even", "odd"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(**ANY_SHAPE)
 def test_every_formulation_and_its_gradients_equal_lax(
-    formulations: tuple[Formulation | Plan | None, ...],
     batch: int,
     channels: tuple[int, int],
     features: int,
@@ -123,11 +122,11 @@ def test_every_formulation_and_its_gradients_equal_lax(
     @quick_jit
     def everything(x, kernel):
         native = with_pullback(*jax.vjp(lambda *both: reference(*both, stride, padding, groups), x, kernel))
-        return [native, *(both_gradients(x, kernel, stride, padding, groups, name) for name in formulations)]
+        return [native, *(both_gradients(x, kernel, stride, padding, groups, name) for name in FAMILIES)]
 
     with jax.enable_x64(True):
         expected, *found = jax.device_get(everything(x, kernel))
-    for formulation, results in zip(formulations, found, strict=True):
+    for formulation, results in zip(FAMILIES, found, strict=True):
         assert_equal(results, expected, formulation)
 
 
@@ -157,28 +156,21 @@ def test_cropped_before_and_padded_behind_in_float32(padding: Padding) -> None:
 
     @quick_jit
     def everything(x, kernel):
-        return [both_gradients(x, kernel, 1, padding, 2, name) for name in EVERYTHING]
+        return [both_gradients(x, kernel, 1, padding, 2, name) for name in FAMILIES]
 
-    for name, found in zip(EVERYTHING, everything(x.astype(np.float32), kernel.astype(np.float32)), strict=True):
+    for name, found in zip(FAMILIES, everything(x.astype(np.float32), kernel.astype(np.float32)), strict=True):
         for part, result, expected in zip(("output", "input", "kernel"), found, exact, strict=True):
             atol = FLOAT32_OPERATION * np.abs(expected).max()
             np.testing.assert_allclose(result, expected, rtol=0, atol=atol, err_msg=f"{name}: {part}")
 
 
-@pytest.mark.parametrize("formulation", EVERYTHING)
+@pytest.mark.parametrize("formulation", ["packed32", None])
 def test_an_empty_batch(formulation: Formulation | Plan | None) -> None:
     x, kernel = np.zeros((0, 5, 5, 4), np.float32), np.ones((3, 3, 2, 4), np.float32)
     y, dx, dkernel = both_gradients(x, kernel, 2, ONE, 2, formulation)
     assert y.shape == (0, 3, 3, 4)
     assert dx.shape == (0, 5, 5, 4)
     assert dkernel.tolist() == np.zeros_like(kernel).tolist()
-
-
-FAMILIES: tuple[Formulation | Plan | None, ...] = (
-    *("native", "packed16", "spare16", "shifted32", "pallas", "lanes"),
-    MIXED,
-    None,
-)
 
 
 def test_second_derivatives_equal_lax() -> None:
@@ -230,7 +222,7 @@ needs_onednn = pytest.mark.skipif(not onednn.is_available(), reason="this jaxlib
 # cannot be compared to float64's 1e-10: it is compared with the exact result to float32's tolerance.
 @needs_onednn
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(**ANY_SHAPE)
 @example(batch=2, channels=(2, 1), features=1, window=(1, 1), beyond=(2, 2), stride=3, padding=((0, 0), (1, -1)))
 def test_onednn_and_its_gradients_equal_lax_in_float32(
@@ -288,7 +280,7 @@ def test_onednn_maps_over_images_and_kernels(onednn_calls: None) -> None:
         return both_gradients(x, kernel, 2, ONE, 4, name)
 
     found, expected = (
-        quick_jit(jax.vmap(functools.partial(convolve, name)))(x, kernels) for name in ("onednn", "packed16")
+        quick_jit(jax.vmap(functools.partial(convolve, name)))(x, kernels) for name in ("onednn", "packed32")
     )
     for result, right in zip(found, expected, strict=True):
         np.testing.assert_allclose(result, right, atol=FLOAT32_OPERATION * np.abs(right).max())
@@ -321,9 +313,11 @@ def test_the_rule(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for obstacle, single in ((None, with_onednn), ("some reason", float32)):
-        monkeypatch.setattr(onednn, "obstacle", lambda dtype, o=obstacle: o if dtype == jnp.float32 else "not float32")
-        for dtype, expected in ((jnp.float32, single), (jnp.bfloat16, bfloat16), (jnp.float64, float64)):
-            for size in ((7, 7), (56, 56)):
+        monkeypatch.setattr(
+            onednn, "why_unavailable", lambda dtype, o=obstacle: o if jnp.dtype(dtype) == jnp.float32 else "another"
+        )
+        for name, expected in (("float32", single), ("bfloat16", bfloat16), ("float64", float64)):
+            for dtype, size in ((name, (7, 7)), (jnp.dtype(name), (56, 56)), (getattr(jnp, name), (7, 7))):
                 assert choose("cpu", groups, per_group, size, dtype) == expected
                 for platform in ("cuda", "rocm", "tpu"):
                     assert choose(platform, groups, per_group, size, dtype) == ALL_NATIVE
@@ -382,16 +376,8 @@ def test_a_kernel_larger_than_the_padded_input() -> None:
     )
 
 
-@pytest.mark.parametrize("formulation", ["packed", "packed8", "Native", "", "lanes32"])
-def test_unknown_formulation(formulation: Formulation) -> None:
-    x, kernel = jnp.zeros((1, 4, 4, 4)), jnp.zeros((3, 3, 1, 4))
-    with pytest.raises(ValueError, match="expected a formulation among native, packed16,") as caught:
-        grouped_conv(x, kernel, stride=1, padding=ONE, groups=4, formulation=formulation)
-    assert str(caught.value).endswith(f", onednn, found {formulation!r}")
-
-
 @pytest.mark.parametrize("formulation", FAMILIES)
-def test_vmap_under_jit_equals_a_loop(formulation: Formulation | Plan | None) -> None:
+def test_vmap_under_jit_equals_a_loop(formulation: Formulation) -> None:
     def convolve(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, ...]:
         return both_gradients(x, kernel, 2, ONE, 4, formulation)
 
@@ -419,58 +405,31 @@ def test_bfloat16_stays_and_is_near_float32() -> None:
 
 
 @pytest.mark.parametrize(
-    ("channels", "kernel", "groups", "message"),
-    [
-        (
-            6,
-            (3, 3, 1, 4),
-            4,
-            "6 input and 4 output channels and a kernel of [kh, kw, 6 // groups, 4], found groups 4 and",
-        ),
-        (
-            4,
-            (3, 3, 1, 6),
-            4,
-            "4 input and 6 output channels and a kernel of [kh, kw, 4 // groups, 6], found groups 4 and",
-        ),
-        (
-            4,
-            (3, 3, 4, 4),
-            2,
-            "4 input and 4 output channels and a kernel of [kh, kw, 4 // groups, 4], found groups 2 and",
-        ),
-        (
-            4,
-            (3, 3, 4, 4),
-            0,
-            "4 input and 4 output channels and a kernel of [kh, kw, 4 // groups, 4], found groups 0 and",
-        ),
-    ],
+    ("channels", "kernel", "groups"),
+    [(6, (3, 3, 1, 4), 4), (4, (3, 3, 1, 6), 4), (4, (3, 3, 4, 4), 2), (4, (3, 3, 4, 4), 0)],
 )
-def test_groups_that_do_not_fit(channels: int, kernel: tuple[int, ...], groups: int, message: str) -> None:
+def test_groups_that_do_not_fit(channels: int, kernel: tuple[int, ...], groups: int) -> None:
     with pytest.raises(ValueError, match="expected groups that divide") as caught:
         grouped_conv(jnp.zeros((1, 4, 4, channels)), jnp.zeros(kernel), stride=1, padding=ONE, groups=groups)
-    assert str(caught.value) == f"grouped_conv: expected groups that divide {message} kernel {list(kernel)}"
-
-
-@pytest.mark.parametrize("shape", [(4, 4, 4), (1, 1, 4, 4, 4)])
-def test_an_input_of_another_rank(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="expected an input") as caught:
-        grouped_conv(jnp.zeros(shape), jnp.zeros((3, 3, 1, 4)), stride=1, padding=ONE, groups=4)
     assert str(caught.value) == (
-        "grouped_conv: expected an input [N, H, W, C] and a kernel [kh, kw, C // groups, F], "
-        f"found {list(shape)} and [3, 3, 1, 4]"
+        f"grouped_conv: expected groups that divide {channels} input and {kernel[3]} output channels and a kernel of "
+        f"[kh, kw, {channels} // groups, {kernel[3]}], found groups {groups} and kernel {list(kernel)}"
     )
 
 
-def test_a_kernel_of_another_rank() -> None:
-    with pytest.raises(ValueError, match=r"found \[1, 4, 4, 4\] and \[3, 1, 4\]"):
-        grouped_conv(jnp.zeros((1, 4, 4, 4)), jnp.zeros((3, 1, 4)), stride=1, padding=ONE, groups=4)
+@pytest.mark.parametrize(("x", "kernel"), [((4, 4, 4), (3, 3, 1, 4)), ((1, 4, 4, 4), (3, 1, 4))])
+def test_arrays_of_another_rank(x: tuple[int, ...], kernel: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="expected an input") as caught:
+        grouped_conv(jnp.zeros(x), jnp.zeros(kernel), stride=1, padding=ONE, groups=4)
+    assert str(caught.value) == (
+        "grouped_conv: expected an input [N, H, W, C] and a kernel [kh, kw, C // groups, F], "
+        f"found {list(x)} and {list(kernel)}"
+    )
 
 
 @pytest.mark.parametrize(
     ("x", "kernel"),
-    [("float32", "bfloat16"), ("bfloat16", "float32"), ("float16", "float16"), ("int32", "int32"), ("bool", "bool")],
+    [("float32", "bfloat16"), ("float16", "float16"), ("int32", "int32")],
 )
 def test_dtypes_that_differ_or_were_not_tested(x: str, kernel: str) -> None:
     with pytest.raises(ValueError, match="expected input and kernel") as caught:

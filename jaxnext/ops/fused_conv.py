@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from .cpu import onednn
+from .cpu.onednn import Padding
 from .grouped_conv import grouped_conv
-from .grouped_formulations import Padding, with_gradient_of
+from .grouped_formulations import with_gradient_of
 from .pointwise import pointwise_conv
 from .relu import relu as rectified
 

@@ -16,7 +16,9 @@ import numpy as np
 from jax import lax
 
 from .cpu import onednn
-from .grouped_formulations import Formulation, Geometry, Padding, input_gradient, parts
+from .cpu.onednn import Padding
+from .grouped_formulations import Formulation, input_gradient, parts
+from .packed_conv import Geometry
 
 __all__ = ["Formulation", "Padding", "Plan", "choose", "grouped_conv"]
 
@@ -75,7 +77,7 @@ class Plan(NamedTuple):
 
 
 def choose(platform: str, groups: int, per_group: int, size: tuple[int, int], dtype: jax.typing.DTypeLike) -> Plan:
-    """The rule, for what runs in this process: on the CPU it asks whether oneDNN can be used here.
+    """Choose by the rule, for what runs in this process: on the CPU it asks whether oneDNN can be used here.
 
     Args:
         platform: ``cpu``, ``cuda``, ``rocm`` or ``tpu``.

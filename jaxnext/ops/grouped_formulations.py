@@ -5,10 +5,8 @@ function of the output's gradient with the kernel turned round. All can be diffe
 
 - ``native``: ``lax.conv_general_dilated`` with ``feature_group_count``.
 - ``packedN``: neighbouring groups become block-diagonal dense kernels of about N channels, each block one convolution.
-- ``spareN``: as ``packedN``, with one more row of zeros below, whose results are dropped. XLA hands a convolution whose
-  output is no taller than its input to a library that computes it on one CPU thread; this one it computes on all.
-- ``shiftedN``: an implicit matrix product: for each kernel position one batched product of a shifted slice with
-  blocks of about N channels, summed in float32.
+- ``spare32``: as ``packed32``, with one more row of zeros below, whose results are dropped. XLA hands a convolution
+  whose output is no taller than its input to a library that computes it on one CPU thread; this one it computes on all.
 - ``pallas``: an implicit matrix product over blocks of about 128 channels, for the matrix units of GPUs and TPUs; on a
   CPU it is interpreted, slowly.
 - ``lanes``: the group index innermost, so that a vector register holds one channel of many groups; multiply-adds.
@@ -21,52 +19,33 @@ from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from .cpu import onednn
-from .cpu.onednn import Padding
+from .packed_conv import (
+    Geometry,
+    block_diagonal,
+    blocks_of,
+    diagonal_blocks,
+    kernel_gradient_padding,
+    native,
+    native_kernel_gradient,
+    packed,
+    packed_kernel_gradient,
+    pad,
+    spare,
+)
 
 Formulation = Literal[
     "native",
-    "packed16",
     "packed32",
     "packed64",
     "packed128",
-    "spare16",
     "spare32",
-    "spare64",
-    "shifted16",
-    "shifted32",
-    "shifted64",
-    "shifted128",
     "pallas",
     "lanes",
     "onednn",
 ]
 NAMES: tuple[Formulation, ...] = get_args(Formulation)
-
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-
-
-class Geometry(NamedTuple):
-    """How windows lie on the input; all static."""
-
-    stride: int
-    """of both spatial axes"""
-    padding: Padding
-    """zeros before and after, for height and for width; negative ones crop"""
-    groups: int
-    dilation: int = 1
-    """distance of the input's values, with zeros between them"""
-
-    def output_size(self, x: jax.Array, kernel: jax.Array) -> tuple[int, int]:
-        """Height and width of the output for an input ``[N, H, W, ...]`` and a kernel ``[kh, kw, ...]``."""
-        height, width = (
-            ((x.shape[1 + axis] - 1) * self.dilation + 1 + sum(self.padding[axis]) - kernel.shape[axis]) // self.stride
-            + 1
-            for axis in (0, 1)
-        )
-        return height, width
 
 
 class Parts(NamedTuple):
@@ -79,7 +58,10 @@ class Parts(NamedTuple):
 
 
 def parts(name: Formulation) -> Parts:
-    """The functions of a formulation.
+    """Return the functions of a formulation.
+
+    Args:
+        name: among ``NAMES``.
 
     Raises:
         ValueError: unknown name.
@@ -88,22 +70,17 @@ def parts(name: Formulation) -> Parts:
         raise ValueError(f"grouped_conv: expected a formulation among {', '.join(NAMES)}, found {name!r}")
     family = name.rstrip("0123456789")
     if family == "native":
-        return Parts(_native, _native_kernel_gradient)
+        return Parts(native, native_kernel_gradient)
     if family == "pallas":
         return Parts(_pallas, _pallas_kernel_gradient)
     if family == "lanes":
         return Parts(_lanes, _lanes_kernel_gradient)
     if family == "onednn":
         return Parts(_onednn, _onednn_kernel_gradient)
-    channels = int(name.removeprefix(family))
-    forward, kernel_gradient = {
-        "packed": (_packed, _packed_kernel_gradient),
-        "spare": (_spare, _packed_kernel_gradient),
-        "shifted": (_shifted, _shifted_kernel_gradient),
-    }[family]
+    channels, forward = int(name.removeprefix(family)), packed if family == "packed" else spare
     return Parts(
         lambda x, kernel, geometry: forward(x, kernel, geometry, channels),
-        lambda x, dy, window, geometry: kernel_gradient(x, dy, window, geometry, channels),
+        lambda x, dy, window, geometry: packed_kernel_gradient(x, dy, window, geometry, channels),
     )
 
 
@@ -114,7 +91,7 @@ def input_gradient(
     size: tuple[int, int],
     geometry: Geometry,
 ) -> jax.Array:
-    """The gradient of the input, computed by a forward function.
+    """Compute the gradient of the input by a forward function.
 
     Args:
         forward: of any formulation.
@@ -138,137 +115,41 @@ def input_gradient(
     return forward(dy, turned, Geometry(1, (padding[0], padding[1]), groups, geometry.stride))
 
 
-# ---- XLA's own ----
+# ---- Implicit matrix products in Pallas ----
 
 
-def _native(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    return _conv(x, kernel, geometry, geometry.groups)
+def _split_blocks(x: jax.Array, blocks: int) -> jax.Array:
+    """``[N, H, W, C]`` to ``[blocks, N, H, W, C // blocks]``."""
+    return jnp.moveaxis(x.reshape(*x.shape[:3], blocks, -1), 3, 0)
 
 
-def _conv(x: jax.Array, kernel: jax.Array, geometry: Geometry, groups: int = 1) -> jax.Array:
-    stride, padding, _, dilation = geometry
-    x, padding, dilation = _safely_padded(x, (kernel.shape[0], kernel.shape[1]), padding, dilation)
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        padding,
-        lhs_dilation=(dilation, dilation),
-        dimension_numbers=_DIMENSIONS,
-        feature_group_count=groups,
-    )
+def _pallas(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    from . import implicit_gemm  # when asked only: Pallas is experimental
+
+    def call(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        blocks, in_block = blocks_of(geometry.groups, kernel.shape[2], 128)
+        size = geometry.output_size(x, kernel)
+        dense = jnp.stack([block_diagonal(part, in_block) for part in jnp.split(kernel, blocks, axis=-1)])
+        split = _split_blocks(pad(x, geometry.padding, geometry.dilation), blocks)
+        y = implicit_gemm.convolve(split, dense, geometry.stride, size)
+        return jnp.moveaxis(y, 0, 3).reshape(x.shape[0], *size, kernel.shape[-1])
+
+    return with_gradient_of(call, lambda x, kernel: packed(x, kernel, geometry, 128))(x, kernel)
 
 
-def _native_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> jax.Array:
-    kernel = jax.ShapeDtypeStruct((*window, x.shape[-1] // geometry.groups, dy.shape[-1]), x.dtype)
-    return jax.linear_transpose(lambda kernel: _native(x, kernel, geometry), kernel)(dy)[0]
+def _pallas_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> jax.Array:
+    from . import implicit_gemm
+
+    def call(x: jax.Array, dy: jax.Array) -> jax.Array:
+        blocks, in_block = blocks_of(geometry.groups, x.shape[-1] // geometry.groups, 128)
+        split = _split_blocks(pad(x, geometry.padding, 1), blocks)
+        dense = implicit_gemm.kernel_gradient(split, _split_blocks(dy, blocks), window, geometry.stride)
+        return jnp.concatenate([diagonal_blocks(block, in_block) for block in dense], axis=-1)
+
+    return with_gradient_of(call, lambda x, dy: packed_kernel_gradient(x, dy, window, geometry, 128))(x, dy)
 
 
-def _safely_padded(
-    x: jax.Array, window: tuple[int, int], padding: Padding, dilation: int
-) -> tuple[jax.Array, Padding, int]:
-    """Input, padding and dilation for XLA, which on the CPU reads outside of an input that is cropped at its beginning
-    and padded at its end (openxla/xla#48713); so does its gradient where the padding is as long as the window."""
-    if all(0 <= low < length for (low, _), length in zip(padding, window, strict=True)):
-        return x, padding, dilation
-    return _pad(x, padding, dilation), ((0, 0), (0, 0)), 1
-
-
-def _pad(x: jax.Array, padding: Padding, dilation: int) -> jax.Array:
-    """``[N, H, W, C]`` with zeros between the values of height and width and around them; negative padding crops."""
-    spatial = [(low, high, dilation - 1) for low, high in padding]
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *spatial, (0, 0, 0)])
-
-
-# ---- Dense convolutions of packed groups ----
-
-
-def _blocks(groups: int, per_group: int, channels: int) -> tuple[int, int]:
-    """Blocks and groups in each, so that a block has at most ``channels`` input channels or one group."""
-    in_block = max((g for g in range(1, groups + 1) if groups % g == 0 and g * per_group <= channels), default=1)
-    return groups // in_block, in_block
-
-
-def _packed(x: jax.Array, kernel: jax.Array, geometry: Geometry, channels: int) -> jax.Array:
-    return jnp.concatenate(_dense_outputs(x, kernel, geometry, channels), axis=-1)
-
-
-def _spare(x: jax.Array, kernel: jax.Array, geometry: Geometry, channels: int) -> jax.Array:
-    (top, bottom), sides = geometry.padding
-    taller = geometry._replace(padding=((top, bottom + geometry.stride), sides))
-    rows = geometry.output_size(x, kernel)[0]
-    # Each block is cut by itself, not their concatenation: XLA cuts while it concatenates.
-    outputs = [output[:, :rows] for output in _dense_outputs(x, kernel, taller, channels)]
-    return jnp.concatenate(outputs, axis=-1)
-
-
-def _dense_outputs(x: jax.Array, kernel: jax.Array, geometry: Geometry, channels: int) -> list[jax.Array]:
-    """The output channels of each block."""
-    blocks, in_block = _blocks(geometry.groups, kernel.shape[2], channels)
-    pairs = zip(jnp.split(x, blocks, axis=-1), jnp.split(kernel, blocks, axis=-1), strict=True)
-    return [_conv(part, block_diagonal(k, in_block), geometry) for part, k in pairs]
-
-
-def _packed_kernel_gradient(
-    x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry, channels: int
-) -> jax.Array:
-    # The kernel's gradient is a convolution as well: channels take the place of the batch, the batch that of the
-    # input channels, and the output's gradient is the kernel.
-    blocks, in_block = _blocks(geometry.groups, x.shape[-1] // geometry.groups, channels)
-    stride = (geometry.stride, geometry.stride)
-    padding = _kernel_gradient_padding(x, dy, window, geometry)
-    x, padding, _ = _safely_padded(x, _reach(dy, geometry), padding, 1)
-    pairs = zip(jnp.split(x, blocks, axis=-1), jnp.split(dy, blocks, axis=-1), strict=True)
-    dense = [
-        lax.conv_general_dilated(
-            part, gradient, (1, 1), padding, rhs_dilation=stride, dimension_numbers=("CHWN", "IHWO", "HWNC")
-        )
-        for part, gradient in pairs
-    ]
-    return jnp.concatenate([_diagonal_blocks(each, in_block) for each in dense], axis=-1)
-
-
-def _kernel_gradient_padding(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> Padding:
-    """Of the convolution of the input with the output's gradient, spread by the stride, that gives ``window``."""
-    padding = []
-    for axis, reach in enumerate(_reach(dy, geometry)):
-        low, size = geometry.padding[axis][0], x.shape[1 + axis]
-        padding.append((low, window[axis] - 1 + reach - size - low))
-    return padding[0], padding[1]
-
-
-def _reach(dy: jax.Array, geometry: Geometry) -> tuple[int, int]:
-    """Height and width of the output's gradient, spread by the stride."""
-    return (dy.shape[1] - 1) * geometry.stride + 1, (dy.shape[2] - 1) * geometry.stride + 1
-
-
-def block_diagonal(kernel: jax.Array, groups: int) -> jax.Array:
-    """The dense kernel that computes a grouped one: zero wherever input and output group differ.
-
-    Args:
-        kernel: ``[kh, kw, C // groups, F]``.
-        groups: number of groups in it.
-
-    Returns:
-        ``[kh, kw, C, F]`` of the same dtype.
-    """
-    kh, kw, per_group, features = kernel.shape
-    split = kernel.reshape(kh, kw, 1, per_group, groups, features // groups)
-    return jnp.where(_same_group(groups), split, 0).reshape(kh, kw, groups * per_group, features)
-
-
-def _diagonal_blocks(dense: jax.Array, groups: int) -> jax.Array:
-    """The grouped kernel within a dense one: the inverse of ``block_diagonal``."""
-    kh, kw, channels, features = dense.shape
-    split = dense.reshape(kh, kw, groups, channels // groups, groups, features // groups)
-    return jnp.where(_same_group(groups), split, 0).sum(2).reshape(kh, kw, channels // groups, features)
-
-
-def _same_group(groups: int) -> jax.Array:
-    return jnp.eye(groups, dtype=bool)[:, None, :, None]
-
-
-# ---- Matrix products of shifted slices ----
+# ---- Multiply-adds, one group a lane ----
 
 
 def _windows(x: jax.Array, window: tuple[int, int], size: tuple[int, int], stride: int) -> list[jax.Array]:
@@ -280,95 +161,8 @@ def _windows(x: jax.Array, window: tuple[int, int], size: tuple[int, int], strid
     ]
 
 
-def _shifted(x: jax.Array, kernel: jax.Array, geometry: Geometry, channels: int) -> jax.Array:
-    kh, kw, per_group, features = kernel.shape
-    blocks, in_block = _blocks(geometry.groups, per_group, channels)
-    size = geometry.output_size(x, kernel)
-    dense = jnp.stack([block_diagonal(part, in_block) for part in jnp.split(kernel, blocks, axis=-1)])
-    windows = _windows(_pad(x, geometry.padding, geometry.dilation), (kh, kw), size, geometry.stride)
-    total = jnp.zeros((), _accumulator(x.dtype))
-    for place, part in enumerate(windows):
-        split = part.reshape(*part.shape[:3], blocks, -1)
-        product = _product("nhwbi,bio->nhwbo", split, dense[:, place // kw, place % kw])
-        total = total + product
-    return total.reshape(x.shape[0], *size, features).astype(x.dtype)
-
-
-def _shifted_kernel_gradient(
-    x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry, channels: int
-) -> jax.Array:
-    # One batched product: the input's copies shifted along its width meet the output's gradient's shifted along the
-    # height, the zeros above and below them keeping rows apart, so that every pair is one position of the kernel.
-    kh, kw = window
-    stride, ((top, _), (left, _)), groups = geometry.stride, geometry.padding, geometry.groups
-    blocks, in_block = _blocks(groups, x.shape[-1] // groups, channels)
-    rows, columns = (dy.shape[1] - 1) * stride + kh, (dy.shape[2] - 1) * stride + 1
-    zero = jnp.zeros((), x.dtype)
-    edges = ((0, 0, 0), (top, rows - x.shape[1] - top, 0), (left, columns + kw - 1 - x.shape[2] - left, 0))
-    x = lax.pad(_split_blocks(x, blocks), zero, [(0, 0, 0), *edges, (0, 0, 0)])
-    shifted_x = jnp.stack([x[:, :, :, j : j + columns : stride] for j in range(kw)], 4)
-    dy = _split_blocks(dy, blocks)
-    rest = [(0, 0, 0)] * 2
-    shifted_dy = jnp.stack([lax.pad(dy, zero, [*rest, (i, kh - 1 - i, stride - 1), *rest]) for i in range(kh)], 4)
-    dense = _product("bnhwjc,bnhwif->bijcf", shifted_x, shifted_dy).astype(x.dtype)
-    return jnp.concatenate([_diagonal_blocks(block, in_block) for block in dense], axis=-1)
-
-
-def _split_blocks(x: jax.Array, blocks: int) -> jax.Array:
-    """``[N, H, W, C]`` to ``[blocks, N, H, W, C // blocks]``."""
-    return jnp.moveaxis(x.reshape(*x.shape[:3], blocks, -1), 3, 0)
-
-
-def _product(subscripts: str, first: jax.Array, second: jax.Array) -> jax.Array:
-    """``jnp.einsum`` with sums and result of at least float32."""
-    wide = _accumulator(first.dtype)
-
-    def widened(first: jax.Array, second: jax.Array) -> jax.Array:
-        return jnp.einsum(subscripts, first.astype(wide), second.astype(wide))
-
-    def mixed(first: jax.Array, second: jax.Array) -> jax.Array:
-        return jnp.einsum(subscripts, first, second, preferred_element_type=wide)
-
-    if first.dtype == wide:
-        return widened(first, second)
-    # XLA's CPU backend has no batched product of bfloat16 with a float32 result: it fails when the program runs.
-    return lax.platform_dependent(first, second, cpu=widened, default=mixed)
-
-
 def _accumulator(dtype: jnp.dtype) -> jnp.dtype:
     return jnp.promote_types(dtype, jnp.float32)
-
-
-# ---- Implicit matrix products in Pallas ----
-
-
-def _pallas(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    from . import implicit_gemm  # when asked only: Pallas is experimental
-
-    def call(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        blocks, in_block = _blocks(geometry.groups, kernel.shape[2], 128)
-        size = geometry.output_size(x, kernel)
-        dense = jnp.stack([block_diagonal(part, in_block) for part in jnp.split(kernel, blocks, axis=-1)])
-        split = _split_blocks(_pad(x, geometry.padding, geometry.dilation), blocks)
-        y = implicit_gemm.convolve(split, dense, geometry.stride, size)
-        return jnp.moveaxis(y, 0, 3).reshape(x.shape[0], *size, kernel.shape[-1])
-
-    return with_gradient_of(call, lambda x, kernel: _packed(x, kernel, geometry, 128))(x, kernel)
-
-
-def _pallas_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> jax.Array:
-    from . import implicit_gemm
-
-    def call(x: jax.Array, dy: jax.Array) -> jax.Array:
-        blocks, in_block = _blocks(geometry.groups, x.shape[-1] // geometry.groups, 128)
-        split = _split_blocks(_pad(x, geometry.padding, 1), blocks)
-        dense = implicit_gemm.kernel_gradient(split, _split_blocks(dy, blocks), window, geometry.stride)
-        return jnp.concatenate([_diagonal_blocks(block, in_block) for block in dense], axis=-1)
-
-    return with_gradient_of(call, lambda x, dy: _packed_kernel_gradient(x, dy, window, geometry, 128))(x, dy)
-
-
-# ---- Multiply-adds, one group a lane ----
 
 
 def _to_lanes(x: jax.Array, groups: int) -> jax.Array:
@@ -384,7 +178,7 @@ def _lanes(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     kh, kw = kernel.shape[:2]
     size = geometry.output_size(x, kernel)
     spread = _to_lanes(kernel, geometry.groups)  # [kh, kw, in, out, groups]
-    x = _to_lanes(_pad(x, geometry.padding, geometry.dilation), geometry.groups)
+    x = _to_lanes(pad(x, geometry.padding, geometry.dilation), geometry.groups)
     windows = _windows(x, (kh, kw), size, geometry.stride)
     accumulator = _accumulator(x.dtype)
     total = jnp.zeros((), accumulator)
@@ -398,7 +192,7 @@ def _lanes(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
 def _lanes_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> jax.Array:
     accumulator = _accumulator(x.dtype)
     gradient = _to_lanes(dy, geometry.groups).astype(accumulator)[:, :, :, None]
-    x = _to_lanes(_pad(x, geometry.padding, geometry.dilation), geometry.groups)
+    x = _to_lanes(pad(x, geometry.padding, geometry.dilation), geometry.groups)
     windows = _windows(x, window, (dy.shape[1], dy.shape[2]), geometry.stride)
     sums = [(part.astype(accumulator)[:, :, :, :, None] * gradient).sum((0, 1, 2)) for part in windows]
     return _from_lanes(jnp.stack(sums).reshape(*window, *sums[0].shape)).astype(x.dtype)
@@ -413,20 +207,20 @@ def _onednn(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     def call(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return _by_onednn(x, kernel, geometry, 1)
 
-    return with_gradient_of(call, lambda x, kernel: _packed(x, kernel, geometry, 32))(x, kernel)
+    return with_gradient_of(call, lambda x, kernel: packed(x, kernel, geometry, 32))(x, kernel)
 
 
 def _onednn_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> jax.Array:
     _check_onednn(x)
 
     def by_packing(x: jax.Array, dy: jax.Array) -> jax.Array:
-        return _packed_kernel_gradient(x, dy, window, geometry, 32)
+        return packed_kernel_gradient(x, dy, window, geometry, 32)
 
     def call(x: jax.Array, dy: jax.Array) -> jax.Array:
-        # As in ``_packed_kernel_gradient``, but with the groups left to the library: the channels of a group are the
+        # As in ``packed_kernel_gradient``, but with the groups left to the library: the channels of a group are the
         # batch, and the batch the input channels of every group.
         groups = geometry.groups
-        padding, size = _kernel_gradient_padding(x, dy, window, geometry), (*dy.shape[1:3], dy.shape[0], dy.shape[3])
+        padding, size = kernel_gradient_padding(x, dy, window, geometry), (*dy.shape[1:3], dy.shape[0], dy.shape[3])
         if not onednn.supports(size, geometry.stride, groups):
             return by_packing(x, dy)
         x = jnp.moveaxis(x.reshape(*x.shape[:3], groups, -1), (4, 0), (0, 4))
@@ -449,9 +243,9 @@ def _by_onednn(
     stride, padding, groups, dilation = geometry
     none = ((0, 0), (0, 0))
     if min(map(min, padding)) < 0:
-        x, padding = _pad(x, padding, dilation), none
+        x, padding = pad(x, padding, dilation), none
     elif dilation > 1:
-        x = _pad(x, none, dilation)
+        x = pad(x, none, dilation)
     if x.size and kernel.size:
         return onednn.convolve(x, kernel, stride, padding, kernel_dilation, groups, kernel_axes=kernel_axes)
     size = [kernel.shape[kernel_axes.index(axis)] for axis in "HWIO"]
@@ -459,7 +253,7 @@ def _by_onednn(
 
 
 def with_gradient_of(fast: Callable[..., jax.Array], slow: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-    """``fast`` with the derivatives of ``slow``, which computes the same."""
+    """Give ``fast`` the derivatives of ``slow``, which computes the same."""
     function = jax.custom_vjp(fast)
     function.defvjp(lambda *both: (fast(*both), both), lambda both, dy: jax.vjp(slow, *both)[1](dy))
     return function
