@@ -1,6 +1,8 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick_jit import quick_jit
 
 from jaxnext.ops.cpu import onednn
 from jaxnext.ops.grouped_formulations import NAMES, Formulation, input_gradient, parts
@@ -24,11 +26,13 @@ def test_unknown_name(name: Formulation) -> None:
 def test_spread_and_cropped_input_by_hand(name: Formulation) -> None:
     x = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1) * jnp.array([1.0, 10.0])
     kernel = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(2, 2, 1, 1) * jnp.array([1.0, 10.0])
-    spread = parts(name).forward(x, kernel, Geometry(1, NOTHING, 2, 2))
+    forward = parts(name).forward
+    spread, cropped = quick_jit(
+        lambda *both: [forward(*both, g) for g in (Geometry(1, NOTHING, 2, 2), Geometry(1, ((-1, 1), (1, -1)), 2))]
+    )(x, kernel)
     # 1 0 2 / 0 0 0 / 3 0 4
     assert spread[0, :, :, 0].tolist() == [[1, 2 * 2], [3 * 3, 4 * 4]]
     assert spread[0, :, :, 1].tolist() == [[100, 400], [900, 1600]]
-    cropped = parts(name).forward(x, kernel, Geometry(1, ((-1, 1), (1, -1)), 2))
     # 0 3 / 0 0
     assert cropped[0, :, :, 0].tolist() == [[2 * 3]]
 
@@ -39,11 +43,15 @@ def test_both_gradients_by_hand(name: Formulation) -> None:
     x = jnp.arange(1.0, 7.0).reshape(1, 3, 2, 1) * jnp.array([1.0, 10.0])
     kernel = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(2, 2, 1, 1) * jnp.array([1.0, 10.0])
     dy = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1) * jnp.array([1.0, 1.0])
+
     # Padded: 0 1 2 / 0 3 4 / 0 5 6 / 0 0 0; the windows 0 1 / 0 3 and 0 5 / 0 0.
-    dkernel = parts(name).kernel_gradient(x, dy, (2, 2), geometry)
+    def gradients(x: jax.Array, kernel: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+        dx = input_gradient(parts(name).forward, dy, kernel, (3, 2), geometry)
+        return dx, parts(name).kernel_gradient(x, dy, (2, 2), geometry)
+
+    dx, dkernel = quick_jit(gradients)(x, kernel, dy)
     assert dkernel[:, :, 0, 0].tolist() == [[0, 1 + 2 * 5], [0, 3]]
     assert dkernel[:, :, 0, 1].tolist() == [[0, 110], [0, 30]]
-    dx = input_gradient(parts(name).forward, dy, kernel, (3, 2), geometry)
     assert dx[0, :, :, 0].tolist() == [[2, 0], [4, 0], [2 * 2, 0]]
     assert dx[0, :, :, 1].tolist() == [[20, 0], [40, 0], [40, 0]]
 
