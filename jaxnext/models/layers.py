@@ -75,7 +75,7 @@ class Dense(nn.Module):
         init = uniform_fan_in(x.shape[-1])
         y = x @ self.param("kernel", init, (x.shape[-1], self.features), self.param_dtype).astype(x.dtype)
         if self.use_bias:
-            y = y + self.param("bias", init, (self.features,), self.param_dtype).astype(x.dtype)
+            y = y + self.param("bias", init, (self.features,), self.param_dtype).astype(x.dtype)[None, :]
         return y
 
 

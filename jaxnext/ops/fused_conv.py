@@ -55,7 +55,8 @@ def fused_conv(
     others = () if residual is None else (residual,)
 
     def in_parts(x: jax.Array, kernel: jax.Array, bias: jax.Array, *others: jax.Array) -> jax.Array:
-        y = sum(others, start=conv(x, kernel, stride=stride, padding=padding, groups=groups) + bias)
+        y = conv(x, kernel, stride=stride, padding=padding, groups=groups) + bias[None, None, None, :]
+        y = sum(others, start=y)
         return rectified(y) if relu else y
 
     def at_once(x: jax.Array, kernel: jax.Array, bias: jax.Array, *others: jax.Array) -> jax.Array:
