@@ -1,12 +1,38 @@
 """Four CPU devices for every test, so that one, two and four can be compared; one small run shared by many tests."""
 
+import dataclasses
+
 import jax
 import pytest
 import small_run
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from live_seed import SEED
+from quick_jit import quick_compile
+
+from jaxnext.training.compiled_steps import CompiledSteps
 
 jax.config.update("jax_num_cpu_devices", 4)
+
+
+GROUPS = {
+    "steps in float64 and float32": ("test_golden", "test_exact"),
+    "small runs": (
+        *("test_run", "test_fit", "test_checkpoint", "test_distributed"),
+        *("test_inference_predict", "test_inference_evaluate", "test_inference_classifier"),
+    ),
+}
+"""Test files that share compiled programs or the small run; ``pytest -n 2`` runs those of a group in one process.
+
+Every other file is a group of its own, so that its fixtures are made once.
+"""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tell pytest-xdist's ``--dist loadgroup`` what to keep together."""
+    of = {file: group for group, files in GROUPS.items() for file in files}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(of.get(item.path.stem, item.path.stem)))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -23,6 +49,52 @@ def _compile_once(tmp_path_factory):
     """CompiledSteps that several tests compile are compiled once a session."""
     jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _steps_once(_compile_once):
+    """Runs whose steps are the same program share it: tracing and compiling are nine tenths of a small run."""
+    compile_steps, shared = CompiledSteps.compile, {}
+
+    def once(self, state, cache, clock):
+        if cache is not None:
+            return compile_steps(self, state, cache, clock)
+        config = self.config
+        leaves = jax.tree.leaves_with_path(state)
+        key = str(
+            (
+                dataclasses.replace(config.model, weights=None),
+                config.optimizer,
+                (config.precision, config.batch_size, config.data.image_size),
+                [(path, leaf.shape, leaf.dtype) for path, leaf in leaves],
+                self.mesh,
+            )
+        )
+        if key in shared:
+            self._train, self._evaluate = shared[key]
+            return "compiled in 0.0 s"
+        with quick_compile():
+            line = compile_steps(self, state, cache, clock)
+        shared[key] = self._train, self._evaluate
+        return line
+
+    CompiledSteps.compile = once
+    yield
+    CompiledSteps.compile = compile_steps
+
+
+@pytest.fixture(autouse=True)
+def _no_curves(request, monkeypatch):
+    """Drawing the curves after each epoch takes half of the time of a small run; the shared ``run`` has its own."""
+    if request.node.get_closest_marker("draws_curves") is None:
+        monkeypatch.setattr("jaxnext.reporting.curves.draw_curves", lambda history, output: None)
+
+
+@pytest.fixture
+def quick_compilation():
+    """``quick_compile`` for a whole test, where nothing depends on how well the programs are optimised."""
+    with quick_compile():
+        yield
 
 
 @pytest.fixture

@@ -263,13 +263,13 @@ def random_image(rng: np.random.Generator, height: int, width: int) -> np.ndarra
     return (ramp + rng.uniform(-40, 40, 3)).clip(0, 255).astype(np.uint8)
 
 
-SIZES = 20
+SIZES = 10
 IMAGES = 500
 
 
 @pytest.mark.parametrize("part", range(SIZES))
 def test_augmentation_and_normalisation_equal_torchvision(part: int) -> None:
-    """500 images in all, of 20 random sizes: a rotation, a jitter in each order and both flips of every one."""
+    """500 images in all, of 10 random sizes: a rotation, a jitter in each order and both flips of every one."""
     transforms = require()[1].transforms
     rng = np.random.default_rng([SEED, part])
     size, count = max(2, random_size(rng)), IMAGES // SIZES

@@ -137,6 +137,7 @@ def test_resume_with_fewer_epochs_than_are_done(run, images):
     assert load_config(run / "config.yaml").epochs == 4
 
 
+@pytest.mark.draws_curves
 def test_files_lost_after_the_last_checkpoint_are_written_again(run, images, tmp_path):
     shutil.copytree(run, tmp_path / "r")
     for name in ("metrics.jsonl", "loss.png", "accuracy.png"):
