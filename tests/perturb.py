@@ -59,7 +59,7 @@ PERTURBATIONS = {
         "jaxnext/data/listing.py",
         "return sorted(folders), sorted(files), hidden, links",
         "return sorted(folders, key=lambda name: (len(name), name)), sorted(files), hidden, links",
-        ("test_source", "test_splits", "test_weights_port", "test_listing"),
+        ("test_folder_source", "test_folder", "test_weights_port", "test_listing"),
     ),
     "resize without antialiasing": Perturbation(
         "jaxnext/data/decode.py",
