@@ -64,7 +64,9 @@ def _steps_once(_compile_once):
         key = str(
             (
                 dataclasses.replace(config.model, weights=None),
-                config.optimizer,
+                # The rate is in the state.
+                dataclasses.replace(config.optimizer, learning_rate=1.0),
+                config.augment,
                 (config.precision, config.batch_size, config.data.image_size),
                 [(path, leaf.shape, leaf.dtype) for path, leaf in leaves],
                 self.mesh,

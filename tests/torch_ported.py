@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jaxnext_runs
 import numpy as np
 from live_seed import SEED
 from torch_reference import SETTINGS, TINY, model, require, settle
@@ -14,8 +15,7 @@ from jaxnext.config.sections import ModelConfig
 from jaxnext.engine.network import network
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.summary import variable_shapes
-from jaxnext.porting.merge import merge
-from jaxnext.tree import flatten, path_name, unflatten
+from jaxnext.tree import flatten, path_name
 
 CLASSES = 12
 
@@ -40,10 +40,7 @@ def ported(setting: str, tiny: bool = True) -> Ported:
 
 def to_leaves(like: Mapping[str, Any], tensors: Mapping[str, Any]) -> dict[str, Any]:
     """PyTorch's tensors as the leaves of ``like``, every one of them used and every leaf filled."""
-    target = {path: (leaf.shape, leaf.dtype) for path, leaf in flatten(like).items()}
-    merged = merge(target, {name: tensor.detach().numpy() for name, tensor in tensors.items()}, name="PyTorch")
-    assert (merged.new, merged.left_out) == ((), ())
-    return unflatten(merged.filled)
+    return jaxnext_runs.to_leaves(like, {name: tensor.detach().numpy() for name, tensor in tensors.items()})
 
 
 def train_copy(net: Any) -> Any:
