@@ -54,7 +54,8 @@ class BatchNorm(nn.Module):
         if is_folded(self):
             if train:
                 raise ValueError("train: expected False with variables whose batch norms are folded, found True")
-            return x + self.param("bias", nn.initializers.zeros, (features,), self.param_dtype).astype(x.dtype)
+            bias = self.param("bias", nn.initializers.zeros, (features,), self.param_dtype)
+            return x + _along(bias.astype(x.dtype), x)
         scale = self.param("scale", nn.initializers.ones, (features,), self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros, (features,), self.param_dtype)
         mean = self.variable("batch_stats", "mean", jnp.zeros, (features,), self.param_dtype)
@@ -131,7 +132,7 @@ def _moments(x: jax.Array, mask: jax.Array, dtype: jnp.dtype, axis_name: str | N
     shift = total / jnp.maximum(count * (some.size // (x.shape[0] * x.shape[-1])), 1)
 
     def terms(x: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        distance = jnp.where(rows, x.astype(dtype) - shift, 0)
+        distance = jnp.where(rows, x.astype(dtype) - _along(shift, x), 0)
         return distance, distance * distance
 
     sums = channel_sums(terms, x, rows) if x.ndim > 2 else tuple(term.sum(0) for term in terms(x, rows))
@@ -149,7 +150,7 @@ def _backward(eps, axis_name, residuals, gradients):
     rows = mask.reshape(-1, *[1] * (x.ndim - 1))
 
     def normal(x: jax.Array) -> jax.Array:
-        return (x.astype(scale.dtype) - mean) * inverse
+        return (x.astype(scale.dtype) - _along(mean, x)) * _along(inverse, x)
 
     def terms(dy: jax.Array, x: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         wide = jnp.where(rows, dy.astype(scale.dtype), 0)
@@ -158,8 +159,8 @@ def _backward(eps, axis_name, residuals, gradients):
     # Local sums are this device's part of the parameters' gradients, which the training step sums over devices.
     dbias, dscale = channel_sums(terms, dy, x, rows)
     total_dbias, total_dscale = (dbias, dscale) if axis_name is None else lax.psum((dbias, dscale), axis_name)
-    through = (total_dbias + normal(x) * total_dscale) / count
-    dx = jnp.where(rows, (dy.astype(scale.dtype) - through) * (scale * inverse), 0)
+    through = (_along(total_dbias, x) + normal(x) * _along(total_dscale, x)) / count
+    dx = jnp.where(rows, (dy.astype(scale.dtype) - through) * _along(scale * inverse, x), 0)
     return dx.astype(x.dtype), dscale, dbias, None
 
 
@@ -167,4 +168,9 @@ batch_norm.defvjp(_forward, _backward)
 
 
 def _normalise(x: jax.Array, mean: jax.Array, inverse: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-    return ((x.astype(mean.dtype) - mean) * (inverse * scale) + bias).astype(x.dtype)
+    return ((x.astype(mean.dtype) - _along(mean, x)) * _along(inverse * scale, x) + _along(bias, x)).astype(x.dtype)
+
+
+def _along(vector: jax.Array, x: jax.Array) -> jax.Array:
+    """``[C]`` along the last axis of ``x``, of as many axes."""
+    return lax.expand_dims(vector, range(x.ndim - 1))
