@@ -347,6 +347,16 @@ def dtypes_of_products(step: Any, *arguments: Any) -> dict[str, set[str]]:
     return found
 
 
+def test_every_broadcast_along_new_axes_is_written():
+    on, folded = net(1), network(NET, CLASSES, "float32")
+    variables = {"params": on.state.params, "batch_stats": on.state.batch_stats}
+    state, batch, predict = start(on), train_batch(on, 0), steps.compile_predict_step(folded, on.mesh)
+    with jax.numpy_rank_promotion("raise"):
+        on.train_step.trace(state, batch)
+        on.eval_step.trace(variables, batch.batch)
+        predict.trace(fold(variables, folded), batch.batch.image)
+
+
 def test_bfloat16_multiplies_in_bfloat16_up_to_the_logits():
     on = net(1, "bfloat16")
     variables = {"params": on.state.params, "batch_stats": on.state.batch_stats}
