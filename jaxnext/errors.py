@@ -13,6 +13,11 @@ class UsageError(JaxnextError):
     exit_status = 2
 
 
+def printable(text: str) -> str:
+    r"""Return a text that any stream in UTF-8 takes: a byte of a file name that is not UTF-8 becomes ``\udce9``."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def one_line(error: Exception) -> str:
     """The message of any exception in one line; its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -37,6 +37,21 @@ def unflatten(flat: Mapping[LeafPath, Any]) -> dict[str, Any]:
     return nested
 
 
+def differences(expected: Mapping[LeafPath, Any], found: Mapping[LeafPath, Any]) -> list[str]:
+    """Return a line for each leaf whose shape differs or that only one of two flat trees has, by path.
+
+    Args:
+        expected: leaves with a ``shape``.
+        found: the same.
+    """
+    lines = []
+    for path in sorted(expected.keys() | found.keys()):
+        wanted, there = (list(tree[path].shape) if path in tree else "no such leaf" for tree in (expected, found))
+        if wanted != there:
+            lines.append(f"{path_name(path)}: expected {wanted}, found {there}")
+    return lines
+
+
 def path_name(path: LeafPath) -> str:
     """The path as messages write it: ``params/head/output/kernel``."""
     return "/".join(path)

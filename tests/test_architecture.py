@@ -13,7 +13,7 @@ PACKAGE = ROOT / "jaxnext"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("compat", "errors", "types", "version"),
-    ("files", "tree"),
+    ("atomic", "text_lines", "tree"),
     ("config",),
     ("ops",),
     ("augment", "losses", "metrics"),

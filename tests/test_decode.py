@@ -1,4 +1,3 @@
-import errno
 import io
 import struct
 import warnings
@@ -14,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import EpsImagePlugin, Image
 
 from jaxnext.data import decode as module
-from jaxnext.data.decode import CorruptImage, decode, resize, why_unreadable
+from jaxnext.data.bad_image import CorruptImage
+from jaxnext.data.decode import decode, resize
 from jaxnext.data.folder_source import class_folder_source
 from jaxnext.errors import JaxnextError
 
@@ -194,23 +194,6 @@ def test_resize_antialiases() -> None:
     stripes = np.zeros((8, 8, 3), np.uint8)
     stripes[:, ::2] = 200
     assert set(np.unique(resize(stripes, 2))) <= set(range(80, 121))
-
-
-def test_why_an_image_cannot_be_read() -> None:
-    assert why_unreadable(CorruptImage("the file is empty"), "a") == "the file is empty"
-    gone = FileNotFoundError(2, "No such file or directory", "a.png")
-    assert why_unreadable(gone, "a") == "No such file or directory"
-    assert why_unreadable(PermissionError(13, "Permission denied"), "a") == "Permission denied"
-    assert why_unreadable(OSError("the record is short"), "a") == "the record is short"
-
-
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE, errno.ENOMEM])
-def test_a_fault_that_is_not_the_images(number: int) -> None:
-    with pytest.raises(JaxnextError) as error:
-        why_unreadable(OSError(number, "Something"), "d/a.jpg")
-    assert str(error.value) == (
-        "d/a.jpg: reading has failed (Something), for no fault of the image; put that right and start again"
-    )
 
 
 def test_the_content_counts_not_the_name(tmp_path: Path) -> None:

@@ -402,3 +402,27 @@ def test_readers_and_writers_at_once_see_no_torn_image(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert torn == []
+
+
+def test_images_that_trade_places_at_the_same_size_and_time_are_decoded_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, level in (("0.png", 10), ("1.png", 200)):
+        Image.new("RGB", (4, 4), (level,) * 3).save(folder / name, compress_level=0)
+        os.utime(folder / name, ns=(5, 5))
+    assert (folder / "0.png").stat().st_size == (folder / "1.png").stat().st_size
+    source = files_source([folder])
+    cache, _ = open_cache("disk", tmp_path / "cache", [source], SIZE, "monday")
+    into = np.empty((SIZE, SIZE, 3), np.uint8)
+
+    def levels() -> list[int]:
+        found = []
+        for number in (0, 1):
+            Reader(source, SIZE, cache).read(number, into)
+            found += np.unique(into).tolist()
+        return found
+
+    assert levels() == [10, 200]
+    for old, new in (("0.png", "x"), ("1.png", "0.png"), ("x", "1.png")):
+        (folder / old).rename(folder / new)
+    assert levels() == [200, 10]

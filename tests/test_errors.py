@@ -1,6 +1,6 @@
 import pytest
 
-from jaxnext.errors import JaxnextError, UsageError, one_line
+from jaxnext.errors import JaxnextError, UsageError, one_line, printable
 
 
 def test_exit_statuses() -> None:
@@ -16,3 +16,7 @@ def test_a_usage_error_is_caught_as_any_other() -> None:
 def test_one_line() -> None:
     assert one_line(ValueError("two\n  lines ")) == "two lines"
     assert one_line(ValueError()) == "ValueError"
+
+
+def test_printable() -> None:
+    assert printable("caf\udce9 ä\ud800") == r"caf\udce9 ä\ud800"

@@ -113,3 +113,16 @@ def test_a_stamp_changes_with_size_and_time_of_the_file(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(FileNotFoundError):
         source.stamp(1)
+
+
+def test_files_of_one_size_and_time_that_trade_places_have_other_stamps(tmp_path: Path) -> None:
+    source = class_folder_source(write(tmp_path, "a/1.png", "a/2.png"))
+    one, two = tmp_path / "a/1.png", tmp_path / "a/2.png"
+    for file in (one, two):
+        os.utime(file, ns=(5, 5))
+    stamps = [source.stamp(0), source.stamp(1)]
+    assert stamps[0] != stamps[1]
+    one.rename(tmp_path / "a/x")
+    two.rename(one)
+    (tmp_path / "a/x").rename(two)
+    assert not {source.stamp(0), source.stamp(1)} & set(stamps)

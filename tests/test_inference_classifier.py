@@ -123,11 +123,28 @@ def test_load_gives_best_or_last(run):
         (np.zeros((4, 4), np.uint8), r"uint8 \[4, 4\]"),
         (np.zeros((4, 4, 3), np.float32), r"float32 \[4, 4, 3\]"),
         (np.zeros((4, 4, 4), np.uint8), r"uint8 \[4, 4, 4\]"),
+        (np.zeros((0, 4, 3), np.uint8), r"uint8 \[0, 4, 3\]"),
+        (np.zeros((4, 0, 3), np.uint8), r"uint8 \[4, 0, 3\]"),
+        (Image.new("L", (0, 4)), r"uint8 \["),
+        ([[1, 2], [3]], r"list \("),
     ],
 )
 def test_array_that_is_no_rgb_image(classifier, image, found):
-    with pytest.raises(JaxnextError, match=rf"expected paths, or images as uint8 arrays .*, found {found}"):
-        classifier.predict([image])
+    good = np.zeros((4, 4, 3), np.uint8)
+    expected = (
+        r"^predict: image 2: expected a uint8 array \[height, width, 3\], an image of Pillow, or only paths, found "
+    )
+    with pytest.raises(JaxnextError, match=expected + found):
+        classifier.predict([good, good, image], batch_size=2)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA", "CMYK", "I;16"])
+def test_an_image_of_pillow_is_taken_as_its_file(classifier, tmp_path, mode):
+    levels = np.random.default_rng(0).integers(0, 256, (40, 30), dtype=np.uint8)
+    image = Image.fromarray(levels.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(levels).convert(mode)
+    assert image.mode == mode
+    image.save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(classifier.predict([image]), classifier.predict(tmp_path / "a.tif"))
 
 
 def test_corrupt_file_is_named(classifier, tmp_path):

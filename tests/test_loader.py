@@ -129,15 +129,12 @@ def test_failed_images_are_named_and_masked(tmp_path: Path) -> None:
     assert first.mask.tolist() == [True, False, False]
     assert first.ids.tolist() == [0, 1, 2]
     assert first.label.tolist() == [-1, -1, -1]
-    assert [(error.position, error.name) for error in first.errors] == [
-        (1, str(tmp_path / "1.png")),
-        (2, str(tmp_path / "2.png")),
-    ]
+    assert [error.name for error in first.errors] == [str(tmp_path / "1.png"), str(tmp_path / "2.png")]
     assert "truncated" in first.errors[0].reason
     assert first.errors[1].reason == "No such file or directory"
     assert first.image[0].any()
     assert not first.image[1:].any()
-    assert second.errors == ((1, str(tmp_path / "4.png"), "the file is empty"),)
+    assert second.errors == ((str(tmp_path / "4.png"), "the file is empty"),)
     assert second.mask.tolist() == [True, False, False]
     assert second.ids.tolist() == [3, 4, -1]
     assert second.label.tolist() == [-1, -1, 0]

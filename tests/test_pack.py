@@ -15,9 +15,9 @@ from PIL import Image
 
 from jaxnext.config.sections import DataConfig
 from jaxnext.data.decode import decode, resize
+from jaxnext.data.packing.digest import sha256
 from jaxnext.data.splits import Splits, load_splits
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.files import sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -244,6 +244,15 @@ def test_what_is_packed_already(folder: Path, tmp_path: Path) -> None:
         ):
             pack_folder(**({"folder": folder, "output": tmp_path} | options))
     assert contents(place) == before
+    # A copy of the images with other times is the same; other content of the same size and time is not.
+    copy = shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert pack_folder(copy, tmp_path, name="my_images").finished
+    file = copy / "train/2/image0.jpg"
+    status, content = file.stat(), file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(UsageError, match="holds a data set of other images"):
+        pack_folder(copy, tmp_path, name="my_images")
 
 
 def test_an_output_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnext.tree import flatten, path_name, unflatten
+from jaxnext.tree import differences, flatten, path_name, unflatten
 
 NESTED = {"params": {"head": {"output": {"kernel": 1, "bias": 2}}, "backbone": 3}, "batch_stats": 4}
 FLAT = {
@@ -64,3 +65,14 @@ trees = st.recursive(
 @given(trees)
 def test_flatten_and_back(tree: Any) -> None:
     assert unflatten(flatten(tree)) == tree
+
+
+def test_differences() -> None:
+    expected = {("a", "x"): np.zeros((2, 3)), ("a", "y"): np.zeros(2), ("c",): np.zeros(())}
+    found = {("a", "x"): np.zeros((3, 2)), ("b",): np.zeros(4), ("c",): np.ones((), np.int32)}
+    assert differences(expected, found) == [
+        "a/x: expected [2, 3], found [3, 2]",
+        "a/y: expected [2], found no such leaf",
+        "b: expected no such leaf, found [4]",
+    ]
+    assert differences(found, found) == []

@@ -12,10 +12,10 @@ from jaxnext.config.sections import DataConfig
 from jaxnext.data.cache.decoded import Cache, open_cache
 from jaxnext.data.folder_source import FolderSource, class_folder_source
 from jaxnext.data.image_source import Subset
+from jaxnext.data.packing.digest import sha256
 from jaxnext.data.splits import load_splits
 from jaxnext.data.verify import check_shards, find_bad_images, share_of
 from jaxnext.errors import JaxnextError
-from jaxnext.files import sha256
 
 
 def jpeg() -> bytes:

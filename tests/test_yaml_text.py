@@ -142,6 +142,10 @@ def test_errors_name_file_and_key(tmp_path: Path, text: str | bytes, message: st
     assert "\n" not in str(error.value)
 
 
+def test_a_config_saved_on_windows(tmp_path: Path) -> None:
+    assert load(tmp_path, b"\xef\xbb\xbfseed: 7\r\nepochs: 3\r\n") == Config(seed=7, epochs=3)
+
+
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=re.escape(f"{tmp_path}/no.yaml: the config cannot be read (No such file")):
         load_config(tmp_path / "no.yaml")

@@ -49,8 +49,8 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
 def run(argv: Sequence[str], invocation: Invocation) -> int:
     """Run the command; return the exit status, 1 where corrupt images keep it from finishing."""
     arguments = parse(argv, invocation)
+    from jaxnext.data.corrupt_list import write_corrupt
     from jaxnext.data.packing.pack import pack
-    from jaxnext.files import write_corrupt
 
     outcome = pack(
         arguments.folder,

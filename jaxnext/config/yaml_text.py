@@ -182,7 +182,7 @@ def load_config(path: Path) -> Config:
             the path.
     """
     try:
-        values = load_yaml(path.read_bytes().decode("utf-8"))
+        values = load_yaml(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{path}: the config cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -1,13 +1,13 @@
 """Image files to pixels: exactly those of Pillow's ``Image.open(file).convert("RGB")``, sooner where it is a JPEG."""
 
-import errno
 import io
 
 import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError, features
 
-from jaxnext.errors import JaxnextError, one_line
+from jaxnext.data.bad_image import CorruptImage
+from jaxnext.errors import one_line
 from jaxnext.types import UInt8Image
 
 RESIZE = "bilinear, antialiased, to a square"
@@ -17,32 +17,6 @@ PIXELS_VERSION = 1
 
 # Both libraries then run the same arithmetic; another JPEG library behind Pillow may round otherwise.
 _PILLOW_HAS_TURBO = features.check_feature("libjpeg_turbo") is True
-
-
-class CorruptImage(JaxnextError):
-    """A file is not an image that can be decoded. The message is the short reason, without the file's name."""
-
-
-_OF_THE_FILE = {None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP}
-"""Numbers of errors that come again whenever the file is read; records of packed data sets have none."""
-
-
-def why_unreadable(error: CorruptImage | OSError, name: str) -> str:
-    """The short reason, of an image that cannot be decoded or of a file that cannot be read.
-
-    Raises:
-        JaxnextError: too many open files, or a disk or network that fails: going on would leave good images out.
-    """
-    if isinstance(error, OSError) and error.errno not in _OF_THE_FILE:
-        raise JaxnextError(
-            f"{name}: reading has failed ({error.strerror}), for no fault of the image; put that right and start again"
-        ) from error
-    return (isinstance(error, OSError) and error.strerror) or str(error)
-
-
-def cannot_be_read(name: str, reason: str) -> str:
-    """What the user is told of an image, by the reason that ``CorruptImage`` gave."""
-    return f"{name}: the image cannot be read ({reason})"
 
 
 def decode(data: bytes) -> UInt8Image:
@@ -73,13 +47,18 @@ def decode(data: bytes) -> UInt8Image:
                 # Warning filters belong to the whole process, so that a thread cannot turn the warning into an error.
                 raise CorruptImage(f"{image.width}x{image.height} pixels are more than the limit of {limit}")
             pixels = _decode_jpeg(data, image) if image.format == "JPEG" and _PILLOW_HAS_TURBO else None
-            return np.array(image.convert("RGB")) if pixels is None else pixels
+            return to_rgb(image) if pixels is None else pixels
     except (CorruptImage, MemoryError):
         raise
     except UnidentifiedImageError as error:
         raise CorruptImage("not an image that Pillow can read") from error
     except Exception as error:  # Pillow's decoders meet broken bytes with many types of exception.
         raise CorruptImage(one_line(error)) from error
+
+
+def to_rgb(image: Image.Image) -> UInt8Image:
+    """Return the pixels of an image of any of Pillow's modes, uint8 ``[height, width, 3]``."""
+    return np.array(image.convert("RGB"))
 
 
 def resize(image: UInt8Image, size: int) -> UInt8Image:

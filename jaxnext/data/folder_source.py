@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxnext.data.folder_index import FolderIndex
-from jaxnext.data.image_source import some, stamp_of
+from jaxnext.data.image_source import file_identity, some, stamp_of
 from jaxnext.data.listing import is_image, list_folder, list_images
 from jaxnext.errors import JaxnextError
 
@@ -42,10 +42,10 @@ class FolderSource:
         return Path(self.location(index)).read_bytes()
 
     def stamp(self, index: int) -> int:
-        """From the size and the modification time of the file; ``OSError`` where it is gone."""
+        """From inode, size and times of the file; ``OSError`` where it is gone."""
         # os.path.join: a Path takes longer to make than all else that a cached image costs but its copy.
         status = os.stat(os.path.join(self.roots[self.root_ids[index]], self.names[index]))  # noqa: PTH116, PTH118
-        return stamp_of(b"%d %d" % (status.st_size, status.st_mtime_ns))
+        return stamp_of(file_identity(status))
 
 
 def class_folder_source(

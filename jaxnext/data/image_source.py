@@ -6,12 +6,15 @@ nothing without that list.
 
 import dataclasses
 import hashlib
+import os
 import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from jaxnext.errors import printable
 
 
 class ImageSource(Protocol):
@@ -118,7 +121,7 @@ def some(names: Sequence[str], chosen: Sequence[int] | None = None) -> str:
     """The first names of a list, and how many more there are, for messages."""
     picked = [names[i] for i in chosen] if chosen is not None else list(names)
     more = f" and {len(picked) - 5} more" if len(picked) > 5 else ""
-    return ", ".join(picked[:5]) + more
+    return printable(", ".join(picked[:5]) + more)
 
 
 def fingerprint(source: ImageSource) -> str:
@@ -127,6 +130,14 @@ def fingerprint(source: ImageSource) -> str:
     for name, label in zip(source.names, source.labels.tolist(), strict=True):
         digest.update(f"{label} {name}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def file_identity(status: os.stat_result) -> bytes:
+    """What changes when a file is written, replaced or renamed.
+
+    Size and modification time alone would not: archives and copies set the time back. The change time cannot be set.
+    """
+    return b"%d %d %d %d" % (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def stamp_of(data: bytes) -> int:

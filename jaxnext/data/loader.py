@@ -16,8 +16,8 @@ import numpy as np
 from absl import flags
 from numpy.typing import NDArray
 
+from jaxnext.data.bad_image import BadImage, CorruptImage, bad_image
 from jaxnext.data.cache.decoded import Cache, Reader
-from jaxnext.data.decode import CorruptImage, why_unreadable
 from jaxnext.data.image_source import ImageSource
 from jaxnext.data.order import BatchOrder
 from jaxnext.data.pillow_warnings import silence_pillow
@@ -26,16 +26,6 @@ from jaxnext.errors import JaxnextError
 _MAX_WORKERS = 16
 _WORTH_A_PROCESS = 512
 _CORES_FOR_THREADS = 4
-
-
-class ImageError(NamedTuple):
-    """An image of a batch that could not be read or decoded."""
-
-    position: int
-    """row among those read"""
-    name: str
-    """full path of a file"""
-    reason: str
 
 
 class HostBatch(NamedTuple):
@@ -51,7 +41,7 @@ class HostBatch(NamedTuple):
     """``[B]``; False in padding and for images that failed"""
     ids: NDArray[np.int64]
     """``[B]``; example ids, -1 in padding"""
-    errors: tuple[ImageError, ...]
+    errors: tuple[BadImage, ...]
     """images that failed; whether that ends the run is for the caller to say"""
 
 
@@ -176,14 +166,14 @@ class _BatchMaker:
         image[count:] = 0
         label, mask, ids = np.zeros(rows, np.int32), np.arange(rows) < count, np.full(rows, -1, np.int64)
         label[:count], ids[:count] = source.labels[own], own
-        errors: list[ImageError] = []
+        errors: list[BadImage] = []
+        failed: list[int] = []
         for position, example in enumerate(map(int, own)):
             try:
                 reader.read(example, image[position])
             except (CorruptImage, OSError) as error:
-                name = source.location(example)
-                errors.append(ImageError(position, name, why_unreadable(error, name)))
-        failed = [error.position for error in errors]
+                errors.append(bad_image(source.location(example), error))
+                failed.append(position)
         mask[failed], image[failed] = False, 0
         return HostBatch(index, image, label, mask, ids, tuple(errors))
 

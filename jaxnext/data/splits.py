@@ -10,7 +10,7 @@ import numpy as np
 from jaxnext.config.sections import DataConfig
 from jaxnext.data.holdout import stratified_split
 from jaxnext.data.image_source import ImageSource, Subset, some
-from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.errors import JaxnextError, UsageError, printable
 
 
 class Splits(NamedTuple):
@@ -63,7 +63,9 @@ def load_splits(data: DataConfig, seed: int, index: Path | None = None, tfds_fol
         UsageError: ``data.path`` is needed and None, or a setting is given that this ``data.source`` does not read.
         JaxnextError: the folders or the data set are not as expected, or hold too few images to split.
     """
-    return _chosen(data).open(OpenContext(data.path, data.val_fraction, seed, index, tfds_folder))
+    splits = _chosen(data).open(OpenContext(data.path, data.val_fraction, seed, index, tfds_folder))
+    lines, warnings = (tuple(map(printable, lines)) for lines in (splits.description, splits.warnings))
+    return splits._replace(description=lines, warnings=warnings)
 
 
 def _chosen(data: DataConfig) -> SplitsSource:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxnext.data.image_source import some
+from jaxnext.data.image_source import file_identity, some, stamp_of
 from jaxnext.data.index_file import IndexFile
 from jaxnext.data.tfds_builder import INFO, open_folder, open_name
 from jaxnext.errors import JaxnextError, UsageError, one_line
@@ -80,7 +80,7 @@ class TfdsSource:
         """A number from 1 to 2**63 - 1 that changes when the image's shard does; ``OSError`` where that is gone."""
         shard, number = self.places[index].tolist()
         text = f"{_version(self.files[shard])} {number}".encode()
-        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 1 or 1
+        return stamp_of(text)
 
 
 def open_tfds(name: str | None, path: str | None, default: str | None) -> Any:
@@ -269,8 +269,7 @@ def _os_error(message: str, in_bucket: bool) -> OSError:
 def _version(file: str) -> str:
     if "://" in file:
         return _version_in_bucket(file)
-    status = os.stat(file)  # noqa: PTH116
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+    return file_identity(os.stat(file)).decode()  # noqa: PTH116
 
 
 @functools.cache

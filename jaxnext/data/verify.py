@@ -5,26 +5,19 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from jaxnext.data.bad_image import BadImage, CorruptImage, bad_image
 from jaxnext.data.cache.decoded import Cache, Reader, whole_source
-from jaxnext.data.decode import CorruptImage, decode, why_unreadable
+from jaxnext.data.decode import decode
 from jaxnext.data.image_source import ImageSource, Subset
+from jaxnext.data.packing.digest import sha256
 from jaxnext.data.tfds_split import TfdsSource
 from jaxnext.errors import JaxnextError, one_line
-from jaxnext.files import sha256
 
 _CHUNK = 32
-
-
-class BadImage(NamedTuple):
-    """An image that cannot be read or decoded."""
-
-    name: str
-    """full path of a file"""
-    reason: str
 
 
 def share_of(source: ImageSource, index: int, count: int) -> ImageSource:
@@ -129,6 +122,5 @@ def _look(source: ImageSource, reader: Reader | None, indices: Sequence[int]) ->
             else:
                 decode(source.read(index))
         except (CorruptImage, OSError) as error:
-            name = source.location(index)
-            bad.append(BadImage(name, why_unreadable(error, name)))
+            bad.append(bad_image(source.location(index), error))
     return len(indices), bad

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxnext.atomic import whole_file
 from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import dump_config, load_config
 from jaxnext.errors import UsageError
-from jaxnext.files import whole_file
 from jaxnext.tree import flatten
 
 CONFIG = "config.yaml"

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from jaxnext.data.decode import cannot_be_read, resize
+from jaxnext.data.decode import resize, to_rgb
 from jaxnext.data.folder_source import files_source
 from jaxnext.data.image_source import ImageSource
 from jaxnext.data.loader import HostBatch, stream
@@ -17,9 +18,10 @@ from jaxnext.engine import parallel, steps
 from jaxnext.engine.network import network
 from jaxnext.engine.padding import pad_rows, padded_batch
 from jaxnext.engine.pipeline import pipelined
-from jaxnext.errors import JaxnextError
+from jaxnext.errors import JaxnextError, one_line
 from jaxnext.inference.trained import load_trained
 from jaxnext.models.folding import fold
+from jaxnext.types import UInt8Image
 
 _T = TypeVar("_T")
 
@@ -76,8 +78,8 @@ class TrainedClassifier:
         """Probabilities of the classes.
 
         Args:
-            images: paths of image files (or a single one), or arrays, uint8 ``[height, width, 3]`` in RGB, of any
-                sizes.
+            images: paths of image files (or a single one), images of Pillow, taken as their
+                files would be, or arrays, uint8 ``[height, width, 3]`` in RGB; all of any sizes.
             batch_size: images at a time; does not change the result.
 
         Returns:
@@ -92,7 +94,7 @@ class TrainedClassifier:
             return np.zeros((0, len(self.classes)), np.float32)
         if all(isinstance(image, str | Path) for image in images):
             return self._predict_files([Path(image) for image in images], batch_size)
-        chunks = ((i, self._resized(images[i : i + batch_size])) for i in range(0, len(images), batch_size))
+        chunks = ((i, self._resized(images[i : i + batch_size], i)) for i in range(0, len(images), batch_size))
         return np.concatenate([rows for _, rows in self._probabilities(chunks, batch_size)])
 
     def stream(
@@ -129,22 +131,13 @@ class TrainedClassifier:
         found = []
         for host, probabilities in self.stream(files_source(order), batch_size, workers=0):
             for error in host.errors:
-                raise JaxnextError(cannot_be_read(error.name, error.reason))
+                raise JaxnextError(str(error))
             found.append(probabilities[host.mask])
         place = {path: i for i, path in enumerate(order)}
         return np.concatenate(found)[[place[path] for path in paths]]
 
-    def _resized(self, images: Sequence[Any] | NDArray[np.uint8]) -> NDArray[np.uint8]:
-        rows = []
-        for image in images:
-            array = np.asarray(image)
-            if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3:
-                raise JaxnextError(
-                    "predict: expected paths, or images as uint8 arrays [height, width, 3], "
-                    f"found {array.dtype} {list(array.shape)}"
-                )
-            rows.append(resize(array, self.image_size))
-        return np.stack(rows)
+    def _resized(self, images: Sequence[Any] | NDArray[np.uint8], first: int) -> NDArray[np.uint8]:
+        return np.stack([resize(_pixels(image, first + i), self.image_size) for i, image in enumerate(images)])
 
     def _probabilities(
         self, batches: Iterable[tuple[_T, NDArray[np.uint8]]], batch_size: int
@@ -162,3 +155,15 @@ class TrainedClassifier:
 
     def _rows(self, batch_size: int) -> int:
         return parallel.round_up(batch_size, self._mesh)
+
+
+def _pixels(image: Any, number: int) -> UInt8Image:
+    """The pixels of an image that is no path; ``number`` says which it is."""
+    expected = f"predict: image {number}: expected a uint8 array [height, width, 3], an image of Pillow, or only paths"
+    try:
+        array = to_rgb(image) if isinstance(image, Image.Image) else np.asarray(image)
+    except (OSError, ValueError) as error:
+        raise JaxnextError(f"{expected}, found {type(image).__name__} ({one_line(error)})") from error
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3 or not array.size:
+        raise JaxnextError(f"{expected}, found {array.dtype} {list(array.shape)}")
+    return array

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxnext.data.decode import cannot_be_read
 from jaxnext.data.folder_source import class_folder_source
 from jaxnext.data.image_source import ImageSource, fingerprint
 from jaxnext.data.listing import describe_left_out
@@ -57,8 +56,8 @@ def evaluate(
         for host, batch_sums in progress(batches, -(-len(source) // batch_size)):
             for error in host.errors:
                 if not skip:
-                    raise JaxnextError(cannot_be_read(error.name, error.reason))
-                warn(f"{cannot_be_read(error.name, error.reason)}; it is left out")
+                    raise JaxnextError(str(error))
+                warn(f"{error}; it is left out")
             sums.add(batch_sums)
     return sums
 

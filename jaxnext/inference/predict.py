@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxnext.data.decode import cannot_be_read
+from jaxnext.atomic import whole_file
+from jaxnext.data.bad_image import BadImage
+from jaxnext.data.corrupt_list import check_corrupt, write_corrupt
 from jaxnext.data.folder_source import FolderSource, files_source
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.files import check_corrupt, whole_file, write_corrupt
 from jaxnext.inference.classifier import TrainedClassifier
 
 CORRUPT_STATUS = 1
@@ -69,15 +70,15 @@ def predict_to_csv(
     errors_file = output.with_name(output.name + ".errors.csv")
     check_corrupt(errors_file)
     workers = default_workers(cores, source) if workers is None else workers
-    failed: list[tuple[str, str]] = []
+    failed: list[BadImage] = []
     with out_of_memory(batch_size, classifier.image_size), whole_file(output) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header(classifier.classes, probabilities, top_k))
         batches = classifier.stream(source, batch_size, workers, threads=cores)
         for host, rows in progress(batches, -(-len(source) // batch_size)):
             for error in host.errors:
-                warn(cannot_be_read(error.name, error.reason))
-                failed.append((error.name, error.reason))
+                warn(str(error))
+                failed.append(error)
             for position in np.flatnonzero(host.mask):
                 name = row_name(source.names[host.ids[position]], keep_extension)
                 table.writerow([name, *cells(rows[position], classifier.classes, probabilities, top_k)])

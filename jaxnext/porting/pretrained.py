@@ -1,6 +1,7 @@
 """ImageNet weights by name: downloaded once, resumed when broken off, verified by their digest."""
 
 import difflib
+import hashlib
 import http.client
 import urllib.error
 import urllib.request
@@ -10,7 +11,6 @@ from typing import Final
 from tqdm import tqdm
 
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.files import sha256
 
 FILES: Final[dict[str, str]] = {
     "imagenet1k_v1": "resnext50_32x4d-7cdf4587.pth",
@@ -77,7 +77,8 @@ def fetch(
 
 def _verify(path: Path, name: str, url: str) -> None:
     digits = Path(name).stem.rpartition("-")[2]
-    digest = sha256(path)
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
     if not digest.startswith(digits):
         path.unlink()
         raise JaxnextError(

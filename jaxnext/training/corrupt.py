@@ -1,16 +1,13 @@
 """What a run does with images that cannot be read: end at the first, or go on without them and list them."""
 
-import csv
-import io
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from jaxnext.data.decode import cannot_be_read
-from jaxnext.data.loader import ImageError
-from jaxnext.data.verify import BadImage
+from jaxnext.data.bad_image import BadImage
+from jaxnext.data.corrupt_list import check_corrupt, read_corrupt, write_corrupt
 from jaxnext.errors import JaxnextError
-from jaxnext.files import CORRUPT_COLUMNS, check_corrupt, write_corrupt
 from jaxnext.training.processes import Processes
 
 
@@ -25,13 +22,13 @@ class CorruptImages:
         self.skip, self.file = skip, output / "corrupt.csv"
         self._warn = warn
         self._reasons: dict[str, str] = {}
-        self._news: list[tuple[str, str]] = []
+        self._news: list[BadImage] = []
         self._written = 0
 
     def __len__(self) -> int:
         return len(self._reasons)
 
-    def record(self, errors: Sequence[ImageError]) -> None:
+    def record(self, errors: Sequence[BadImage]) -> None:
         """The images of a batch that failed. Each is named once.
 
         Raises:
@@ -39,9 +36,9 @@ class CorruptImages:
         """
         for error in errors:
             if not self.skip:
-                raise JaxnextError(cannot_be_read(error.name, error.reason))
-            if self._add(error.name, error.reason):
-                self._news.append((error.name, error.reason))
+                raise JaxnextError(str(error))
+            if self._add(error):
+                self._news.append(error)
 
     def share(self, processes: Processes) -> None:
         """Take up what the other processes have met since they last shared; all must call it together."""
@@ -49,7 +46,7 @@ class CorruptImages:
             return
         for text in processes.allgather(json.dumps(self._news)):
             for name, reason in json.loads(text):
-                self._add(name, reason)
+                self._add(BadImage(name, reason))
         self._news.clear()
 
     def verified(self, bad: Sequence[BadImage], images: int) -> None:
@@ -58,11 +55,11 @@ class CorruptImages:
         Raises:
             JaxnextError: there are some, and the run is to stop.
         """
-        for name, reason in bad:
+        for image in bad:
             if self.skip:
-                self._add(name, reason)
+                self._add(image)
             else:
-                self._warn(cannot_be_read(name, reason))
+                self._warn(str(image))
         if bad and not self.skip:
             raise JaxnextError(
                 f"{len(bad):,} of {images:,} images cannot be read and are listed above; repair or remove them, or "
@@ -81,22 +78,15 @@ class CorruptImages:
             check_corrupt(self.file)
             write_corrupt(self.file, ())
         elif self.file.exists():
-            try:
-                rows = list(csv.reader(io.StringIO(self.file.read_text(encoding="utf-8", errors="surrogateescape"))))
-                if tuple(rows[0]) != CORRUPT_COLUMNS:
-                    raise ValueError(f"the columns are {rows[0]}")
-                self._reasons = dict(rows[1:]) | self._reasons
-            except (OSError, ValueError, IndexError, csv.Error) as error:
-                raise JaxnextError(
-                    f"{self.file}: expected a CSV file with the columns path,error, found another; move it away"
-                ) from error
-            self._written = len(rows) - 1
+            listed = read_corrupt(self.file)
+            self._reasons = dict(listed) | self._reasons
+            self._written = len(listed)
 
     def write(self) -> None:
         """Write the list, if it has grown."""
         if len(self._reasons) == self._written:
             return
-        write_corrupt(self.file, self._reasons.items())
+        write_corrupt(self.file, itertools.starmap(BadImage, self._reasons.items()))
         self._written = len(self._reasons)
 
     def summary(self) -> str:
@@ -105,9 +95,9 @@ class CorruptImages:
             return ""
         return f"; {len(self):,} {'image' if len(self) == 1 else 'images'} left out as corrupt"
 
-    def _add(self, name: str, reason: str) -> bool:
-        if name in self._reasons:
+    def _add(self, image: BadImage) -> bool:
+        if image.name in self._reasons:
             return False
-        self._reasons[name] = reason
-        self._warn(f"{cannot_be_read(name, reason)}; training goes on without it")
+        self._reasons[image.name] = image.reason
+        self._warn(f"{image}; training goes on without it")
         return True

@@ -9,7 +9,7 @@ from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.initialisation import PARTS, initialise
-from jaxnext.tree import flatten, path_name, unflatten
+from jaxnext.tree import differences, flatten, unflatten
 from jaxnext.types import LeafPath, Variables
 
 
@@ -62,7 +62,7 @@ def load_weights(
         if reason:
             lines.append(f"{part}: newly initialised ({reason})")
             continue
-        problems += _mismatches(own, theirs)
+        problems += differences(own, theirs)
         lines.append(f"{part}: from {folder}")
         flat.update({path: theirs[path].astype(leaf.dtype) for path, leaf in own.items() if path in theirs})
     if problems:
@@ -75,16 +75,6 @@ def _other_head(
 ) -> str:
     if meta.classes != classes:
         return "its classes are not those of the data"
-    if _mismatches(own, theirs):
+    if differences(own, theirs):
         return "its layers are not those of this network"
     return ""
-
-
-def _mismatches(own: dict[LeafPath, np.ndarray], theirs: dict[LeafPath, np.ndarray]) -> list[str]:
-    lines = []
-    for path in sorted(own.keys() | theirs.keys()):
-        expected = list(own[path].shape) if path in own else "no such leaf"
-        found = list(theirs[path].shape) if path in theirs else "no such leaf"
-        if expected != found:
-            lines.append(f"{path_name(path)}: expected {expected}, found {found}")
-    return lines

@@ -14,12 +14,13 @@ import optax
 from tqdm import tqdm
 
 from jaxnext.config.sections import Config
+from jaxnext.data.bad_image import BadImage
 from jaxnext.data.cache.decoded import Cache
 from jaxnext.data.image_source import fingerprint
 from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.order import BatchPlan, ShuffledOrder
 from jaxnext.data.splits import Splits
-from jaxnext.data.verify import BadImage, check_shards, find_bad_images, share_of
+from jaxnext.data.verify import check_shards, find_bad_images, share_of
 from jaxnext.engine import run_folder
 from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.engine.optimizers.adam import build as build_optimizer

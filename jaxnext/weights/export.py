@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 import safetensors.numpy
 
+from jaxnext.atomic import whole_file
 from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.errors import JaxnextError
-from jaxnext.files import whole_file
 from jaxnext.porting.files.write_torch import write_torch
 from jaxnext.porting.merge import PARTS
 from jaxnext.porting.torchvision import to_torch, torch_order, weight_map
@@ -110,6 +110,7 @@ def class_lines(names: tuple[str, ...] | None, checkpoint: str, file: str) -> st
     if names is None:
         raise JaxnextError(f"--classes {file}: expected class names to write, found no trained head in {checkpoint}")
     for name in names:
-        if name.splitlines() != [name] or not name.strip() or name.encode(errors="replace").decode() != name:
+        broken = set(name) & {"\n", "\r", "\ufeff"} or not name.strip()
+        if broken or name.encode(errors="replace").decode() != name:
             raise JaxnextError(f"--classes {file}: expected names that are each a line of text, found {name!a}")
     return "".join(f"{name}\n" for name in names)

@@ -2,12 +2,12 @@
 
 import itertools
 import shlex
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from jaxnext.atomic import whole_folder
 from jaxnext.config.sections import Config, ModelConfig
 from jaxnext.config.yaml_text import dump_config
 from jaxnext.data.listing import list_folder
@@ -20,6 +20,7 @@ from jaxnext.porting.files.state_dict import load_state_dict
 from jaxnext.porting.merge import LINEAR_HEAD, PARTS, Merged, merge, source_classes
 from jaxnext.porting.pretrained import ARCHITECTURE, BASE_URL, FILES, fetch
 from jaxnext.porting.torchvision import weight_map
+from jaxnext.text_lines import read_lines
 from jaxnext.tree import flatten, path_name, unflatten
 from jaxnext.types import LeafPath
 
@@ -147,7 +148,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
             raise JaxnextError(f"--classes {path}: expected a folder for each class, found no folders")
         return names
     try:
-        names = tuple(path.read_text(encoding="utf-8").splitlines())
+        names = tuple(read_lines(path))
     except (OSError, UnicodeDecodeError) as error:
         raise JaxnextError(f"--classes {path}: expected a text file with a class name a line, found {error}") from error
     if not names:
@@ -230,17 +231,7 @@ def free_name(output: Path) -> Path:
 
 
 def _write(output: Path, variables: dict, meta: Meta) -> None:
-    beside = output.with_name(f".{output.name}.part")
-    try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        with Checkpoints(beside) as checkpoints:
+    with whole_folder(output, "the checkpoint") as folder:
+        with Checkpoints(folder) as checkpoints:
             checkpoints.save_model("best", 0, variables, meta)
-        write_text(beside / CONFIG, dump_config(meta.config))
-        if output.is_dir():
-            output.rmdir()
-        beside.replace(output)
-    except OSError as error:
-        raise JaxnextError(f"{output}: the checkpoint cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        write_text(folder / CONFIG, dump_config(meta.config))

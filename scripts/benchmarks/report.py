@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxnext.atomic import whole_file
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.files import whole_file
 
 
 def check_destination(path: Path) -> None:

@@ -29,14 +29,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxnext.atomic import whole_file
 from jaxnext.data.cache.store import Store
 from jaxnext.data.decode import PIXELS_VERSION, RESIZE
 from jaxnext.data.image_source import ImageSource, fingerprint
 from jaxnext.errors import JaxnextError
-from jaxnext.files import whole_file
 from jaxnext.types import UInt8Image
 
-_FORMAT = 1
+_FORMAT = 2
 _STAMP = np.dtype("<i8")
 
 

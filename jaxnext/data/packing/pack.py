@@ -3,16 +3,18 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from jaxnext.data.decode import cannot_be_read
+from jaxnext.atomic import whole_file
+from jaxnext.data.bad_image import BadImage
 from jaxnext.data.folder_source import FolderSource
-from jaxnext.data.packing.plan import Shard, dataset_name, find_splits, images_digest, plan_shards
+from jaxnext.data.packing.digest import contents_of, sha256
+from jaxnext.data.packing.plan import Shard, dataset_name, find_splits, plan_shards
 from jaxnext.data.packing.shards import ShardReport, features_of, pack_shard
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.files import sha256, whole_file
 
 VERSION = "1.0.0"
 _REPORTS = "reports"
@@ -23,8 +25,8 @@ class Outcome(NamedTuple):
 
     folder: Path
     """of the data set"""
-    corrupt: tuple[tuple[str, str], ...] | None
-    """path and reason of each image that cannot be decoded; None where an earlier call had finished"""
+    corrupt: tuple[BadImage, ...] | None
+    """images that cannot be decoded; None where an earlier call had finished"""
     finished: bool
     """whether the data set is there"""
 
@@ -70,11 +72,10 @@ def pack(
     for line in lines:
         warn(line)
     shards = plan_shards(name, sources, image_size)
-    what = {"image_size": image_size, "images": {split: images_digest(source) for split, source in sources.items()}}
     target = output / name / VERSION
     work = target.with_name(f"incomplete.{VERSION}")
     if target.exists():
-        return _already(target, what, say)
+        return _already(target, image_size, shards, threads, progress, say)
     try:
         (work / _REPORTS).mkdir(parents=True, exist_ok=True)
         reports: list[ShardReport] = []
@@ -83,14 +84,14 @@ def pack(
                 reports.append(_finished(work, shard) or _pack(work, shard, threads, bar.update, warn))
                 if reports[-1].reused:
                     bar.update(len(shard.numbers))
-                    for path, reason in reports[-1].corrupt:
-                        warn(cannot_be_read(path, reason))
-        corrupt = tuple((path, reason) for report in reports for path, reason in report.corrupt)
+                    for image in reports[-1].corrupt:
+                        warn(str(image))
+        corrupt = tuple(image for report in reports for image in report.corrupt)
         if reused := sum(report.reused for report in reports):
             say(f"{work}: {reused} of {len(shards)} shards were finished by an earlier call")
         if corrupt and on_corrupt == "stop":
             return Outcome(target, corrupt, finished=False)
-        _write_metadata(work, name, what, sources, shards, reports)
+        _write_metadata(work, name, image_size, sources, shards, reports)
         _remove_others(work, shards)
         work.replace(target)
         shutil.rmtree(target / _REPORTS, ignore_errors=True)
@@ -99,15 +100,31 @@ def pack(
     return Outcome(target, corrupt, finished=True)
 
 
-def _already(target: Path, what: Mapping[str, Any], say: Callable[[str], None]) -> Outcome:
+def _already(
+    target: Path,
+    image_size: int | None,
+    shards: list[Shard],
+    threads: int,
+    progress: Callable[[int], AbstractContextManager[Any]],
+    say: Callable[[str], None],
+) -> Outcome:
+    """Whether the data set that is there is of these images. All of them are read: nothing less tells."""
     try:
         found = json.loads((target / "metadata.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = {}
-    if {key: found.get(key) for key in what} != what:
+        noted = (found["image_size"], found["contents"])
+    except (OSError, ValueError, KeyError, TypeError):
+        noted = None
+    same = noted is not None and noted[0] == image_size and set(noted[1]) == {shard.file for shard in shards}
+    if noted is not None and same:
+        with progress(sum(len(shard.numbers) for shard in shards)) as bar, ThreadPoolExecutor(threads) as executor:
+            contents = executor.map(lambda shard: contents_of(shard.source, shard.numbers), shards)
+            for shard, content in zip(shards, contents, strict=True):
+                same = same and content == noted[1][shard.file]
+                bar.update(len(shard.numbers))
+    if not same:
         raise UsageError(
-            f"{target}: holds a data set of other images or another --image_size; remove it, or give another --name or "
-            "--output"
+            f"{target}: holds a data set of other images or another --image_size, or one of an earlier version; remove "
+            "it, or give another --name or --output"
         )
     # Left by a call that was killed at its very end.
     shutil.rmtree(target / _REPORTS, ignore_errors=True)
@@ -118,7 +135,7 @@ def _already(target: Path, what: Mapping[str, Any], say: Callable[[str], None]) 
 def _pack(
     work: Path, shard: Shard, threads: int, count: Callable[[int], Any], warn: Callable[[str], None]
 ) -> ShardReport:
-    report = pack_shard(work / shard.file, shard, threads, count, lambda path, why: warn(cannot_be_read(path, why)))
+    report = pack_shard(work / shard.file, shard, threads, count, lambda image: warn(str(image)))
     with whole_file(work / _REPORTS / f"{shard.file}.json") as file:
         json.dump({**report._asdict(), "reused": True, "digest": shard.digest}, file)
     return report
@@ -130,7 +147,7 @@ def _finished(work: Path, shard: Shard) -> ShardReport | None:
         found = json.loads((work / _REPORTS / f"{shard.file}.json").read_text(encoding="utf-8"))
         if found.pop("digest") != shard.digest or sha256(work / shard.file) != found["sha256"]:
             return None
-        corrupt = [(path, reason) for path, reason in found.pop("corrupt")]
+        corrupt = [BadImage(name, reason) for name, reason in found.pop("corrupt")]
         return ShardReport(corrupt=corrupt, **found)
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -147,7 +164,7 @@ def _remove_others(work: Path, shards: list[Shard]) -> None:
 def _write_metadata(
     work: Path,
     name: str,
-    what: Mapping[str, Any],
+    image_size: int | None,
     sources: Mapping[str, FolderSource],
     shards: list[Shard],
     reports: list[ShardReport],
@@ -162,18 +179,23 @@ def _write_metadata(
             raise JaxnextError(f"{sources[split].roots[0]}: none of its images can be decoded")
         lengths, size = [report.images for report in own], sum(report.bytes for report in own)
         splits.append(tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=size))
-    size, classes = what["image_size"], sources["train"].classes
-    pixels = "as the files hold them" if size is None else f"resized to {size}x{size} pixels"
+    classes = sources["train"].classes
+    pixels = "as the files hold them" if image_size is None else f"resized to {image_size}x{image_size} pixels"
     checksums = {shard.file: report.sha256 for shard, report in zip(shards, reports, strict=True)}
     skipped = sum(len(report.corrupt) for report in reports)
     identity = tfds.core.DatasetIdentity(name, tfds.core.Version(VERSION), str(work), module_name="")
     info = tfds.core.DatasetInfo(
         builder=identity,
         description=f"Images of {len(classes)} classes, {pixels}, packed by prepare_data.py of jaxnext.",
-        features=features_of(classes, size),
+        features=features_of(classes, image_size),
         supervised_keys=("image", "label"),
         disable_shuffling=True,
-        metadata=tfds.core.MetadataDict({**what, "skipped": skipped, "sha256": checksums}),
+        metadata=tfds.core.MetadataDict(
+            image_size=image_size,
+            contents={shard.file: report.contents for shard, report in zip(shards, reports, strict=True)},
+            skipped=skipped,
+            sha256=checksums,
+        ),
     )
     info.set_file_format("array_record")
     info.set_splits(tfds.core.SplitDict(splits))

@@ -10,6 +10,7 @@ import PIL
 import simplejpeg
 
 from jaxnext.data.folder_source import FolderSource, check_other_folders, class_folder_source, files_source
+from jaxnext.data.image_source import file_identity
 from jaxnext.data.listing import describe_left_out, list_folder
 from jaxnext.errors import JaxnextError, UsageError
 
@@ -104,7 +105,7 @@ def plan_shards(name: str, sources: Mapping[str, FolderSource], image_size: int 
 
     shards = []
     for split, source in sources.items():
-        status = [_size_and_time(source, i) for i in range(len(source))]
+        status = [_size_and_identity(source, i) for i in range(len(source))]
         total = sum(size for size, _ in status) if image_size is None else len(source) * image_size**2 * 3
         count = shard_utils.ShardConfig().get_number_shards(total, len(source))
         ends = shard_utils.get_shard_boundaries(len(source), count)
@@ -112,28 +113,20 @@ def plan_shards(name: str, sources: Mapping[str, FolderSource], image_size: int 
             digest = hashlib.sha256(f"{image_size} {PIL.__version__} {simplejpeg.__version__}\0".encode())
             digest.update("\0".join(source.classes).encode())
             for i in range(begin, end):
-                text = f"\0{source.labels[i]} {status[i][0]} {status[i][1]} {source.names[i]}"
+                text = f"\0{source.labels[i]} {status[i][1]} {source.names[i]}"
                 digest.update(text.encode())
             file = f"{name}-{split}.array_record-{number:05d}-of-{count:05d}"
             shards.append(Shard(split, file, source, range(begin, end), image_size, digest.hexdigest()))
     return shards
 
 
-def images_digest(source: FolderSource) -> str:
-    """Of names, labels and sizes: which images a data set was packed from, wherever they were."""
-    digest = hashlib.sha256()
-    for i, (name, label) in enumerate(zip(source.names, source.labels.tolist(), strict=True)):
-        digest.update(f"{label} {_size_and_time(source, i)[0]} {name}\0".encode())
-    return digest.hexdigest()
-
-
-def _size_and_time(source: FolderSource, index: int) -> tuple[int, int]:
-    """Bytes and nanoseconds of an image file; zeros where it is gone, which is said when it is read."""
+def _size_and_identity(source: FolderSource, index: int) -> tuple[int, str]:
+    """Bytes of an image file, and what changes with it; nothing where it is gone, which is said when it is read."""
     try:
         status = Path(source.location(index)).stat()
     except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
+        return 0, ""
+    return status.st_size, file_identity(status).decode()
 
 
 def _is_utf8(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import hashlib
 import importlib
 import io
 import tempfile
@@ -13,12 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from jaxnext.data.decode import CorruptImage, decode, resize, why_unreadable
+from jaxnext.data.bad_image import BadImage, CorruptImage, bad_image
+from jaxnext.data.decode import decode, resize
 from jaxnext.data.folder_source import FolderSource
+from jaxnext.data.packing.digest import ContentDigest, sha256
 from jaxnext.data.packing.plan import Shard
 from jaxnext.errors import JaxnextError, one_line
-from jaxnext.files import sha256
 
+_Stored = tuple[bytes, bytes | BadImage]
 _AHEAD = 4
 """Images decoded ahead of the writer, for each thread."""
 
@@ -31,8 +34,10 @@ class ShardReport(NamedTuple):
     """of its examples, as TFDS counts them"""
     sha256: str
     """of the file"""
-    corrupt: list[tuple[str, str]]
-    """path and reason of each image that was left out"""
+    contents: str
+    """digest of the images' labels, names and files, those included that were left out"""
+    corrupt: list[BadImage]
+    """those that were left out"""
     reused: bool = False
     """whether an earlier call has written it"""
 
@@ -51,7 +56,7 @@ def features_of(classes: tuple[str, ...], image_size: int | None) -> Any:
 
 
 def pack_shard(
-    path: Path, shard: Shard, threads: int, count: Callable[[int], Any], corrupt: Callable[[str, str], None]
+    path: Path, shard: Shard, threads: int, count: Callable[[int], Any], corrupt: Callable[[BadImage], None]
 ) -> ShardReport:
     """Writes one shard beside and renames it.
 
@@ -60,7 +65,7 @@ def pack_shard(
         shard: what it is to hold.
         threads: that read, decode, resize and encode.
         count: is told of images that are done.
-        corrupt: is told path and reason of an image that cannot be read or decoded.
+        corrupt: is told of an image that cannot be read or decoded.
 
     Raises:
         JaxnextError: the file cannot be written.
@@ -68,17 +73,19 @@ def pack_shard(
     # By its name: the types of the extension module are not known.
     array_record_module: Any = importlib.import_module("array_record.python.array_record_module")
     features = features_of(shard.source.classes, shard.image_size)
-    failed: list[tuple[str, str]] = []
+    failed: list[BadImage] = []
+    contents = ContentDigest()
     images = size = 0
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix="array_record.", suffix=".part", delete=False) as file:
         beside = Path(file.name)
     try:
         # One record a group, so that each can be read by itself.
         writer = array_record_module.ArrayRecordWriter(str(beside), "group_size:1")
-        for i, result in _prepared(shard, threads):
-            if isinstance(result, str):
-                failed.append((shard.source.location(i), result))
-                corrupt(*failed[-1])
+        for i, (file_digest, result) in _prepared(shard, threads):
+            contents.add(shard.source, i, file_digest)
+            if isinstance(result, BadImage):
+                failed.append(result)
+                corrupt(result)
             else:
                 record = _record(features, result, int(shard.source.labels[i]), shard.source.names[i])
                 writer.write(record)
@@ -98,12 +105,12 @@ def pack_shard(
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
-    return ShardReport(images, size, digest, failed)
+    return ShardReport(images, size, digest, contents.hexdigest(), failed)
 
 
-def _prepared(shard: Shard, threads: int) -> Iterator[tuple[int, bytes | str]]:
-    """The images in order: number, and bytes to store or the reason why there are none."""
-    waiting: collections.deque[tuple[int, Future[bytes | str]]] = collections.deque()
+def _prepared(shard: Shard, threads: int) -> Iterator[tuple[int, _Stored]]:
+    """The images in order: number, digest of the file, and bytes to store or why there are none."""
+    waiting: collections.deque[tuple[int, Future[_Stored]]] = collections.deque()
     with ThreadPoolExecutor(threads) as executor:
         try:
             for i in shard.numbers:
@@ -118,18 +125,20 @@ def _prepared(shard: Shard, threads: int) -> Iterator[tuple[int, bytes | str]]:
             executor.shutdown(cancel_futures=True)
 
 
-def _stored(source: FolderSource, index: int, image_size: int | None) -> bytes | str:
+def _stored(source: FolderSource, index: int, image_size: int | None) -> _Stored:
+    digest = b""
     try:
         data = source.read(index)
+        digest = hashlib.sha256(data).digest()
         pixels = decode(data)
     except (CorruptImage, OSError) as error:
-        return why_unreadable(error, source.location(index))
+        return digest, bad_image(source.location(index), error)
     if image_size is None:
-        return data
+        return digest, data
     file = io.BytesIO()
     # The fastest of PNG's levels takes a quarter of the default's time for a tenth more bytes.
     Image.fromarray(np.asarray(resize(pixels, image_size))).save(file, "PNG", compress_level=1)
-    return file.getvalue()
+    return digest, file.getvalue()
 
 
 def _record(features: Any, image: bytes, label: int, name: str) -> bytes:

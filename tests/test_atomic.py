@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from jaxnext.atomic import whole_file, whole_folder
 from jaxnext.errors import JaxnextError
-from jaxnext.files import sha256, whole_file, write_corrupt
 
 
 def test_text_keeps_its_line_ends_and_leaves_one_file(tmp_path):
@@ -63,27 +63,33 @@ def test_a_name_that_is_too_long_is_a_sentence(tmp_path):
         write()
 
 
-def test_the_list_of_corrupt_images(tmp_path: Path) -> None:
-    file = tmp_path / "corrupt.csv"
-    write_corrupt(file, [("a,b.jpg", "the file is empty"), ("\udcff.png", "truncated")])
-    assert file.read_bytes() == b'path,error\n"a,b.jpg",the file is empty\n\xff.png,truncated\n'
-    write_corrupt(file, [])
-    assert list(tmp_path.iterdir()) == []
+def test_a_folder_appears_whole_and_replaces_an_empty_one(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / ".a.part").mkdir()
+    (tmp_path / ".a.part" / "old").touch()
+    with whole_folder(tmp_path / "a", "the net") as folder:
+        assert list(folder.iterdir()) == []
+        (folder / "x").write_text("1")
+        assert list((tmp_path / "a").iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a" / "x").read_text() == "1"
 
 
-def test_a_file_that_is_no_list_of_corrupt_images_is_left_alone(tmp_path: Path) -> None:
-    file = tmp_path / "corrupt.csv"
-    file.write_text("path,error,who\n")
-    write_corrupt(file, [])
-    with pytest.raises(JaxnextError) as caught:
-        write_corrupt(file, [("a.jpg", "truncated")])
-    assert str(caught.value) == (
-        f"{file}: expected no file, or a list of corrupt images with the columns path,error, found another file; move "
-        "it away"
-    )
-    assert file.read_text() == "path,error,who\n"
+def test_a_block_that_fails_leaves_no_folder(tmp_path):
+    def write():
+        with whole_folder(tmp_path / "b" / "a", "the net") as folder:
+            (folder / "x").touch()
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        write()
+    assert list((tmp_path / "b").iterdir()) == []
 
 
-def test_sha256(tmp_path: Path) -> None:
-    (tmp_path / "abc").write_bytes(b"abc")
-    assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+def test_a_folder_that_holds_something_is_not_replaced(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mine").touch()
+    with pytest.raises(JaxnextError) as error, whole_folder(tmp_path / "a", "the net"):
+        pass
+    assert str(error.value) == f"{tmp_path}/a: the net cannot be written (Directory not empty)"
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "mine"]
