@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from grain._src.python import shared_memory_array
 from grain._src.python.dataset.transformations import process_prefetch
+from grain._src.python.ipc import shared_memory_array
 from tfds_sets import two_shards, write_set
 
 from jaxnext.data import compat
@@ -37,6 +37,6 @@ def test_a_prepared_data_set_is_found_by_its_name(tmp_path: Path) -> None:
     assert compat.prepared_by_name("cats", str(tmp_path)) is None
 
 
-@pytest.mark.parametrize(("size", "ends"), [(1000, [5]), (2**31, [1, 2, 3, 4, 5])])
+@pytest.mark.parametrize(("size", "ends"), [(1000, [5]), (2**31, [1, 2, 4, 5])])
 def test_shards_are_those_of_tfds(size: int, ends: list[int]) -> None:
     assert list(compat.shard_ends(size, 5)) == ends

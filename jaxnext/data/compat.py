@@ -21,8 +21,8 @@ def adopt_shared(array: Any) -> Any:
     batch may still be alive, that comes too late and is reported on stderr. The copy costs a few per cent of decoding.
 
     ``SharedMemoryArray.shm`` and ``_unlink_on_del`` (grain 0.2.18;
-    https://github.com/google/grain/blob/main/grain/_src/python/shared_memory_array.py). Without the first, arrays stay
-    Grain's own; without the second, the memory is given back twice, which Python reports.
+    https://github.com/google/grain/blob/main/grain/_src/python/ipc/shared_memory_array.py). Without the first, arrays
+    stay Grain's own; without the second, the memory is given back twice, which Python reports.
     """
     shared = getattr(array, "shm", None)
     if shared is None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import resource_tracker
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import grain
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from jaxnext.data.bad_image import BadImage, CorruptImage, bad_image
 from jaxnext.data.cache.decoded import Cache, Reader
+from jaxnext.data.compat import WORKER_GONE, adopt_shared
 from jaxnext.data.image_source import ImageSource
 from jaxnext.data.order import BatchOrder
 from jaxnext.data.pillow_warnings import silence_pillow
@@ -55,15 +56,14 @@ class Stream(Iterator[HostBatch]):
         try:
             batch = next(self._iterator)
         except RuntimeError as error:
-            if "terminated unexpectedly" not in str(error):
+            if WORKER_GONE not in str(error):
                 raise
             raise JaxnextError(
                 "a worker process that decodes images was ended from outside, or by a lack of memory or of shared "
                 "memory (/dev/shm); --workers 0 decodes in the main process"
             ) from error
-        return batch._replace(
-            image=_adopt(batch.image), label=_adopt(batch.label), mask=_adopt(batch.mask), ids=_adopt(batch.ids)
-        )
+        arrays = {name: adopt_shared(getattr(batch, name)) for name in ("image", "label", "mask", "ids")}
+        return batch._replace(**arrays)
 
     def close(self) -> None:
         """Ends threads and worker processes; those at work finish the batch in hand. Safe to call again."""
@@ -176,20 +176,6 @@ class _BatchMaker:
                 failed.append(position)
         mask[failed], image[failed] = False, 0
         return HostBatch(index, image, label, mask, ids, tuple(errors))
-
-
-def _adopt(array: Any) -> Any:
-    """Copies an array that Grain has received in shared memory, and gives that memory back.
-
-    Grain's own array would do so when it is deleted, in a background thread: at the end of the program, where the last
-    batch may still be alive, that comes too late and is reported on stderr. The copy costs a few per cent of decoding.
-    """
-    shared = getattr(array, "shm", None)
-    if shared is None:
-        return array
-    shared.unlink()
-    array._unlink_on_del = False
-    return np.array(array, subok=False)
 
 
 def _start(iterator: grain.DatasetIterator[HostBatch]) -> None:

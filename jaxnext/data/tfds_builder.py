@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from jaxnext.data.compat import prepared_by_name
 from jaxnext.data.image_source import some
 from jaxnext.errors import JaxnextError, UsageError, one_line
 
@@ -53,18 +54,16 @@ def open_name(name: str, data_dir: str) -> Any:
         UsageError: no data set can have such a name.
         JaxnextError: TFDS does not know the data set, it is not prepared in ``data_dir``, or cannot be read.
     """
-    from tensorflow_datasets.core import read_only_builder, registered
-
     match = re.fullmatch(r"(\w+)(/[\w.+-]+)?(:[\d.*]+)?", name)
     if match is None:
         raise UsageError(f"data.source: expected tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:VERSION, found 'tfds:{name}'")
     check_place(data_dir)
     try:
-        return read_only_builder.builder_from_files(name, data_dir=data_dir)
-    except (registered.DatasetNotFoundError, ImportError):
-        pass
+        builder = prepared_by_name(name, data_dir)
     except Exception as error:
         raise JaxnextError(f"tfds:{name}: the data set in {data_dir} cannot be read ({one_line(error)})") from error
+    if builder is not None:
+        return builder
     plain = match[1]
     with _reachable(data_dir):
         here = sorted(_prepared(f"{data_dir}/{plain}", _LEVELS - 1))

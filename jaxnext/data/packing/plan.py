@@ -9,6 +9,7 @@ from typing import NamedTuple
 import PIL
 import simplejpeg
 
+from jaxnext.data.compat import shard_ends
 from jaxnext.data.folder_source import FolderSource, check_other_folders, class_folder_source, files_source
 from jaxnext.data.image_source import file_identity
 from jaxnext.data.listing import describe_left_out, list_folder
@@ -101,14 +102,12 @@ def plan_shards(name: str, sources: Mapping[str, FolderSource], image_size: int 
         image_size: pixels on each side; None: the bytes of the files. The size of resized images is not known before
             they are; uncompressed it would be this.
     """
-    from tensorflow_datasets.core.utils import shard_utils
-
     shards = []
     for split, source in sources.items():
         status = [_size_and_identity(source, i) for i in range(len(source))]
         total = sum(size for size, _ in status) if image_size is None else len(source) * image_size**2 * 3
-        count = shard_utils.ShardConfig().get_number_shards(total, len(source))
-        ends = shard_utils.get_shard_boundaries(len(source), count)
+        ends = shard_ends(total, len(source))
+        count = len(ends)
         for number, (begin, end) in enumerate(zip([0, *ends], ends, strict=False)):
             digest = hashlib.sha256(f"{image_size} {PIL.__version__} {simplejpeg.__version__}\0".encode())
             digest.update("\0".join(source.classes).encode())
