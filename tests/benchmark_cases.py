@@ -2,9 +2,11 @@
 
 import dataclasses
 
-from jaxnext.config.sections import Config, DataConfig, ModelConfig
+from flat_config import model_config
 
-MODEL = ModelConfig(
+from jaxnext.config.sections import Config, DataConfig
+
+MODEL = model_config(
     stage_sizes=(1, 1),
     widths=(4, 8),
     features=(8, 16),

@@ -7,16 +7,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flat_config import model_config
 from jax.sharding import Mesh, PartitionSpec
 from named_values import CLASSES
 from quick_jit import less_quick_jit, quick_jit
 from torch_reference import SETTINGS, TINY
 
-from jaxnext.config.sections import ModelConfig, OptimizerConfig, PlateauConfig, Precision
+from jaxnext.config.sections import Precision
 from jaxnext.engine import parallel, steps
 from jaxnext.engine.network import network as described
-from jaxnext.engine.optimizers import adam as optimizer
-from jaxnext.engine.schedules import plateau
+from jaxnext.engine.optimizers.adam import Optimizer
+from jaxnext.engine.schedules.plateau import Schedule
 from jaxnext.engine.state import create
 from jaxnext.losses import cross_entropy
 from jaxnext.models.classifier import Classifier
@@ -26,15 +27,15 @@ from jaxnext.porting.torchvision import Entry, to_torch, weight_map
 from jaxnext.tree import flatten, unflatten
 from jaxnext.types import LeafPath
 
-ADAM = OptimizerConfig(learning_rate=1e-3)
-PLATEAU = PlateauConfig(factor=0.1, patience=6, threshold=0.1)
+ADAM = Optimizer(learning_rate=1e-3)
+PLATEAU = Schedule(factor=0.1, patience=6, threshold=0.1)
 """Set so that the loss of these steps, given to the schedule one by one, reduces the learning rate mid-way."""
 
 
 @functools.cache
 def network(setting: str, tiny: bool, precision: Precision, axis_name: str | None = None) -> Classifier:
     """A setting without dropout."""
-    config = ModelConfig(**SETTINGS[setting], **(TINY if tiny else {}), dropout=0.0)
+    config = model_config(**SETTINGS[setting], **(TINY if tiny else {}), dropout=0.0)
     return described(config, CLASSES, precision, axis_name)
 
 
@@ -125,7 +126,7 @@ def _activations(sown: dict[str, Any]) -> dict[str, np.ndarray]:
 
 @functools.cache
 def _step(setting: str, tiny: bool, mesh: Mesh) -> Callable[..., Any]:
-    adam = optimizer.build(ADAM)
+    adam = ADAM.transformation()
     model = network(setting, tiny, "float64", parallel.AXIS)
 
     def step(state: Any, images: Any, labels: Any, mask: Any) -> Any:
@@ -160,8 +161,8 @@ def descent(
         variables = port(network(setting, tiny, "float64"), state_dict)
         mesh = parallel.mesh_of(jax.devices()[:1])
         step = _step(setting, tiny, mesh)
-        schedule = plateau.Plateau(ADAM.learning_rate)
-        state = create(jax.tree.map(jnp.asarray, variables), optimizer.build(ADAM), schedule.learning_rate, 0)
+        schedule = PLATEAU.start(ADAM.learning_rate)
+        state = create(jax.tree.map(jnp.asarray, variables), ADAM.transformation(), ADAM.learning_rate, 0)
         state = parallel.replicate(state, mesh)
         losses, rates, norms = [], [], []
         for images, labels in batches:
@@ -170,8 +171,8 @@ def descent(
             losses.append(float(sums["loss"]) / int(sums["count"]))
             leaves = in_torch(setting, tiny, {"params": state.params})
             norms.append({name: float(np.linalg.norm(leaf)) for name, leaf in leaves.items()})
-            schedule = plateau.update(schedule, losses[-1], PLATEAU)
-            rate = np.asarray(schedule.learning_rate, state.learning_rate.dtype)
+            schedule = PLATEAU.after_epoch(schedule, losses[-1])
+            rate = np.asarray(schedule["learning_rate"], state.learning_rate.dtype)
             state = state._replace(learning_rate=parallel.replicate(rate, mesh))
         params, stats = (jax.tree.map(np.asarray, tree) for tree in (state.params, state.batch_stats))
         return Descent(losses, rates, norms, params, stats)

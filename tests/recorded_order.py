@@ -22,7 +22,6 @@ from jaxnext.data.loader import stream
 from jaxnext.data.order import ShuffledOrder
 from jaxnext.engine import parallel
 from jaxnext.engine.network import network
-from jaxnext.engine.optimizers.adam import build as build_optimizer
 from jaxnext.training.compiled_steps import CompiledSteps
 
 SCHEDULE = ShuffledOrder(train_size=7, val_size=3, batch_size=3, epochs=2, seed=1)
@@ -40,7 +39,7 @@ def rows_on_devices(devices: Sequence[Any], workers: int) -> list[list[int]]:
     """Ids in the rows of each batch of the order on this process's devices, in their order; -1 is padding."""
     config = small_run.config(Path(), batch_size=SCHEDULE.batch_size)
     model = network(config.model, 12, config.precision, parallel.AXIS)
-    programs = CompiledSteps(config, model, build_optimizer(config.optimizer), devices)
+    programs = CompiledSteps(config, model, config.optimizer.build().transformation(), devices)
     seen: list[Any] = []
     programs._train = lambda state, given: seen.append(given.batch)
     programs._evaluate = lambda variables, batch: seen.append(batch)

@@ -8,9 +8,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from flat_config import model_config
 from PIL import Image
 
-from jaxnext.config.sections import AugmentConfig, Config, DataConfig, ModelConfig, OptimizerConfig
+from jaxnext.config.sections import AUGMENTATIONS, OPTIMIZERS, Config, DataConfig
 from jaxnext.training.environment import Console, Folders, Host, RunEnvironment
 from jaxnext.training.fit import fit
 from jaxnext.training.progress import Progress
@@ -53,8 +54,8 @@ def config(path: Path, **changes: Any) -> Config:
         epochs=4,
         batch_size=10,
         data=DataConfig(path=str(path), image_size=16),
-        augment=AugmentConfig(brightness=0.0, contrast=0.0, saturation=0.0),
-        model=ModelConfig(
+        augment=(AUGMENTATIONS.choose("original", brightness=0.0, contrast=0.0, saturation=0.0),),
+        model=model_config(
             stage_sizes=(1,),
             widths=(8,),
             features=(32,),
@@ -66,7 +67,7 @@ def config(path: Path, **changes: Any) -> Config:
             head_widths=(128, 64),
             dropout=0.1,
         ),
-        optimizer=OptimizerConfig(learning_rate=1e-2),
+        optimizer=OPTIMIZERS.choose("adam", learning_rate=1e-2),
     )
     return dataclasses.replace(base, **changes)
 

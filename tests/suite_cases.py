@@ -2,13 +2,14 @@
 
 from benchmarks.suite import Around
 from benchmarks.suite_parts import Options, Task
+from flat_config import model_config
 
-from jaxnext.config.sections import Config, DataConfig, ModelConfig
+from jaxnext.config.sections import Config, DataConfig
 from jaxnext.errors import JaxnextError
 
 CONFIG = Config(
     data=DataConfig(image_size=32),
-    model=ModelConfig(
+    model=model_config(
         stage_sizes=(1, 2),
         widths=(4, 8),
         features=(8, 16),

@@ -16,7 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("atomic", "text_lines", "tree"),
     ("config",),
     ("ops",),
-    ("augment", "losses", "metrics"),
+    ("augment", "losses", "metrics", "normalization"),
     ("porting", "models", "data"),
     ("engine",),
     ("reporting",),

@@ -148,13 +148,13 @@ def test_a_turn_leaves_out_the_start_of_processes(workers, batches, start, sourc
 
 def test_augmentation_alone_draws_as_many_batches_as_the_images_fill(source, monkeypatch):
     steps: list[int] = []
-    draw = data.draw
 
-    def draw_and_note(seed, step, *shape, **fields):
-        steps.append(step)
-        return draw(seed, step, *shape, **fields)
+    class Noting(data.Augmentation):
+        def draw(self, seed, step, rows, image_size):
+            steps.append(step)
+            return super().draw(seed, step, rows, image_size)
 
-    monkeypatch.setattr(data, "draw", draw_and_note)
+    monkeypatch.setattr(data, "Augmentation", Noting)
     turn = data._augmentation(source, SMALL, Ticks())
     assert steps == [0, 1]
     # One second from one look at the clock to the next, over two batches of four rows.

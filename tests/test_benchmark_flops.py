@@ -4,12 +4,11 @@ import benchmark_cases
 import pytest
 from benchmarks.flops import forward_flops
 from benchmarks.torch_model import build
-
-from jaxnext.config.sections import ModelConfig
+from flat_config import model_config
 
 
 def test_one_bottleneck_by_hand():
-    config = ModelConfig(stage_sizes=(1,), widths=(4,), features=(8,), stem_features=2, groups=2)
+    config = model_config(stage_sizes=(1,), widths=(4,), features=(8,), stem_features=2, groups=2)
     stem = 4 * 4 * 49 * 3 * 2  # 8 x 8 pixels become 4 x 4, after the pool 2 x 2
     block = 2 * 2 * (2 * 4 + 9 * 2 * 4 + 4 * 8 + 2 * 8)
     assert forward_flops(config, 10, 8) == 2 * (stem + block + 8 * 10)
@@ -17,7 +16,7 @@ def test_one_bottleneck_by_hand():
 
 def test_torchvision_s_figure_for_resnext50():
     # torchvision documents 4.23 GFLOPS for resnext50_32x4d, a multiply-add as one.
-    assert round(forward_flops(ModelConfig(), 1000, 224) / 2e9, 2) == 4.23
+    assert round(forward_flops(model_config(), 1000, 224) / 2e9, 2) == 4.23
 
 
 @pytest.mark.parametrize("size", [64, 75])

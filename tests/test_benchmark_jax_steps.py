@@ -7,12 +7,11 @@ import pytest
 from benchmark_cases import CONFIG, Ticks
 from benchmarks import jax_steps
 
+from jaxnext.augment.original import Drawn
 from jaxnext.engine import parallel, state, steps
 from jaxnext.engine.network import network
-from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.state import Batch, TrainBatch
 from jaxnext.models.initialisation import initialise
-from jaxnext.types import Augmentation
 
 VARIABLES = initialise(network(CONFIG.model, 5, "float32"), 0)
 IMAGES = np.random.default_rng(0).standard_normal((2, 32, 32, 3), np.float32)
@@ -33,10 +32,10 @@ def test_training_steps_follow_each_other():
 @pytest.mark.slow
 def test_the_step_is_that_of_training():
     mesh = parallel.mesh_of(jax.devices()[:1])
-    adam, model = optimizer.build(CONFIG.optimizer), network(CONFIG.model, 5, "float32", parallel.AXIS)
+    adam, model = CONFIG.optimizer.build().transformation(), network(CONFIG.model, 5, "float32", parallel.AXIS)
     pixels = np.random.default_rng(0).integers(0, 256, IMAGES.shape, np.uint8)
     labels, mask = np.array([0, 3], np.int32), np.ones(2, bool)
-    nothing = Augmentation(
+    nothing = Drawn(
         np.full(2, 4, np.int32),
         np.tile(np.array([65536, 0, 0, 0, 65536, 0], np.int32), (2, 1)),
         np.ones((2, 3), np.float32),

@@ -2,12 +2,13 @@ import dataclasses
 
 import pytest
 from benchmarks.suite_parts import Options, parts_of, select
+from flat_config import model_config
 from suite_cases import CONFIG, OPTIONS
 
-from jaxnext.config.sections import Config, ModelConfig
+from jaxnext.config.sections import Config
 from jaxnext.errors import UsageError
 
-FULL = Options(Config(model=ModelConfig(attention="cbam", head="fc")), "fc_cbam")
+FULL = Options(Config(model=model_config(attention="cbam", head="fc")), "fc_cbam")
 
 
 def test_names():

@@ -10,8 +10,8 @@ from benchmarks import torch_loader
 from benchmarks.torch_loader import ImageFiles, PillowTransforms, ShuffledBatches, TorchLoader
 from PIL import Image
 
-from jaxnext.augment.original import IMAGENET_MEAN, IMAGENET_STD
-from jaxnext.config.sections import AugmentConfig
+from jaxnext.augment.original import Augmentation
+from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 torch = pytest.importorskip("torch")
 
@@ -22,7 +22,7 @@ def photograph() -> Image.Image:
 
 
 def test_the_settings_are_this_projects() -> None:
-    ours = AugmentConfig()
+    ours = Augmentation()
     assert (ours.rotation, ours.brightness, ours.contrast, ours.saturation) == (torch_loader.ROTATION, 0.2, 0.2, 0.2)
     assert (ours.horizontal_flip, ours.vertical_flip) == (torch_loader.FLIP, torch_loader.FLIP)
     assert torch_loader.JITTER == 0.2

@@ -9,7 +9,8 @@ from benchmarks.torch_model import build, check, import_torch
 from tolerances import FLOAT32_LOGITS
 from torch_ported import relative_error, to_leaves
 
-from jaxnext.config.sections import ModelConfig
+from jaxnext.config.choice import Choice
+from jaxnext.config.sections import ATTENTIONS, HEADS, ModelConfig
 from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.models.summary import variable_shapes
@@ -20,7 +21,9 @@ FOUR_STAGES = {"stage_sizes": (1, 2, 1, 1), "widths": (4, 4, 8, 8), "features": 
 @pytest.mark.parametrize(("attention", "head"), [("none", "linear"), ("cbam", "fc")])
 def test_it_is_the_same_network(attention, head):
     torch = pytest.importorskip("torch")
-    config = dataclasses.replace(benchmark_cases.MODEL, attention=attention, head=head, **FOUR_STAGES)
+    config = dataclasses.replace(
+        benchmark_cases.MODEL, attention=ATTENTIONS.choose(attention), head=HEADS.choose(head), **FOUR_STAGES
+    )
     torch.set_num_threads(1)
     torch.manual_seed(0)
     net = build(torch, config, 5)
@@ -37,15 +40,23 @@ def test_it_is_the_same_network(attention, head):
 
 def test_options_of_the_attention():
     torch = pytest.importorskip("torch")
-    net = build(torch, dataclasses.replace(benchmark_cases.MODEL, attention_options={"kernel_size": 3}), 5)
+    net = build(
+        torch, dataclasses.replace(benchmark_cases.MODEL, attention=ATTENTIONS.choose("cbam", kernel_size=3)), 5
+    )
     assert net.state_dict()["layer2.cbam.spatial_conv.weight"].shape == (1, 2, 3, 3)
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (ModelConfig(attention="other"), "model.attention: the benchmark has PyTorch's side of none and cbam only, "),
-        (ModelConfig(head="other"), "model.head: the benchmark has PyTorch's side of linear and fc only, "),
+        (
+            ModelConfig(attention=Choice("other", {}, ATTENTIONS)),
+            "model.attention: the benchmark has PyTorch's side of none and cbam only, ",
+        ),
+        (
+            ModelConfig(head=Choice("other", {}, HEADS)),
+            "model.head: the benchmark has PyTorch's side of linear and fc only, ",
+        ),
     ],
 )
 def test_another_network_is_refused(config, message):

@@ -12,10 +12,11 @@ import jax
 import numpy as np
 import optax
 import pytest
+from flat_config import model_config
 
-from jaxnext.config.sections import Config, DataConfig, ModelConfig
+from jaxnext.config.sections import Config, DataConfig
 from jaxnext.engine.checkpoint import Checkpoints, Meta, preprocessing
-from jaxnext.engine.optimizers.adam import build
+from jaxnext.engine.optimizers.adam import Optimizer
 from jaxnext.errors import JaxnextError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,13 +42,13 @@ def variables_of(seed: int) -> dict[str, Any]:
 
 def moments_of(seed: int) -> Any:
     """The state of Adam with weight decay, filled."""
-    state = build(Config().optimizer).init(variables_of(0)["params"])
+    state = Optimizer().transformation().init(variables_of(0)["params"])
     generator = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: np.asarray(generator.integers(1, 99, leaf.shape), leaf.dtype), state)
 
 
 def meta_of(epoch: int, val_accuracy: float | None = 0.1 + 0.2) -> Meta:
-    config = Config(epochs=9, data=DataConfig(path="/d/é", image_size=64), model=ModelConfig(head="fc", dropout=0.25))
+    config = Config(epochs=9, data=DataConfig(path="/d/é", image_size=64), model=model_config(head="fc", dropout=0.25))
     return Meta(config, ("0", "1", "10", "2"), ("backbone", "head"), epoch, val_accuracy)
 
 
@@ -77,7 +78,7 @@ def test_last_comes_back_bit_for_bit(tmp_path: Path) -> None:
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save_last(17, variables_of(1), moments_of(2), progress, meta_of(0, None))
     with Checkpoints(tmp_path) as checkpoints:
-        shapes = jax.eval_shape(build(Config().optimizer).init, variables_of(1)["params"])
+        shapes = jax.eval_shape(Optimizer().transformation().init, variables_of(1)["params"])
         variables, moments, found, meta = checkpoints.restore_last(shapes)
         assert checkpoints.restore_model("last")[1] == meta
     assert_same(variables, variables_of(1))

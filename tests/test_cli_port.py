@@ -2,11 +2,12 @@ from pathlib import Path
 from unittest.mock import create_autospec
 
 import pytest
+from flat_config import model_config
 
 from jaxnext.cli import port as command
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.port import Arguments, parse
-from jaxnext.config.sections import Config, DataConfig, ModelConfig
+from jaxnext.config.sections import Config, DataConfig
 from jaxnext.errors import UsageError
 from jaxnext.weights import port as porting
 
@@ -15,15 +16,13 @@ INSTALLED = Invocation()
 
 @pytest.fixture
 def configs(tmp_path: Path) -> Path:
-    (tmp_path / "tiny.yaml").write_text("epochs: 3\nmodel: {head: fc, attention_options: {a: 1}}\n")
+    (tmp_path / "tiny.yaml").write_text("epochs: 3\nmodel: {head: {type: fc, dropout: 0.5}}\n")
     return tmp_path
 
 
 def test_port_weights(configs: Path) -> None:
     argv = ["net.pth", "--config", "tiny", "--output", "there", "--model.groups", "1", "--data.image_size", "64"]
-    expected = Config(
-        epochs=3, data=DataConfig(image_size=64), model=ModelConfig(head="fc", attention_options={"a": 1}, groups=1)
-    )
+    expected = Config(epochs=3, data=DataConfig(image_size=64), model=model_config(head="fc", dropout=0.5, groups=1))
     assert parse(argv, INSTALLED, configs) == Arguments(
         "net.pth",
         expected,
@@ -77,7 +76,7 @@ def test_it_calls_port_weights(configs: Path, monkeypatch: pytest.MonkeyPatch, c
     assert tuple(capsys.readouterr()) == ("good\n", "bad\n")
     assert options == {
         "source": "net.pth",
-        "config": Config(epochs=3, model=ModelConfig(head="fc", attention_options={"a": 1})),
+        "config": Config(epochs=3, model=model_config(head="fc", dropout=0.5)),
         "output": Path("there"),
         "classes": None,
         "words": ("net.pth", "--config", "tiny"),

@@ -11,13 +11,14 @@ from unittest.mock import MagicMock, create_autospec
 
 import jax
 import pytest
+from flat_config import model_config
 
 from jaxnext.cli import train as command
 from jaxnext.cli.distributed import Distributed
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.main import main
 from jaxnext.cli.train import Arguments, parse
-from jaxnext.config.sections import Config, ModelConfig, OptimizerConfig
+from jaxnext.config.sections import OPTIMIZERS, Config
 from jaxnext.config.yaml_text import load_config
 from jaxnext.errors import UsageError
 from jaxnext.ops.cpu import onednn
@@ -32,7 +33,7 @@ SCRIPT = Invocation("scripts/train.py", is_script=True)
 def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "configs"
     folder.mkdir()
-    (folder / "tiny.yaml").write_text("epochs: 3\nmodel: {head: fc, attention_options: {a: 1}}\n")
+    (folder / "tiny.yaml").write_text("epochs: 3\nmodel: {head: {type: fc, dropout: 0.5}}\n")
     (folder / "other.yaml").write_text("epochs: 4")
     monkeypatch.setattr(command, "configs_folder", lambda: folder)
     return folder
@@ -63,11 +64,11 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
 
 
 def test_train_reads_the_file_first_wherever_the_overrides_stand(configs: Path) -> None:
-    argv = ["--epochs", "7", "--optimizer.learning_rate", "1e-5", "--config", "tiny", "--model.attention_options.b=2"]
+    argv = ["--epochs", "7", "--optimizer.learning_rate", "1e-5", "--config", "tiny", "--model.head.widths=[2]"]
     expected = Config(
         epochs=7,
-        model=ModelConfig(head="fc", attention_options={"a": 1, "b": 2}),
-        optimizer=OptimizerConfig(learning_rate=1e-5),
+        model=model_config(head="fc", dropout=0.5, head_widths=(2,)),
+        optimizer=OPTIMIZERS.choose("adam", learning_rate=1e-5),
     )
     expected_arguments = Arguments(expected, Path("runs/tiny"), resume=False, compilation_cache=None)
     assert parse(argv, INSTALLED, configs) == expected_arguments
@@ -90,7 +91,7 @@ def test_train_output_and_resume(configs: Path) -> None:
     [
         ([], "--config is missing: give one of other, tiny, or the path of a .yaml file"),
         (["--config", "tiny", "--resume", "true"], "--resume: expected auto or null, found true"),
-        (["--config", "tiny", "--model.dropot", "1"], "unknown option --model.dropot; did you mean --model.dropout?"),
+        (["--config", "tiny", "--model.groop", "1"], "unknown option --model.groop; did you mean --model.groups?"),
         (["--config", "tiny", "--outptu", "x"], "unknown option --outptu; did you mean --output?"),
         (["--config", "tiny", "--model.classes", "0"], "model.classes: expected null or at least 1, found 0"),
         (["--config", "tiny", "tiny"], "unexpected argument 'tiny'"),
@@ -158,8 +159,8 @@ def test_a_coordinator_address_without_a_port(configs: Path, address: str) -> No
 
 
 def test_a_mistake_in_the_file_names_the_file(configs: Path) -> None:
-    (configs / "tiny.yaml").write_text("model: {dropot: 0.1}")
-    sentence = f"{configs / 'tiny.yaml'}: unknown key model.dropot; did you mean model.dropout?"
+    (configs / "tiny.yaml").write_text("model: {groop: 0.1}")
+    sentence = f"{configs / 'tiny.yaml'}: unknown key model.groop; did you mean model.groups?"
     with pytest.raises(UsageError, match=re.escape(sentence)):
         parse(["--config", "tiny"], INSTALLED, configs)
 

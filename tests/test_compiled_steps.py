@@ -10,7 +10,6 @@ from jaxnext import compat
 from jaxnext.data.loader import HostBatch
 from jaxnext.engine import parallel
 from jaxnext.engine.network import network
-from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.state import TrainState, create
 from jaxnext.models.summary import variable_shapes
 from jaxnext.ops.cpu import onednn
@@ -23,13 +22,13 @@ CONFIG = small_run.config(Path("nowhere"), batch_size=5)
 
 def programs(devices: int = 1) -> CompiledSteps:
     model = network(CONFIG.model, 12, CONFIG.precision, parallel.AXIS)
-    return CompiledSteps(CONFIG, model, optimizer.build(CONFIG.optimizer), jax.devices()[:devices])
+    return CompiledSteps(CONFIG, model, CONFIG.optimizer.build().transformation(), jax.devices()[:devices])
 
 
 def start(of: CompiledSteps) -> TrainState:
     model = network(CONFIG.model, 12, CONFIG.precision, parallel.AXIS)
     variables = complete(model, variable_shapes(model), 0)
-    return of.replicate(create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0))
+    return of.replicate(create(variables, CONFIG.optimizer.build().transformation(), 0.01, 0))
 
 
 def host_batch() -> HostBatch:
@@ -86,7 +85,7 @@ def compile_line(cache: CompilationCache | None, seconds: float) -> str:
     made, ticks = programs(), itertools.count(0, seconds)
     made._train = made._evaluate = Quick()
     variables = {"params": {"a": np.zeros(1, np.float32)}, "batch_stats": {}}
-    state = create(variables, optimizer.build(CONFIG.optimizer), 0.01, 0)
+    state = create(variables, CONFIG.optimizer.build().transformation(), 0.01, 0)
     return made.compile(state, cache, lambda: next(ticks))
 
 

@@ -31,10 +31,10 @@ from tolerances import (
 from torch_ported import relative_error
 from torch_reference import SETTINGS, require
 
-from jaxnext.augment.original import IMAGENET_MEAN, IMAGENET_STD, augment, normalize, rotation_coefficients
+from jaxnext.augment.original import Drawn, augment, rotation_coefficients
 from jaxnext.data.decode import decode, resize
+from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize
 from jaxnext.tree import flatten, path_name
-from jaxnext.types import Augmentation
 
 ADAM_STEPS = 20
 STEPPED = list(SETTINGS) if os.environ.get("JAXNEXT_EVERY_SETTING") == "1" else [list(SETTINGS)[SEED % len(SETTINGS)]]
@@ -288,7 +288,7 @@ def test_augmentation_and_normalisation_equal_torchvision(part: int) -> None:
     affine = np.array([rotation_coefficients(angle, size) for angle in angles], np.int32)
     compiled = quick_jit(augment)
     for choice, changed in expected.items():
-        drawn = Augmentation(np.full(count, choice, np.int32), affine, factors, orders)
+        drawn = Drawn(np.full(count, choice, np.int32), affine, factors, orders)
         found = np.asarray(compiled(images, drawn))
         for row, image in enumerate(changed):
             np.testing.assert_array_equal(

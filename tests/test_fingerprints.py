@@ -4,8 +4,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flat_config import model_config
 
-from jaxnext.config.sections import Config, DataConfig, ModelConfig
+from jaxnext.config.sections import Config, DataConfig
 from jaxnext.training.fingerprints import digest, fingerprints
 
 BASE: dict[str, Any] = {
@@ -34,7 +35,7 @@ def found(**changes: Any) -> dict[str, str]:
         # Each looks at its share, so that all must.
         ({"config": Config(data=DataConfig(verify=True))}, ["data.verify"]),
         ({"config": Config(data=DataConfig(cache="disk", cache_path="/c"))}, []),
-        ({"config": Config(model=ModelConfig(remat=True))}, ["model.remat"]),
+        ({"config": Config(model=model_config(remat=True))}, ["model.remat"]),
         ({"checkpoint": None}, ["the newest checkpoint"]),
         ({"data": {"training images": 95}}, ["the data, training images"]),
         ({"classes": ("a", "c")}, ["the class names"]),

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import small_run
+from flat_config import model_config
 from packed_images import pack_folder
 from small_run import run_env, train
 
-from jaxnext.config.sections import DataConfig, ModelConfig
+from jaxnext.config.sections import SOURCES, DataConfig
 from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training.fit import class_names, fit, open_decoded_cache
@@ -40,7 +41,7 @@ def test_resume_refuses_changed_data(images, tmp_path):
 
 
 def test_more_classes_than_outputs(images, tmp_path):
-    model = ModelConfig(**(vars(small_run.config(images).model) | {"classes": 5}))
+    model = model_config(**(vars(small_run.config(images).model) | {"classes": 5}))
     with pytest.raises(JaxnextError) as error:
         train(tmp_path / "r", images, model=model)
     assert str(error.value) == (
@@ -58,7 +59,7 @@ def test_batch_larger_than_the_data(images, tmp_path):
 
 
 def test_too_many_parameters(images, tmp_path):
-    model = ModelConfig(**(vars(small_run.config(images).model) | {"max_parameters": 1000}))
+    model = model_config(**(vars(small_run.config(images).model) | {"max_parameters": 1000}))
     lines = []
     with pytest.raises(JaxnextError, match=r"^model.max_parameters: expected at most 1,000 parameters, found 16,470; "):
         train(tmp_path / "r", images, model=model, env=run_env(lines=lines))
@@ -66,7 +67,7 @@ def test_too_many_parameters(images, tmp_path):
 
 
 def test_missing_weights_give_the_command(images, tmp_path):
-    model = ModelConfig(**(vars(small_run.config(images).model) | {"weights": str(tmp_path / "none")}))
+    model = model_config(**(vars(small_run.config(images).model) | {"weights": str(tmp_path / "none")}))
     with pytest.raises(JaxnextError) as error:
         train(tmp_path / "r", images, model=model)
     assert f"jaxnext port imagenet1k_v2 --config baseline --output {tmp_path / 'none'}" in str(error.value)
@@ -74,14 +75,14 @@ def test_missing_weights_give_the_command(images, tmp_path):
 
 
 def test_outputs_beyond_the_data_are_named_unused(images):
-    model = ModelConfig(**(vars(small_run.config(images).model) | {"classes": 14}))
+    model = model_config(**(vars(small_run.config(images).model) | {"classes": 14}))
     splits = load_splits(small_run.config(images).data, 0)
     assert class_names(small_run.config(images, model=model), splits)[-3:] == ("9", "unused_12", "unused_13")
 
 
 def test_a_packed_folder_trains_as_the_folder_does(images, tmp_path):
     place = pack_folder(images, tmp_path, image_size=16).folder
-    data = DataConfig(source="tfds", path=str(place), image_size=16)
+    data = DataConfig(source=SOURCES.choose("tfds"), path=str(place), image_size=16)
     packed = dataclasses.replace(small_run.config(images, epochs=1, workers=1), data=data)
     train(tmp_path / "folder", images, epochs=1, workers=0)
     fit(packed, tmp_path / "tfds", False, run_env())

@@ -36,9 +36,9 @@ from tolerances import (
 )
 from torch_ported import relative_error
 
-from jaxnext.augment.original import augment, normalize, rotation_coefficients
+from jaxnext.augment.original import Drawn, augment, rotation_coefficients
 from jaxnext.data.decode import decode, resize
-from jaxnext.types import Augmentation
+from jaxnext.normalization import normalize
 
 pytestmark = pytest.mark.usefixtures("onednn_calls")
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -204,7 +204,7 @@ def augmented(size: int, choice: int, rows: int, **drawn: Any) -> np.ndarray:
         "factors": np.ones((rows, 3), np.float32),
         "order": np.tile(np.arange(3, dtype=np.int32), (rows, 1)),
     }
-    parameters = Augmentation(choice=np.full(rows, choice, np.int32), **identity | drawn)
+    parameters = Drawn(choice=np.full(rows, choice, np.int32), **identity | drawn)
     return np.asarray(_augment(np.stack([picture("square", size, size)] * rows), parameters))
 
 

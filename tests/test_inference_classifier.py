@@ -7,7 +7,6 @@ import small_run
 from PIL import Image
 
 import jaxnext
-from jaxnext.augment.original import normalize
 from jaxnext.config.sections import Config
 from jaxnext.data.decode import resize
 from jaxnext.data.folder_source import class_folder_source, files_source
@@ -15,6 +14,7 @@ from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError
 from jaxnext.inference.classifier import TrainedClassifier
+from jaxnext.normalization import normalize
 
 
 @pytest.fixture(scope="module")

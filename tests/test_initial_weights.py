@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from flat_config import model_config
 
-from jaxnext.config.sections import Config, ModelConfig, Precision
+from jaxnext.config.sections import Config, Precision
 from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError
@@ -23,7 +24,7 @@ TRAINED = ("backbone", "attention", "head")
 
 
 def model_of(precision: Precision = "float32", **fields: Any) -> Classifier:
-    return network(ModelConfig(**(TINY | fields)), len(CLASSES), precision)
+    return network(model_config(**(TINY | fields)), len(CLASSES), precision)
 
 
 @functools.cache

@@ -2,8 +2,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from flat_config import model_config
 
-from jaxnext.config.sections import ModelConfig, Precision
+from jaxnext.config.sections import Precision
 from jaxnext.engine.network import network
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.initialisation import initialise
@@ -13,7 +14,7 @@ from jaxnext.tree import flatten, path_name
 
 def model_of(precision: Precision = "float32", **fields: Any) -> Classifier:
     tiny = {"stage_sizes": (1,), "widths": (4,), "features": (8,), "stem_features": 4, "groups": 2}
-    return network(ModelConfig(**(tiny | {"head_widths": (6, 5)} | fields)), 3, precision)
+    return network(model_config(**(tiny | {"head_widths": (6, 5)} | fields)), 3, precision)
 
 
 def test_initialise_is_a_function_of_the_seed() -> None:

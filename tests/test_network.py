@@ -1,16 +1,16 @@
 import jax.numpy as jnp
+from flat_config import model_config
 
-from jaxnext.config.sections import ModelConfig
 from jaxnext.engine.network import network
 
 
 def test_every_field_of_the_config_reaches_its_module() -> None:
     backbone = {"stage_sizes": (1,), "widths": (4,), "features": (8,), "stem_features": 4, "groups": 2, "remat": True}
-    config = ModelConfig(
+    config = model_config(
         **backbone,
         attention="cbam",
         reduction=2,
-        attention_options={"kernel_size": 3},
+        kernel_size=3,
         head="fc",
         head_widths=(6,),
         dropout=0.25,
@@ -24,4 +24,4 @@ def test_every_field_of_the_config_reaches_its_module() -> None:
     ):
         assert {name: getattr(module, name) for name in expected} == expected
     assert model.dtype == jnp.dtype("float64")
-    assert network(ModelConfig(), 5, "float32").attention is None
+    assert network(model_config(), 5, "float32").attention is None

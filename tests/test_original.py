@@ -10,22 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
-from quick_jit import quick_jit
 from torch_reference import require
 
 from jaxnext.augment import original as module
 from jaxnext.augment.original import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
+    Drawn,
     augment,
     augment_sequentially,
     augment_vectorized,
     draw,
-    normalize,
     rotation_coefficients,
 )
 from jaxnext.errors import JaxnextError
-from jaxnext.types import Augmentation
+from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize
 
 IDENTITY = (65536, 0, 32768, 0, 65536, 32768)
 ORIGINAL = {
@@ -63,8 +60,8 @@ def parameters(
     affine: list[tuple[int, ...]] | None = None,
     factors: np.ndarray | None = None,
     order: np.ndarray | None = None,
-) -> Augmentation:
-    return Augmentation(
+) -> Drawn:
+    return Drawn(
         np.broadcast_to(np.asarray(choice, np.int32), (count,)),
         np.asarray([IDENTITY] * count if affine is None else affine, np.int32),
         np.asarray(np.ones((count, 3)) if factors is None else factors, np.float32),
@@ -199,7 +196,7 @@ def test_slices_of_a_batch_are_augmented_alike(formulation: Callable[..., jax.Ar
     images = random_images(8, 8)
     whole = np.asarray(formulation(images, drawn))
     for part in (slice(0, 4), slice(4, 8)):
-        np.testing.assert_array_equal(formulation(images[part], Augmentation(*(v[part] for v in drawn))), whole[part])
+        np.testing.assert_array_equal(formulation(images[part], Drawn(*(v[part] for v in drawn))), whole[part])
 
 
 @pytest.mark.parametrize("function", [augment, augment_sequentially, augment_vectorized])
@@ -287,7 +284,7 @@ def test_draw_follows_its_arguments() -> None:
 )
 def test_rows_do_not_depend_on_the_batch_size(seed: int, step: int, batch_size: int, more: int) -> None:
     short, long = (draw(seed, step, rows, 32, **ORIGINAL) for rows in (batch_size, batch_size + more))
-    for name, left, right in zip(Augmentation._fields, short, long, strict=True):
+    for name, left, right in zip(Drawn._fields, short, long, strict=True):
         np.testing.assert_array_equal(left, right[:batch_size], err_msg=name)
 
 
@@ -309,56 +306,6 @@ def test_largest_image_keeps_its_grey_mean() -> None:
     """The sum over a white image of the largest size needs all 32 bits."""
     mean = jax.jit(lambda: module._mean(jnp.full((1, 4096, 4096), 255, jnp.int32)))()
     assert mean.tolist() == [[[255]]]
-
-
-# Normalisation
-
-
-def all_bytes() -> np.ndarray:
-    return np.arange(256, dtype=np.uint8)[None, :, None, None].repeat(3, axis=3)
-
-
-def reference(dtype: type[np.floating]) -> np.ndarray:
-    mean, std = np.array(IMAGENET_MEAN, dtype), np.array(IMAGENET_STD, dtype)
-    return (all_bytes().astype(dtype) / dtype(255) - mean) / std
-
-
-def test_normalize_literal_values() -> None:
-    assert IMAGENET_MEAN == (0.485, 0.456, 0.406)
-    assert IMAGENET_STD == (0.229, 0.224, 0.225)
-    found = np.asarray(jax.jit(normalize, static_argnums=1)(all_bytes(), jnp.float32))[0, :, 0]
-    expected = {
-        0: (-2.117904, -2.0357141, -1.8044444),
-        1: (-2.1007793, -2.0182073, -1.7870152),
-        104: (-0.33692956, -0.21498597, 0.0081917979),
-        128: (0.074064627, 0.2051822, 0.42649257),
-        255: (2.2489083, 2.4285715, 2.64),
-    }
-    for byte, values in expected.items():
-        np.testing.assert_array_equal(found[byte], np.array(values, np.float32))
-
-
-def test_normalize_float32_is_pytorchs_to_the_bit() -> None:
-    images = np.broadcast_to(all_bytes(), (2, 256, 5, 3))
-    # With products and sums fused or not.
-    for function in (normalize, jax.jit(normalize, static_argnums=1), quick_jit(normalize, static_argnums=1)):
-        found = np.asarray(function(jnp.asarray(images), jnp.float32))
-        assert found.dtype == np.float32
-        np.testing.assert_array_equal(found, np.broadcast_to(reference(np.float32), images.shape))
-
-
-def test_normalize_float64_is_computed_in_float64() -> None:
-    with jax.enable_x64(True):
-        found = np.asarray(jax.jit(normalize, static_argnums=1)(all_bytes(), jnp.float64))
-    assert found.dtype == np.float64
-    np.testing.assert_array_equal(found, reference(np.float64))
-
-
-def test_normalize_bfloat16_is_float32_rounded_once() -> None:
-    compiled = jax.jit(normalize, static_argnums=1)
-    found = compiled(all_bytes(), jnp.bfloat16)
-    assert found.dtype == jnp.bfloat16
-    np.testing.assert_array_equal(found, compiled(all_bytes(), jnp.float32).astype(jnp.bfloat16))
 
 
 # Live comparison
@@ -404,3 +351,15 @@ def test_equals_torchvision() -> None:
     preprocess = transforms.Compose([transforms.ToTensor(), transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
     tensors = np.stack([preprocess(picture).numpy().transpose(1, 2, 0) for picture in expected])
     np.testing.assert_array_equal(normalize(found, jnp.float32), tensors)
+
+
+def test_the_fields_of_what_is_drawn_are_in_order() -> None:
+    assert Drawn._fields == ("choice", "affine", "factors", "order")
+
+
+def test_augmentation_travels_through_jax_as_four_leaves() -> None:
+    order = np.zeros((2, 3), np.int32)
+    one = Drawn(np.zeros(2, np.int32), np.zeros((2, 6), np.int32), np.ones((2, 3), np.float32), order)
+    leaves, structure = jax.tree.flatten(one)
+    assert [leaf.shape for leaf in leaves] == [(2,), (2, 6), (2, 3), (2, 3)]
+    assert isinstance(jax.tree.unflatten(structure, leaves), Drawn)

@@ -2,11 +2,12 @@ from typing import Any
 
 import pytest
 
+from jaxnext.config.mapping import build, flat
 from jaxnext.config.overrides import override
-from jaxnext.config.sections import Config, DataConfig, ModelConfig
+from jaxnext.config.sections import Config, DataConfig
 from jaxnext.errors import UsageError
 
-BASE = Config(epochs=7, model=ModelConfig(dropout=0.1, stage_sizes=(1, 1, 1, 1)))
+BASE = build({"epochs": 7, "model": {"head": {"type": "fc", "dropout": 0.1}, "stage_sizes": [1, 1, 1, 1]}})
 
 
 @pytest.mark.parametrize(
@@ -14,15 +15,19 @@ BASE = Config(epochs=7, model=ModelConfig(dropout=0.1, stage_sizes=(1, 1, 1, 1))
     [
         ({}, {}),
         ({"epochs": 3}, {"epochs": 3}),
-        ({"model": {"dropout": 0.2}}, {"dropout": 0.2}),
-        ({"model.dropout": 0.2, "model": {"head": "fc"}}, {"dropout": 0.2, "head": "fc"}),
-        ({"model": {"stage_sizes": (2, 2, 2, 2)}}, {"stage_sizes": (2, 2, 2, 2)}),
+        ({"model": {"head": {"dropout": 0.2}}}, {"model.head.dropout": 0.2}),
+        ({"model.head.dropout": 0.2, "model": {"groups": 1}}, {"model.head.dropout": 0.2, "model.groups": 1}),
+        ({"model": {"stage_sizes": (2, 2, 2, 2)}}, {"model.stage_sizes": (2, 2, 2, 2)}),
+        ({"model.head": "fc", "optimizer.learning_rate": 1}, {"optimizer.learning_rate": 1.0}),
+        ({"augment.original.rotation": 3}, {"augment.original.rotation": 3.0}),
     ],
 )
 def test_settings_over_those_of_a_config(settings: dict[str, Any], changed: dict[str, Any]) -> None:
-    model = {"dropout": 0.1, "stage_sizes": (1, 1, 1, 1)}
-    model |= {key: value for key, value in changed.items() if key != "epochs"}
-    assert override(BASE, settings) == Config(epochs=changed.get("epochs", 7), model=ModelConfig(**model))
+    assert flat(override(BASE, settings)) == flat(BASE) | changed
+
+
+def test_another_choice_has_its_own_options() -> None:
+    assert override(BASE, {"model.head": "linear"}) == build({"epochs": 7, "model": {"stage_sizes": [1, 1, 1, 1]}})
 
 
 def test_a_path_of_data() -> None:
@@ -33,7 +38,7 @@ def test_a_path_of_data() -> None:
     ("settings", "sentence"),
     [
         ({"epoch": 3}, "unknown key epoch; did you mean epochs?"),
-        ({"model.dropot": 0.1}, "unknown key model.dropot; did you mean model.dropout?"),
+        ({"model.groop": 1}, "unknown key model.groop; did you mean model.groups?"),
         ({"epochs": "3"}, "epochs: expected a whole number, found '3'"),
         ({"model": 3}, "model: expected the settings of this section, found 3"),
     ],

@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from packed_images import CLASSES, Counter, contents, encoded, pack_folder, write_folder
 from PIL import Image
 
-from jaxnext.config.sections import DataConfig
+from jaxnext.config.sections import SOURCES, DataConfig
 from jaxnext.data.decode import decode, resize
 from jaxnext.data.packing.digest import sha256
 from jaxnext.data.splits import Splits, load_splits
@@ -32,7 +32,7 @@ def of_folder(folder: Path) -> Splits:
 
 
 def of_tfds(folder: Path) -> Splits:
-    return load_splits(DataConfig(source="tfds", path=str(folder)), 0)
+    return load_splits(DataConfig(source=SOURCES.choose("tfds"), path=str(folder)), 0)
 
 
 def test_round_trip_of_the_files(folder: Path, tmp_path: Path) -> None:
@@ -46,7 +46,9 @@ def test_round_trip_of_the_files(folder: Path, tmp_path: Path) -> None:
         assert b.labels.tolist() == a.labels.tolist()
         assert [b.read(i) for i in range(len(b))] == [a.read(i) for i in range(len(a))]
     assert (len(there.train), len(there.validation)) == (15, 6)
-    test = load_splits(DataConfig(source="tfds", path=str(tmp_path), train_split="test", val_split="validation"), 0)
+    test = load_splits(
+        DataConfig(source=SOURCES.choose("tfds", train_split="test", val_split="validation"), path=str(tmp_path)), 0
+    )
     assert test.train.names == ("10/image0.jpg", "2/image0.jpg", "cat dog/image0.jpg")
 
 
@@ -228,7 +230,7 @@ def test_a_shard_without_a_good_image(folder: Path, tmp_path: Path, monkeypatch:
     (copy / "test/2/image0.jpg").write_bytes(b"")
     place = pack_folder(copy, tmp_path / "out", on_corrupt="skip").folder
     assert tfds.builder_from_directory(str(place)).info.splits["test"].shard_lengths == [1, 0, 1]
-    data = DataConfig(source="tfds", path=str(place), train_split="test", val_split="validation")
+    data = DataConfig(source=SOURCES.choose("tfds", train_split="test", val_split="validation"), path=str(place))
     assert load_splits(data, 0).train.names == ("10/image0.jpg", "cat dog/image0.jpg")
 
 

@@ -7,75 +7,79 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnext.config.sections import PlateauConfig
-from jaxnext.engine.schedules.plateau import Plateau, update
+from jaxnext.engine.schedule import Length
+from jaxnext.engine.schedules.plateau import Schedule
 
 
-def rates(learning_rate: float, losses: list[float], config: PlateauConfig) -> list[float]:
-    state, found = Plateau(learning_rate), []
+def rates(learning_rate: float, losses: list[float], schedule: Schedule) -> list[float]:
+    state, found = schedule.start(learning_rate), []
     for loss in losses:
-        state = update(state, loss, config)
-        found.append(state.learning_rate)
+        state = schedule.after_epoch(state, loss)
+        found.append(schedule.rate(state, 0, Length(1, 1)))
     return found
+
+
+def state_of(learning_rate: float, best: float, bad_epochs: int, cooldown: int = 0) -> dict[str, float]:
+    return {"learning_rate": learning_rate, "best": best, "bad_epochs": bad_epochs, "cooldown": cooldown}
 
 
 # Recorded with torch.optim.lr_scheduler.ReduceLROnPlateau of PyTorch 2.13: the learning rate after each epoch.
 RECORDED = {
-    "falling": (1e-4, [2.3, 1.9, 1.5, 1.2, 1.0, 0.9], PlateauConfig(), [0.0001] * 6),
+    "falling": (1e-4, [2.3, 1.9, 1.5, 1.2, 1.0, 0.9], Schedule(), [0.0001] * 6),
     "patience is exceeded, not reached": (
         1e-4,
         [1.0] * 10,
-        PlateauConfig(),
+        Schedule(),
         [0.0001] * 4 + [1e-05] * 4 + [1.0000000000000002e-06] * 2,
     ),
     "a better epoch counts anew": (
         1e-3,
         [1.0, 1.1, 1.2, 1.3, 0.9, 1.0, 1.0, 1.0, 1.0, 0.5],
-        PlateauConfig(factor=0.5),
+        Schedule(factor=0.5),
         [0.001] * 8 + [0.0005] * 2,
     ),
     "nan is no improvement": (
         1e-4,
         [nan, nan, 1.0, nan, nan, nan, nan, 0.5, nan],
-        PlateauConfig(patience=2),
+        Schedule(patience=2),
         [0.0001] * 5 + [1e-05] * 4,
     ),
     "inf, then finite": (
         1e-4,
         [inf, inf, inf, 2.0, inf, 1.0, inf, inf, inf],
-        PlateauConfig(patience=1),
+        Schedule(patience=1),
         [0.0001] + [1e-05] * 6 + [1.0000000000000002e-06] * 2,
     ),
     "edge of the threshold": (
         1e-2,
         [1.0, 0.9999, 0.9998999999999999, 0.9998, 0.99970003, 0.9996],
-        PlateauConfig(patience=0),
+        Schedule(patience=0),
         [0.01, 0.001, 0.001, 0.001, 0.0001, 0.0001],
     ),
     "a wide threshold": (
         1e-2,
         [1.0, 0.75, 0.74, 0.56, 0.55, 0.42, 0.4],
-        PlateauConfig(factor=0.25, patience=0, threshold=0.25),
+        Schedule(factor=0.25, patience=0, threshold=0.25),
         [0.01, 0.0025, 0.0025, 0.000625, 0.000625, 0.00015625, 0.00015625],
     ),
     "cooldown": (
         1e-2,
         [1.0] * 12,
-        PlateauConfig(patience=1, cooldown=3),
+        Schedule(patience=1, cooldown=3),
         [0.01, 0.01, 0.001, 0.001, 0.001, 0.001, 0.001, 0.0001, 0.0001, 0.0001, 0.0001, 0.0001],
     ),
     "lowest learning rate": (
         1e-3,
         [1.0] * 6,
-        PlateauConfig(patience=0, min_learning_rate=3e-5),
+        Schedule(patience=0, min_learning_rate=3e-5),
         [0.001, 0.0001, 3e-05, 3e-05, 3e-05, 3e-05],
     ),
-    "a fall of 1e-8 is not made": (2e-8, [1.0] * 4, PlateauConfig(factor=0.5, patience=0), [2e-08] * 4),
-    "a rate below 1e-8 stays": (5e-9, [1.0] * 4, PlateauConfig(patience=0), [5e-09] * 4),
+    "a fall of 1e-8 is not made": (2e-8, [1.0] * 4, Schedule(factor=0.5, patience=0), [2e-08] * 4),
+    "a rate below 1e-8 stays": (5e-9, [1.0] * 4, Schedule(patience=0), [5e-09] * 4),
     "down to the smallest fall": (
         1e-6,
         [3.0] * 5,
-        PlateauConfig(patience=0),
+        Schedule(patience=0),
         [1e-06, 1e-07, 1e-08, 1e-08, 1e-08],
     ),
 }
@@ -88,13 +92,13 @@ def test_recorded(name: str) -> None:
 
 
 def test_a_reduction_that_is_not_made_still_starts_the_count_and_the_cooldown() -> None:
-    state = update(Plateau(5e-9, best=1.0, bad_epochs=3), 1.0, PlateauConfig(cooldown=2))
-    assert state == Plateau(5e-9, best=1.0, bad_epochs=0, cooldown=2)
+    state = Schedule(cooldown=2).after_epoch(state_of(5e-9, best=1.0, bad_epochs=3), 1.0)
+    assert state == state_of(5e-9, best=1.0, bad_epochs=0, cooldown=2)
 
 
 def test_the_best_is_kept_in_cooldown() -> None:
-    state = update(Plateau(1e-4, best=1.0, bad_epochs=0, cooldown=2), 0.5, PlateauConfig(cooldown=2))
-    assert state == Plateau(1e-4, best=0.5, bad_epochs=0, cooldown=1)
+    state = Schedule(cooldown=2).after_epoch(state_of(1e-4, best=1.0, bad_epochs=0, cooldown=2), 0.5)
+    assert state == state_of(1e-4, best=0.5, bad_epochs=0, cooldown=1)
 
 
 losses = st.lists(st.floats(0, 10) | st.sampled_from([nan, inf, 1.0, 0.9999]), max_size=30)
@@ -105,7 +109,7 @@ losses = st.lists(st.floats(0, 10) | st.sampled_from([nan, inf, 1.0, 0.9999]), m
 def test_never_rises_and_falls_no_sooner_than_patience_and_cooldown(
     values: list[float], patience: int, cooldown: int, low: float
 ) -> None:
-    config = PlateauConfig(patience=patience, cooldown=cooldown, min_learning_rate=low)
+    config = Schedule(patience=patience, cooldown=cooldown, min_learning_rate=low)
     found = [1e-3, *rates(1e-3, values, config)]
     falls = [epoch for epoch in range(1, len(found)) if found[epoch] != found[epoch - 1]]
     assert found == sorted(found, reverse=True)
@@ -120,7 +124,7 @@ def test_equals_torch_on_200_random_sequences() -> None:
     reduced = 0
     for _ in range(200):
         start = 10 ** generator.uniform(-8, -1)
-        config = PlateauConfig(
+        config = Schedule(
             factor=generator.choice([0.1, 0.5, 0.9, generator.uniform(0.01, 0.99)]),
             patience=generator.randrange(5),
             threshold=generator.choice([0.0, 1e-4, 0.1]),
@@ -148,3 +152,10 @@ def test_equals_torch_on_200_random_sequences() -> None:
         assert rates(start, values, config) == expected, (start, config, values)
         reduced += expected[-1] < start and not math.isclose(expected[-1], start)
     assert reduced > 100
+
+
+@pytest.mark.parametrize("name", ["factor", "threshold", "min_learning_rate"])
+@pytest.mark.parametrize("value", [inf, nan, -1.0])
+def test_numbers_that_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^schedule.{name}: expected .*, found {value}$"):
+        Schedule(**{name: value})

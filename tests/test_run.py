@@ -12,7 +12,7 @@ import pytest
 import small_run
 from small_run import run_env, stop_after, train
 
-from jaxnext.config.sections import DataConfig, ModelConfig, OptimizerConfig, PlateauConfig
+from jaxnext.config.sections import OPTIMIZERS, SCHEDULES, DataConfig
 from jaxnext.config.yaml_text import load_config
 from jaxnext.data.loader import Stream
 from jaxnext.data.order import ShuffledOrder
@@ -159,7 +159,7 @@ def test_parameters_that_are_not_finite_are_not_saved(images, tmp_path, monkeypa
 
 def test_after_a_failure_before_the_first_checkpoint_the_advice_can_be_followed(images, tmp_path):
     with pytest.raises(JaxnextError, match=r"try a smaller --optimizer\.learning_rate"):
-        train(tmp_path / "r", images, optimizer=OptimizerConfig(learning_rate=1e30))
+        train(tmp_path / "r", images, optimizer=OPTIMIZERS.choose("adam", learning_rate=1e30))
     assert len(train(tmp_path / "r", images, epochs=1).history) == 1
 
 
@@ -185,8 +185,8 @@ def test_starting_from_a_run_with_the_same_classes_takes_every_part(run, images,
         images,
         env=run_env(lines=lines),
         epochs=1,
-        model=ModelConfig(**(vars(model) | {"weights": str(run)})),
-        optimizer=OptimizerConfig(learning_rate=1e-6),
+        model=dataclasses.replace(model, weights=str(run)),
+        optimizer=OPTIMIZERS.choose("adam", learning_rate=1e-6),
     )
     assert [f"{part}: from {run}" in lines for part in ("backbone", "attention", "head")] == [True] * 3
     # Nothing is learnt at this rate: a fresh net would guess.
@@ -198,15 +198,15 @@ def test_plateau_lowers_the_learning_rate_of_the_next_epoch(images, tmp_path):
         tmp_path / "r",
         images,
         epochs=3,
-        optimizer=OptimizerConfig(learning_rate=1e-6),
-        plateau=PlateauConfig(patience=0, threshold=0.9),
+        optimizer=OPTIMIZERS.choose("adam", learning_rate=1e-6),
+        schedule=SCHEDULES.choose("plateau", patience=0, threshold=0.9),
     )
     assert [r["learning_rate"] for r in metrics(tmp_path / "r")] == [1e-6, 1e-6, pytest.approx(1e-7)]
 
 
 def test_loss_that_is_not_finite_stops_the_run(images, tmp_path):
     with pytest.raises(JaxnextError) as error:
-        train(tmp_path / "r", images, optimizer=OptimizerConfig(learning_rate=1e30))
+        train(tmp_path / "r", images, optimizer=OPTIMIZERS.choose("adam", learning_rate=1e30))
     assert str(error.value).startswith("the loss is ")
     assert "in epoch 1, step " in str(error.value)
     assert "at learning rate 1e+30; no checkpoint was made yet; try a smaller --optimizer.learning_rate" in str(

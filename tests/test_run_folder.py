@@ -3,8 +3,9 @@ import re
 from pathlib import Path
 
 import pytest
+from flat_config import model_config
 
-from jaxnext.config.sections import Config, DataConfig, ModelConfig, OptimizerConfig
+from jaxnext.config.sections import OPTIMIZERS, Config, DataConfig
 from jaxnext.config.yaml_text import load_config
 from jaxnext.engine import run_folder
 from jaxnext.errors import JaxnextError, UsageError
@@ -98,7 +99,7 @@ def test_a_run_is_refused_without_resume(tmp_path: Path) -> None:
 
 
 def test_start_writes_the_full_config(tmp_path: Path) -> None:
-    config = Config(epochs=7, model=ModelConfig(dropout=0.5), data=DataConfig(path="/some/data"))
+    config = Config(epochs=7, model=model_config(dropout=0.5), data=DataConfig(path="/some/data"))
     run_folder.start(tmp_path, config)
     assert files(tmp_path) == ["config.yaml"]
     assert load_config(tmp_path / "config.yaml") == config
@@ -107,7 +108,7 @@ def test_start_writes_the_full_config(tmp_path: Path) -> None:
 
 def test_what_a_resume_may_change(tmp_path: Path) -> None:
     begin(tmp_path, Config())
-    free = Config(epochs=80, workers=3, checkpoint_every=5, model=ModelConfig(max_parameters=10, remat=True))
+    free = Config(epochs=80, workers=3, checkpoint_every=5, model=model_config(max_parameters=10, remat=True))
     run_folder.check(tmp_path, free, resume=True)
     data = DataConfig(cache="disk", cache_path="/c", verify=True, on_corrupt="skip")
     run_folder.check(tmp_path, Config(data=data), resume=True)
@@ -130,10 +131,14 @@ def test_a_run_from_before_these_settings_is_gone_on_with(tmp_path: Path) -> Non
         (Config(seed=1), "seed was 0 and is 1"),
         (Config(precision="float64"), "precision was 'float32' and is 'float64'"),
         (Config(data=DataConfig(path="elsewhere")), "data.path was None and is 'elsewhere'"),
-        (Config(optimizer=OptimizerConfig(learning_rate=1e-3)), "optimizer.learning_rate was 0.0001 and is 0.001"),
         (
-            Config(epochs=99, model=ModelConfig(attention="cbam", attention_options={"kernel_size": 3})),
-            "model.attention was 'none' and is 'cbam', model.attention_options.kernel_size was None and is 3",
+            Config(optimizer=OPTIMIZERS.choose("adam", learning_rate=1e-3)),
+            "optimizer.learning_rate was 0.0001 and is 0.001",
+        ),
+        (
+            Config(epochs=99, model=model_config(attention="cbam", kernel_size=3)),
+            "model.attention was 'none' and is 'cbam', model.attention.reduction was None and is 16, "
+            "model.attention.kernel_size was None and is 3",
         ),
     ],
 )
@@ -145,15 +150,15 @@ def test_what_a_resume_may_not_change(tmp_path: Path, changed: Config, found: st
 
 
 def test_an_option_that_is_gone_is_a_change(tmp_path: Path) -> None:
-    begin(tmp_path, Config(model=ModelConfig(attention_options={"kernel_size": 3})))
-    with pytest.raises(UsageError, match=r"found model\.attention_options\.kernel_size was 3 and is None$"):
+    begin(tmp_path, Config(model=model_config(head="fc", dropout=0.5)))
+    with pytest.raises(UsageError, match=r"model\.head\.dropout was 0\.5 and is None$"):
         run_folder.check(tmp_path, Config(), resume=True)
 
 
-def test_true_is_not_one(tmp_path: Path) -> None:
-    begin(tmp_path, Config(model=ModelConfig(head_options={"wide": 1})))
-    with pytest.raises(UsageError, match=r"found model\.head_options\.wide was 1 and is True$"):
-        run_folder.check(tmp_path, Config(model=ModelConfig(head_options={"wide": True})), resume=True)
+def test_another_list_of_augmentations_is_a_change(tmp_path: Path) -> None:
+    begin(tmp_path, Config())
+    with pytest.raises(UsageError, match=r"augment\.original\.rotation was 45\.0 and is None"):
+        run_folder.check(tmp_path, Config(augment=()), resume=True)
 
 
 def test_a_damaged_config_is_an_error(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flat_config import model_config
 from tolerances import FLOAT32_FIRST_LOSS, FLOAT64_DEVICES, FLOAT64_PADDING
 
-from jaxnext.augment.original import draw
-from jaxnext.config.sections import ModelConfig, OptimizerConfig
+from jaxnext.augment import draw_all
+from jaxnext.augment.original import Augmentation
+from jaxnext.config.sections import OPTIMIZERS, ModelConfig
 from jaxnext.engine import parallel, steps
 from jaxnext.engine.network import network
-from jaxnext.engine.optimizers import adam as optimizer
 from jaxnext.engine.padding import pad_rows
 from jaxnext.engine.state import Batch, TrainBatch, create
 from jaxnext.models.folding import fold
@@ -24,7 +25,7 @@ from jaxnext.models.summary import variable_shapes
 from jaxnext.ops.cpu import onednn
 from jaxnext.tree import flatten, path_name
 
-NET = ModelConfig(
+NET = model_config(
     stage_sizes=(1, 1),
     widths=(8, 16),
     features=(16, 32),
@@ -37,14 +38,7 @@ NET = ModelConfig(
 )
 SIZE, ROWS, CLASSES = 16, 8, 3
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-AUGMENTATION = {
-    "rotation": 45.0,
-    "brightness": 0.2,
-    "contrast": 0.2,
-    "saturation": 0.2,
-    "horizontal_flip": 0.2,
-    "vertical_flip": 0.2,
-}
+AUGMENT = (Augmentation(),)
 
 
 class Net(NamedTuple):
@@ -59,7 +53,7 @@ class Net(NamedTuple):
 def host_state(precision: str) -> Any:
     """The state on the host, so that a step's donation takes copies."""
     model = network(NET, CLASSES, precision, parallel.AXIS)  # pyright: ignore[reportArgumentType]
-    state = create(initialise(model, 0), optimizer.build(OptimizerConfig()), 1e-3, 0)
+    state = create(initialise(model, 0), OPTIMIZERS.choose("adam").build().transformation(), 1e-3, 0)
     return jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key)))
 
 
@@ -67,10 +61,10 @@ def host_state(precision: str) -> Any:
 def net(devices: int, precision: str = "float32") -> Net:
     """A tiny fc_cbam net over some of the four CPU devices."""
     mesh = parallel.mesh_of(jax.devices()[:devices])
-    adam = optimizer.build(OptimizerConfig())
+    adam = OPTIMIZERS.choose("adam").build().transformation()
     model = network(NET, CLASSES, precision, parallel.AXIS)  # pyright: ignore[reportArgumentType]
     return Net(
-        steps.compile_train_step(model, adam, mesh),
+        steps.compile_train_step(model, adam, mesh, AUGMENT),
         steps.compile_eval_step(model, mesh),
         steps.compile_predict_step(model, mesh),
         mesh,
@@ -88,7 +82,7 @@ def train_batch(on: Net, step: int, examples: int = ROWS, rows: int = ROWS) -> T
     images = random.integers(0, 256, (ROWS, SIZE, SIZE, 3), dtype=np.uint8)[:examples]
     labels = random.integers(0, CLASSES, ROWS, dtype=np.int32)[:examples]
     batch = Batch(*(pad_rows(a, rows) for a in (images, labels, np.ones(examples, bool))))  # pyright: ignore
-    return parallel.split_batch(TrainBatch(batch, draw(0, step, rows, SIZE, **AUGMENTATION)), on.mesh)
+    return parallel.split_batch(TrainBatch(batch, draw_all(AUGMENT, 0, step, rows, SIZE)), on.mesh)
 
 
 def run(devices: int, count: int, precision: str = "float32") -> tuple[Any, list[dict[str, np.ndarray]]]:
@@ -199,7 +193,7 @@ def collectives(text: str) -> list[tuple[str, int]]:
 
 
 needs_onednn = pytest.mark.skipif(not onednn.is_available(), reason="this jaxlib is not known to have oneDNN")
-BASELINE = ModelConfig()
+BASELINE = model_config()
 
 
 # The two programs of a CPU, of the tiny net and, in full width, of baseline, which takes 15 s of processor
@@ -241,13 +235,13 @@ def test_train_step_is_named_gathers_nothing_and_reduces_parameters_and_batch_no
 
 def compiled_train_step(config: ModelConfig) -> tuple[str, Any]:
     """Text of the program over two devices, and the shapes of its parameters."""
-    adam, model = optimizer.build(OptimizerConfig()), network(config, CLASSES, "float32", parallel.AXIS)
+    adam, model = OPTIMIZERS.choose("adam").build().transformation(), network(config, CLASSES, "float32", parallel.AXIS)
     state = jax.eval_shape(lambda v: create(v, adam, 1e-3, 0), variable_shapes(model))
     size = 64  # every stage is of a size of its own
     label, mask = (jax.ShapeDtypeStruct((ROWS,), dtype) for dtype in (jnp.int32, bool))
     images = jax.ShapeDtypeStruct((ROWS, size, size, 3), jnp.uint8)
-    batch = TrainBatch(Batch(images, label, mask), draw(0, 0, ROWS, size, **AUGMENTATION))
-    lowered = steps.compile_train_step(model, adam, parallel.mesh_of(jax.devices()[:2])).lower(state, batch)
+    batch = TrainBatch(Batch(images, label, mask), draw_all(AUGMENT, 0, 0, ROWS, size))
+    lowered = steps.compile_train_step(model, adam, parallel.mesh_of(jax.devices()[:2]), AUGMENT).lower(state, batch)
     # LLVM's optimisation does not change what XLA sends.
     return lowered.compile(compiler_options={"xla_backend_optimization_level": 0}).as_text(), state.params
 
@@ -285,7 +279,7 @@ def test_remat_changes_no_result():
     with jax.enable_x64(True):
         on = net(1, "float64")
         model = network(dataclasses.replace(NET, remat=True), CLASSES, "float64", parallel.AXIS)
-        again = steps.compile_train_step(model, optimizer.build(OptimizerConfig()), on.mesh)
+        again = steps.compile_train_step(model, OPTIMIZERS.choose("adam").build().transformation(), on.mesh, AUGMENT)
         batch = train_batch(on, 0, 5)
         plain, plain_sums = on.train_step(start(on), batch)
         quick = again.lower(start(on), batch).compile(compiler_options={"xla_backend_optimization_level": 0})
@@ -302,8 +296,8 @@ def test_remat_takes_less_memory():
     """Measured: 6.9 MB instead of 11.2 MB beside state and batch, the augmentation's arrays included."""
     on = net(1)
     adam, config = (
-        optimizer.build(OptimizerConfig()),
-        ModelConfig(stage_sizes=(2, 2), widths=(16, 32), features=(64, 128), stem_features=8, groups=4),
+        OPTIMIZERS.choose("adam").build().transformation(),
+        model_config(stage_sizes=(2, 2), widths=(16, 32), features=(64, 128), stem_features=8, groups=4),
     )
     bytes_of = {}
     for remat in (False, True):
@@ -311,8 +305,8 @@ def test_remat_takes_less_memory():
         state = jax.eval_shape(lambda v: create(v, adam, 1e-3, 0), variable_shapes(model))
         images = jax.ShapeDtypeStruct((ROWS, 64, 64, 3), jnp.uint8)
         label, mask = (jax.ShapeDtypeStruct((ROWS,), dtype) for dtype in (jnp.int32, bool))
-        batch = TrainBatch(Batch(images, label, mask), draw(0, 0, ROWS, 64, **AUGMENTATION))
-        lowered = steps.compile_train_step(model, adam, on.mesh).lower(state, batch)
+        batch = TrainBatch(Batch(images, label, mask), draw_all(AUGMENT, 0, 0, ROWS, 64))
+        lowered = steps.compile_train_step(model, adam, on.mesh, AUGMENT).lower(state, batch)
         # LLVM's optimisation does not change where XLA puts its arrays.
         compiled = lowered.compile(compiler_options={"xla_backend_optimization_level": 0})
         bytes_of[remat] = compiled.memory_analysis().temp_size_in_bytes
@@ -371,7 +365,7 @@ def test_bfloat16_multiplies_in_bfloat16_up_to_the_logits():
 
 def test_bfloat16_keeps_state_gradients_and_sums_in_float32():
     on = net(2, "bfloat16")
-    adam, gradients = optimizer.build(OptimizerConfig()), {}
+    adam, gradients = OPTIMIZERS.choose("adam").build().transformation(), {}
 
     def update(updates: Any, *rest: Any) -> Any:
         gradients.update(flatten(updates))

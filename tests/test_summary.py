@@ -3,13 +3,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
+from flat_config import model_config
 
-from jaxnext.config.sections import ModelConfig
 from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError
 from jaxnext.models.summary import check_size, parameter_counts, summary, variable_shapes
 
-CONFIG = ModelConfig(
+CONFIG = model_config(
     stage_sizes=(1, 1),
     widths=(4, 8),
     features=(8, 32),

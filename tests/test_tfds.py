@@ -60,7 +60,7 @@ def test_unusual_tfds_splits_are_said(tmp_path: Path) -> None:
         opened(write_set(tmp_path, {"train": two_shards(2)}, name="single"))
     assert str(caught.value) == (
         f"{tmp_path}/single/1.0.0 train: no class has two images, so that none can be held out for validation; name a "
-        "split with --data.val_split"
+        "split with --data.source.val_split"
     )
 
 

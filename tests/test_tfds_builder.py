@@ -94,9 +94,7 @@ def test_names_that_are_not_there(tmp_path: Path) -> None:
 def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError) as caught:
         open_name(name, str(tmp_path))
-    assert str(caught.value) == (
-        f"data.source: expected tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:VERSION, found 'tfds:{name}'"
-    )
+    assert str(caught.value) == (f"data.source.name: expected NAME, NAME/CONFIG or NAME:VERSION, found {name!r}")
 
 
 def test_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

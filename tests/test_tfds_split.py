@@ -18,7 +18,7 @@ from jaxnext.errors import JaxnextError, UsageError
 
 
 def opened(folder: Path, split: str = "train", store: Path | None = None) -> TfdsSource:
-    source, lines = tfds_source(open_tfds(None, str(folder), None), split, "data.train_split", store)
+    source, lines = tfds_source(open_tfds(None, str(folder), None), split, "data.source.train_split", store)
     assert lines == []
     return source
 
@@ -111,7 +111,9 @@ def test_labels_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_store_that_cannot_be_written_is_a_line(tmp_path: Path) -> None:
     folder = write_set(tmp_path, {"train": two_shards(3)})
     (tmp_path / "file").touch()
-    source, lines = tfds_source(open_tfds(None, str(folder), None), "train", "data.train_split", tmp_path / "file")
+    source, lines = tfds_source(
+        open_tfds(None, str(folder), None), "train", "data.source.train_split", tmp_path / "file"
+    )
     assert len(source) == 3
     assert len(lines) == 1
     assert lines[0].startswith(f"warning: {tmp_path}/file/")
@@ -168,7 +170,8 @@ def test_a_split_that_is_missing(tmp_path: Path, split: str) -> None:
     with pytest.raises(UsageError) as caught:
         opened(folder, split)
     assert str(caught.value) == (
-        f"data.train_split: expected one of the splits test, train of {folder}, or a part of one such as test[:80%], "
+        f"data.source.train_split: expected one of the splits test, train of {folder}, or "
+        f"a part of one such as test[:80%], "
         f"found {split!r}"
     )
 
@@ -186,7 +189,8 @@ def test_images_that_stand_twice(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         check_apart(opened(folder, "train[:75%]"), opened(folder, "train[50%:]"), "train[:75%]", "train[50%:]")
     assert str(caught.value) == (
-        "data.val_split: expected other images than those of data.train_split 'train[:75%]', found 1 of them in "
+        "data.source.val_split: expected other images than those of data.source.train_split 'train[:75%]', "
+        "found 1 of them in "
         "'train[50%:]'"
     )
     check_apart(opened(folder, "train[:50%]"), opened(folder, "train[50%:]"), "", "")
@@ -259,7 +263,7 @@ def test_a_data_set_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for place in ("gs://bucket/pets/1.0.0", "gs://bucket/pets"):
         builder = open_tfds(None, place, None)
         assert str(builder.data_dir) == "gs://bucket/pets/1.0.0"
-    source, lines = tfds_source(builder, "train", "data.train_split", tmp_path / "store")
+    source, lines = tfds_source(builder, "train", "data.source.train_split", tmp_path / "store")
     assert lines == []
     assert [source.read(i) for i in range(5)] == [b"image %d" % i for i in range(5)]
     assert source.location(3) == "gs://bucket/pets/1.0.0/pets-train.array_record-00001-of-00002[1] (3.jpg)"
@@ -278,7 +282,7 @@ def test_a_shard_that_is_missing_in_a_bucket(tmp_path: Path, monkeypatch: pytest
     (folder / "pets-train.array_record-00001-of-00002").unlink()
     upload(monkeypatch, folder, "gs://other/pets/1.0.0", tmp_path)
     with pytest.raises(JaxnextError) as caught:
-        tfds_source(open_tfds(None, "gs://other/pets/1.0.0", None), "train", "data.train_split")
+        tfds_source(open_tfds(None, "gs://other/pets/1.0.0", None), "train", "data.source.train_split")
     assert str(caught.value) == (
         "gs://other/pets/1.0.0/pets-train.array_record-00001-of-00002: no such file; dataset_info.json beside it lists "
         "it as a shard of the data set"

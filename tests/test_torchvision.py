@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flat_config import model_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_leaves import leaves_of
 from torch_reference import require
 
-from jaxnext.config.sections import ModelConfig
 from jaxnext.engine.network import network
 from jaxnext.porting.torchvision import to_jax, to_torch, torch_order, torch_shape, weight_map
 from jaxnext.tree import flatten
@@ -84,7 +84,7 @@ def test_another_attention_or_head_has_no_names_at_all():
     ("attention", "head"), [("none", "linear"), ("none", "fc"), ("cbam", "linear"), ("cbam", "fc")]
 )
 def test_the_models_have_these_leaves(attention, head):
-    config = ModelConfig(attention=attention, head=head)
+    config = model_config(attention=attention, head=head)
     images = jnp.zeros((2, 32, 32, 3))
     shapes = jax.eval_shape(lambda: network(config, 100, "float32").init(jax.random.key(0), images, train=False))
     found = {path: (leaf.shape, leaf.dtype) for path, leaf in flatten(shapes).items()}

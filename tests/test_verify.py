@@ -8,7 +8,7 @@ import pytest
 from packed_images import pack_folder, write_folder
 from PIL import Image
 
-from jaxnext.config.sections import DataConfig
+from jaxnext.config.sections import SOURCES, DataConfig
 from jaxnext.data.cache.decoded import Cache, open_cache
 from jaxnext.data.folder_source import FolderSource, class_folder_source
 from jaxnext.data.image_source import Subset
@@ -87,7 +87,7 @@ def test_all_threads_look(source: FolderSource) -> None:
 
 def test_shards_that_are_not_what_was_packed(tmp_path: Path) -> None:
     packed = pack_folder(write_folder(tmp_path / "images", {"train": 2, "val": 1}), tmp_path / "out").folder
-    splits = load_splits(DataConfig(source="tfds", path=str(packed)), 0)
+    splits = load_splits(DataConfig(source=SOURCES.choose("tfds"), path=str(packed)), 0)
     sources = (splits.train, Subset(splits.validation, np.arange(2)))
     check_shards(sources, 0, 1, lambda: False)
     shard = packed / "images-validation.array_record-00000-of-00001"

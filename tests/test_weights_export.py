@@ -7,11 +7,12 @@ import pytest
 import safetensors
 import small_run
 import torch_reference
+from flat_config import model_config
 from model_leaves import leaves_of
 from tolerances import FLOAT32_PROBABILITIES_OF_TINY
 from torch_writer import save_zip
 
-from jaxnext.config.sections import Config, DataConfig, ModelConfig
+from jaxnext.config.sections import Config, DataConfig
 from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.errors import JaxnextError
 from jaxnext.inference.classifier import TrainedClassifier
@@ -27,7 +28,7 @@ FORMATS = ("pth", "safetensors")
 
 
 def small_config(setting: str, **more) -> Config:
-    model = ModelConfig(**(NET | torch_reference.SETTINGS[setting] | {"head_widths": HIDDEN}))
+    model = model_config(**(NET | torch_reference.SETTINGS[setting] | {"head_widths": HIDDEN}))
     return Config(data=DataConfig(image_size=16), model=model, **more)
 
 
@@ -236,7 +237,7 @@ def test_pytorch_to_jaxnext_to_pytorch_is_equal_to_the_bit(setting: str, tmp_pat
     torch, _ = torch_reference.require()
     net = torch_reference.settle(torch_reference.model(setting, 12, tiny=True))
     torch.save(net.state_dict(), tmp_path / "net.pth")
-    config = Config(model=ModelConfig(**torch_reference.SETTINGS[setting], **torch_reference.TINY))
+    config = Config(model=model_config(**torch_reference.SETTINGS[setting], **torch_reference.TINY))
     ported = port(tmp_path / "net.pth", config, tmp_path / "w")
     for form in FORMATS:
         export(ported, tmp_path / f"again.{form}")
@@ -259,7 +260,7 @@ def test_pytorch_to_jaxnext_to_pytorch_is_equal_to_the_bit(setting: str, tmp_pat
 @pytest.mark.parametrize("setting", ["baseline", "fc_cbam"])
 def test_a_run_of_jaxnext_predicts_the_same_in_pytorch(setting: str, images: Path, tmp_path: Path) -> None:
     torch, _ = torch_reference.require()
-    model = ModelConfig(**torch_reference.SETTINGS[setting], **torch_reference.TINY)
+    model = model_config(**torch_reference.SETTINGS[setting], **torch_reference.TINY)
     small_run.train(tmp_path / "run", images, epochs=1, model=model)
     classifier = TrainedClassifier(tmp_path / "run", "last", jax.devices()[:1])
     pictures = np.stack([np.asarray(small_run.picture(name, 500).resize((16, 16))) for name in classifier.classes])

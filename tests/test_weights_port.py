@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 import torch_reference
+from flat_config import model_config
 from model_leaves import leaves_of
 from PIL import Image
 from safetensors.numpy import save_file as save_safetensors
@@ -16,7 +17,7 @@ from torch_writer import described, save_zip, zip_bytes
 
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.port import parse
-from jaxnext.config.sections import Config, DataConfig, ModelConfig
+from jaxnext.config.sections import Config, DataConfig
 from jaxnext.config.yaml_text import load_config
 from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.engine.network import network
@@ -51,7 +52,7 @@ def tensors(classes: int = 5, attention: bool = False, hidden: tuple[int, ...] =
 
 
 def config(**model) -> Config:
-    return Config(data=DataConfig(image_size=16), model=ModelConfig(**(NET | model)))
+    return Config(data=DataConfig(image_size=16), model=model_config(**(NET | model)))
 
 
 def port(source, output, config, classes=None, cache=None, **options):
@@ -341,7 +342,9 @@ def test_full_size_file_predicts_pytorchs_probabilities_on_jpegs(setting, tmp_pa
         inputs = torch.stack([prepare(Image.open(file).convert("RGB")) for file in files])
         expected = torch.softmax(net(inputs), -1).numpy()
 
-    meta, _ = port(tmp_path / "net.pth", tmp_path / "w", Config(model=ModelConfig(**torch_reference.SETTINGS[setting])))
+    meta, _ = port(
+        tmp_path / "net.pth", tmp_path / "w", Config(model=model_config(**torch_reference.SETTINGS[setting]))
+    )
     found = TrainedClassifier(tmp_path / "w", devices=jax.devices()[:1]).predict(files, batch_size=4)
     assert meta.classes == tuple(str(i) for i in range(100))
     assert np.abs(found - expected).max() <= FLOAT32_PROBABILITIES

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jaxnext_runs
 import numpy as np
+from flat_config import model_config
 from live_seed import SEED
 from torch_reference import SETTINGS, TINY, model, require, settle
 
-from jaxnext.config.sections import ModelConfig
 from jaxnext.engine.network import network
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.summary import variable_shapes
@@ -34,7 +34,7 @@ def ported(setting: str, tiny: bool = True) -> Ported:
     require()
     net = settle(model(setting, CLASSES, tiny, dropout=0.0), SEED).double()
     with jax.enable_x64(True):
-        classifier = network(ModelConfig(**SETTINGS[setting], **(TINY if tiny else {})), CLASSES, "float64")
+        classifier = network(model_config(**SETTINGS[setting], **(TINY if tiny else {})), CLASSES, "float64")
         return Ported(net, classifier, to_leaves(variable_shapes(classifier), net.state_dict()))
 
 

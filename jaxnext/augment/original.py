@@ -1,4 +1,4 @@
-"""Training augmentation and input normalisation: parameters drawn on the host, pixels changed on the device.
+"""The original project's training augmentation: parameters drawn on the host, pixels changed on the device.
 
 For each image one of rotation, colour jitter, horizontal flip and vertical flip is drawn. The pixels are exactly those
 that torchvision gives on Pillow images (``RandomRotation`` with its defaults, ``ColorJitter`` without hue, the flips)
@@ -6,31 +6,73 @@ with Pillow built for x86-64, whatever the backend. To that end all that a compi
 integers, or in floating point whose products are exact.
 """
 
+import dataclasses
 import itertools
 import math
-from fractions import Fraction
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.typing import DTypeLike
+from numpy.typing import NDArray
 
+from jaxnext.config.values import require
 from jaxnext.errors import JaxnextError
-from jaxnext.types import Augmentation
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Mean of the ImageNet training images for red, green and blue, in a range of 0 to 1."""
-IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Standard deviation of the ImageNet training images for red, green and blue, in a range of 0 to 1."""
 
 ROTATION, COLOR_JITTER, HORIZONTAL_FLIP, VERTICAL_FLIP, NOTHING = range(5)
-"""Values of ``Augmentation.choice``."""
+"""Values of ``Drawn.choice``."""
 
 # Up to here the sum of an image's grey values fits 32 bits; Pillow's fixed-point rotation would go on to 27,147 pixels.
 _LARGEST_SIZE = 4096
 _ORDERS = np.array(list(itertools.permutations(range(3))), np.int32)
 _IDENTITY = (65536, 0, 32768, 0, 65536, 32768)
+
+
+class Drawn(NamedTuple):
+    """Parameters of a batch, drawn on the host. The leading axis is the batch, ``B``."""
+
+    choice: NDArray[np.int32]
+    """``[B]``: 0 rotation, 1 colour jitter, 2 horizontal flip, 3 vertical flip, 4 nothing (the flip's coin said no)."""
+    affine: NDArray[np.int32]
+    """``[B, 6]``: 16.16 fixed-point coefficients of Pillow's rotation; the identity where none is drawn."""
+    factors: NDArray[np.float32]
+    """``[B, 3]``: brightness, contrast and saturation factors."""
+    order: NDArray[np.int32]
+    """``[B, 3]``: the order in which the three are applied, a permutation of 0, 1, 2."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """For each image one of rotation, colour jitter, horizontal and vertical flip is drawn."""
+
+    rotation: float = 45.0
+    """rotation by an angle uniform in plus or minus this many degrees"""
+    brightness: float = 0.2
+    """colour jitter: brightness factor uniform in 1 plus or minus this"""
+    contrast: float = 0.2
+    """colour jitter: contrast factor uniform in 1 plus or minus this"""
+    saturation: float = 0.2
+    """colour jitter: saturation factor uniform in 1 plus or minus this"""
+    horizontal_flip: float = 0.2
+    """probability of the horizontal flip where it is the one drawn"""
+    vertical_flip: float = 0.2
+    """probability of the vertical flip where it is the one drawn"""
+
+    def __post_init__(self) -> None:
+        key = "augment.original"
+        require(0 <= self.rotation <= 180, f"{key}.rotation", "0 to 180 degrees", self.rotation)
+        for name in ("brightness", "contrast", "saturation", "horizontal_flip", "vertical_flip"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"{key}.{name}", "a number from 0 to 1", value)
+
+    def draw(self, seed: int, step: int, rows: int, image_size: int) -> Drawn:
+        """Draw the augmentation of each image of a batch; see the function ``draw``."""
+        return draw(seed, step, rows, image_size, **dataclasses.asdict(self))
+
+    def apply(self, images: jax.Array, drawn: Drawn) -> jax.Array:
+        """Augment each image as its row says; see the function ``augment``."""
+        return augment(images, drawn)
 
 
 def rotation_coefficients(angle: float, image_size: int) -> tuple[int, int, int, int, int, int]:
@@ -77,7 +119,7 @@ def draw(
     saturation: float,
     horizontal_flip: float,
     vertical_flip: float,
-) -> Augmentation:
+) -> Drawn:
     """Draw the augmentation of each image of a batch, on the host.
 
     A pure function of the seed, the step and the place in the batch: row ``i`` does not depend on ``batch_size``. Draw
@@ -121,10 +163,10 @@ def draw(
     spread = np.array([brightness, contrast, saturation])
     factors = (1.0 + spread * (2.0 * uniform[:, 3:6] - 1.0)).astype(np.float32)
     factors = np.where(choice[:, None] == COLOR_JITTER, factors, np.float32(1.0))
-    return Augmentation(choice, affine, factors, _ORDERS[(uniform[:, 6] * 6).astype(np.int32)])
+    return Drawn(choice, affine, factors, _ORDERS[(uniform[:, 6] * 6).astype(np.int32)])
 
 
-def augment(images: jax.Array, parameters: Augmentation) -> jax.Array:
+def augment(images: jax.Array, parameters: Drawn) -> jax.Array:
     """Augment each image as its row of the parameters says.
 
     Pure and local to each image, so it may run inside ``jit`` and ``shard_map`` on any slice of a batch. On the CPU
@@ -141,10 +183,10 @@ def augment(images: jax.Array, parameters: Augmentation) -> jax.Array:
     return lax.platform_dependent(images, parameters, cpu=augment_sequentially, default=augment_vectorized)
 
 
-def augment_sequentially(images: jax.Array, parameters: Augmentation) -> jax.Array:
+def augment_sequentially(images: jax.Array, parameters: Drawn) -> jax.Array:
     """``augment``, image after image: each runs the one branch that was drawn for it."""
 
-    def one(example: tuple[jax.Array, Augmentation]) -> jax.Array:
+    def one(example: tuple[jax.Array, Drawn]) -> jax.Array:
         image, row = example
         affine, factors, order = jnp.asarray(row.affine), jnp.asarray(row.factors), jnp.asarray(row.order)
         branches = (
@@ -159,7 +201,7 @@ def augment_sequentially(images: jax.Array, parameters: Augmentation) -> jax.Arr
     return lax.map(one, (images, parameters))
 
 
-def augment_vectorized(images: jax.Array, parameters: Augmentation) -> jax.Array:
+def augment_vectorized(images: jax.Array, parameters: Drawn) -> jax.Array:
     """``augment``, all images at once: one gather and three blends, which leave alone what was not drawn."""
     size = images.shape[2]
     last = (size << 16) - 32768
@@ -179,46 +221,6 @@ def augment_vectorized(images: jax.Array, parameters: Augmentation) -> jax.Array
         target = jnp.where(operation == 0, 0, jnp.where(operation == 1, _mean(grey), grey))
         packed = _join(*(_blend(target, channel, factor) for channel in (red, green, blue)))
     return _unpack(packed)
-
-
-def normalize(images: jax.Array, dtype: DTypeLike) -> jax.Array:
-    """Scale bytes to 0 to 1 and normalise with ImageNet's mean and deviation, as torchvision's ToTensor and Normalize.
-
-    float64 is computed in float64, every other type in float32 and then rounded to it; both are PyTorch's to the bit.
-
-    Args:
-        images: uint8 ``[B, H, W, 3]``, RGB.
-        dtype: Floating-point type of the result.
-
-    Returns:
-        ``[B, H, W, 3]`` of ``dtype``.
-    """
-    compute = np.dtype(np.float64) if jnp.dtype(dtype) == np.float64 else np.dtype(np.float32)
-    mean = np.array(IMAGENET_MEAN, compute).reshape(1, 1, 1, 3)
-    # XLA makes a division by a constant a product with its reciprocal, which is off by a unit for many bytes, and
-    # subtracting the mean magnifies that. 1/255 is 1/256 + 1/65280, and as the first product is exact, the sum is the
-    # rounded quotient.
-    value = images.astype(compute)
-    centred = value * np.array(1 / 256, compute) + value * np.array(1 / 65280, compute) - mean
-    # The same for the deviation: of halves of the digits the product is exact, and what it lacks is added last. A test
-    # goes through all bytes.
-    high, low = _reciprocals(IMAGENET_STD, compute)
-    word, digits = (np.uint64, 27) if compute == np.float64 else (np.uint32, 12)
-    upper = lax.bitcast_convert_type(
-        lax.bitcast_convert_type(centred, word) >> word(digits) << word(digits), centred.dtype
-    )
-    return (upper * high + ((centred - upper) * high + centred * low)).astype(dtype)
-
-
-def _reciprocals(values: tuple[float, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """1 over each value as PyTorch rounds it to ``dtype``: the first half of the digits, and the rest rounded."""
-    bits = 26 if dtype == np.float64 else 12
-    high, low = [], []
-    for value in np.array(values, dtype).tolist():
-        mantissa, exponent = math.frexp(1 / value)
-        high.append(math.ldexp(math.floor(math.ldexp(mantissa, bits)), exponent - bits))
-        low.append(float(1 / Fraction(value) - Fraction(high[-1])))
-    return np.array(high, dtype).reshape(1, 1, 1, -1), np.array(low, dtype).reshape(1, 1, 1, -1)
 
 
 def _pack(image: jax.Array) -> jax.Array:

@@ -1,18 +1,21 @@
 """The grammar of the command lines: jsonargparse made strict, settings as dotted options, mistakes as one sentence."""
 
 import argparse
-import dataclasses
 import itertools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, get_type_hints
 
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace, set_loader
 
+from jaxnext.config.choice import Alternatives, Choice
+from jaxnext.config.format1 import RENAMED
+from jaxnext.config.mapping import Setting, build, plain, settings
 from jaxnext.config.sections import Config
-from jaxnext.config.yaml_text import build, check, config_names, find_config, key_types, load_yaml, nearest
+from jaxnext.config.values import check, nearest
+from jaxnext.config.yaml_text import config_names, find_config, load_yaml
 from jaxnext.errors import UsageError
 
 NO_CHECKPOINT = "--checkpoint is missing: give the folder of a run or of a ported checkpoint"
@@ -42,14 +45,14 @@ class Parser(ArgumentParser):
         )
         self._types: dict[str, Any] = {}
         self._argv: list[str] = []
+        self._choices: dict[str, str] = {}
+        self._chosen: dict[str, Choice] = {}
 
     def option(self, key: str, hint: Any, text: str, default: Any = None, group: Any = None) -> None:
         """Adds ``--key`` with a value of the type ``hint``."""
         self._types[key] = hint
-        # jsonargparse turns a value of the wrong type inside a typed dict into text; config_of checks those instead.
-        known = dict[str, Any] if get_origin(hint) is dict else hint
         shown = list(default) if isinstance(default, tuple) else default
-        (group or self).add_argument(f"--{key}", type=known, default=shown, help=text)
+        (group or self).add_argument(f"--{key}", type=hint, default=shown, help=text)
 
     def checkpoint(self) -> None:
         """Adds what every command has that reads a checkpoint."""
@@ -71,19 +74,38 @@ class Parser(ArgumentParser):
         )
 
     def settings(self, config: Config, only: tuple[str, ...] = ("",)) -> None:
-        """Adds the settings whose dotted key begins with one of ``only``, with the values of ``config`` as defaults."""
-        hints = key_types()
-        sections = {"": config} | {f"{f.name}.": getattr(config, f.name) for f in dataclasses.fields(config)}
-        for prefix, section in sections.items():
-            names = [key for key in hints if key.rpartition(".")[0] == prefix.rstrip(".") and key.startswith(only)]
-            if not names or not dataclasses.is_dataclass(section):
+        """Add the settings whose dotted key begins with one of ``only``, with the values of ``config`` as defaults.
+
+        The options of what a setting chooses are those of the file that is chosen: by the config, or on the command
+        line, which ``with_choices`` reads first.
+        """
+        own: Any = None
+        group: Any = None
+        for setting in settings(config):
+            if not setting.key.startswith(only):
                 continue
-            group = self.add_argument_group((type(section).__doc__ or "").rstrip("."))
-            texts = _descriptions(type(section))
-            for key in names:
-                name = key.removeprefix(prefix)
-                value = getattr(section, name)
-                self.option(key, hints[key], texts[name], dict(value) if isinstance(value, dict) else value, group)
+            if setting.section is not own:
+                own, group = setting.section, self.add_argument_group(_title(setting))
+            text = (
+                setting.text if setting.text is not None else _descriptions(type(own))[setting.key.rpartition(".")[2]]
+            )
+            if isinstance(setting.hint, Alternatives):
+                self._choice(setting, text, group)
+            else:
+                self.option(setting.key, setting.hint, text, setting.value, group)
+
+    def _choice(self, setting: Setting, text: str, group: Any) -> None:
+        # jsonargparse cannot have both a value and options below one key.
+        names = ", ".join(setting.hint.names())
+        if setting.hint.many:
+            key, text = f"{setting.key}.list", f"{text}: names, or mappings with type and options ({names})"
+            # with_choices checks it.
+            group.add_argument(f"--{key}", type=list[Any], default=[c.type for c in setting.value], help=text)
+        else:
+            key = f"{setting.key}.type"
+            self.option(key, str, f"{text}: {names}", setting.value.type, group)
+            self._chosen[setting.key] = setting.value
+        self._choices[f"--{setting.key}"] = f"--{key}"
 
     def parse(self, argv: Sequence[str]) -> Namespace:
         """The values of all options, under their dotted keys.
@@ -91,7 +113,10 @@ class Parser(ArgumentParser):
         Raises:
             UsageError: An unknown option, or a value that is empty or of another type than the option's.
         """
-        self._argv = list(argv)
+        self._argv = []
+        for word in argv:
+            option, equals, value = word.partition("=")
+            self._argv.append(f"{self._choices.get(option, option)}{equals}{value}")
         values = self.parse_args(self._argv)
         # jsonargparse also takes yes for true and 1_000 for 1000, which a config file does not.
         for key in self._types:
@@ -121,14 +146,19 @@ class Parser(ArgumentParser):
                 if not text:
                     return f"--{option}: expected a value, found an empty one"
                 if option == key:
-                    _check_text(text, hint, f"--{key}")
-                elif get_origin(hint) is not dict:
+                    _check_text(text, hint, f"--{key.removesuffix('.list')}")
+                else:
                     return self._unknown(f"--{option}")
             except ValueError as error:
                 return str(error)
         return None
 
     def _unknown(self, option: str) -> str:
+        for old, new in RENAMED.items():
+            if f"{option.lstrip('-')}.".startswith(f"{old}."):
+                return f"unknown option {option}; did you mean --{new}{option.lstrip('-').removeprefix(old)}?"
+        if chosen := self._chosen.get(option.lstrip("-").rpartition(".")[0]):
+            return f"unknown option {option}: {chosen.alternatives.has(chosen.type)}"
         known = [name.removeprefix("--") for a in self._actions for name in a.option_strings if name.startswith("--")]
         return f"unknown option {option}; did you mean --{nearest(option.lstrip('-'), known)}?"
 
@@ -159,17 +189,61 @@ def no_config(configs_dir: Path) -> NoReturn:
     raise UsageError(f"--config is missing: give one of {config_names(configs_dir)}, or the path of a .yaml file")
 
 
-def config_of(values: Namespace, base: Config | None = None) -> Config:
+def with_choices(argv: Sequence[str], config: Config) -> Config:
+    """A config with what is chosen on the command line: ``--KEY NAME``, ``--KEY.type NAME``, a list for several.
+
+    What is chosen anew has its defaults; what the config has chosen already keeps its options.
+
+    Raises:
+        UsageError: there is no such file to choose, or an option that its file does not have.
+    """
+    values = plain(config)
+    for setting in settings(config):
+        alternatives = setting.hint
+        if not isinstance(alternatives, Alternatives):
+            continue
+        for option, text in _given_values(argv, setting.key):
+            if option not in (setting.key, f"{setting.key}.type", f"{setting.key}.list"):
+                continue
+            section, _, name = setting.key.rpartition(".")
+            place = values[section] if section else values
+            try:
+                value = load_yaml(text) if alternatives.many else text
+            except ValueError as error:
+                raise UsageError(f"--{setting.key}: {error}") from error
+            if alternatives.many:
+                before = {choice.type: choice.plain() for choice in setting.value}
+                items = value if isinstance(value, list) else [value]
+                place[name] = [before.get(item, item) if isinstance(item, str) else item for item in items]
+            elif value != setting.value.type:
+                place[name] = {"type": value}
+    try:
+        return build(values)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def config_of(values: Namespace, base: Config) -> Config:
     """The ``Config`` of parsed settings; those that the command line does not offer come from ``base``.
+
+    Args:
+        values: what the parser gave.
+        base: the config whose settings the parser was given.
 
     Raises:
         UsageError: A value that the dataclasses refuse.
     """
-    nested: dict[str, Any] = dataclasses.asdict(base) if base else {}
-    for key in key_types():
-        section, _, name = key.rpartition(".")
-        if key in values:
-            (nested.setdefault(section, {}) if section else nested)[name] = values[key]
+    nested = plain(base)
+    for setting in settings(base):
+        if setting.key not in values or isinstance(setting.hint, Alternatives):
+            continue
+        *sections, name = setting.key.split(".")
+        place: Any = nested
+        for section in sections:
+            found = place[section]
+            # Options of one of several are kept under its name, in a list.
+            place = found if not isinstance(found, list) else {item["type"]: item for item in found}
+        place[name] = values[setting.key]
     try:
         return build(nested)
     except ValueError as error:
@@ -220,3 +294,10 @@ def _descriptions(section: type) -> dict[str, str]:
     """The attribute docstrings of a dataclass, on one line each."""
     parameters = docstring_parser.parse_from_object(section).params
     return {p.arg_name: " ".join((p.description or "").split()) for p in parameters}
+
+
+def _title(setting: Setting) -> str:
+    section = setting.section
+    if isinstance(section, Choice):
+        return f"{section.alternatives.key}: {section.type}"
+    return (type(section).__doc__ or "").rstrip(".")

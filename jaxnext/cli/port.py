@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxnext.cli.console import say, warn
 from jaxnext.cli.invocation import Invocation
-from jaxnext.cli.parser import Parser, choose_config, config_of, given, no_config
+from jaxnext.cli.parser import Parser, choose_config, config_of, given, no_config, with_choices
 from jaxnext.cli.paths import optional_path, path
 from jaxnext.cli.precision import set_precision
 from jaxnext.cli.user_folders import cache_folder_if_known
@@ -43,9 +43,11 @@ def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arg
     parser.option("config", str, f"{config_names(configs_dir)}, or the path of a .yaml file")
     parser.option("output", str | None, "folder that receives the checkpoint")
     parser.option("classes", str | None, "text file with a class name a line, or a folder with a folder for each class")
-    parser.settings(choice[1] if choice else Config(), only=_PORTED_KEYS)
+    base = with_choices(argv, choice[1] if choice else Config())
+    parser.settings(base, only=_PORTED_KEYS)
     values = parser.parse(argv)
-    _, base = choice or no_config(configs_dir)
+    if choice is None:
+        no_config(configs_dir)
     source = given(values, "source", "SOURCE is missing: give a .pth, .pt or .safetensors file, or imagenet1k_v2")
     output = given(values, "output", "--output is missing: give the folder that receives the checkpoint")
     path("SOURCE", source)

@@ -14,7 +14,7 @@ from jaxnext.cli.interrupt import stop_on_interrupt
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import available_memory
 from jaxnext.cli.main import INTERRUPTED, main
-from jaxnext.cli.parser import Parser, check_least, choose_config, config_of, no_config
+from jaxnext.cli.parser import Parser, check_least, choose_config, config_of, no_config, with_choices
 from jaxnext.cli.paths import path
 from jaxnext.cli.precision import set_precision
 from jaxnext.cli.user_folders import UNKNOWN_HOME, folders
@@ -64,10 +64,11 @@ def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arg
     parser.option("num_processes", int | None, "their number")
     parser.option("process_id", int | None, "which of them this is, from 0")
     parser.add_argument("--print_config", action="store_true", help="print the whole config as YAML and stop")
-    parser.settings(choice[1] if choice else Config())
+    base = with_choices(argv, choice[1] if choice else Config())
+    parser.settings(base)
     values = parser.parse(argv)
     name, _ = choice or no_config(configs_dir)
-    config = config_of(values)
+    config = config_of(values, base)
     if values["print_config"]:
         print(dump_config(config), end="")
         raise SystemExit(0)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jaxnext.config.mapping import build, plain
 from jaxnext.config.sections import Config
-from jaxnext.config.yaml_text import build, dump_config, load_yaml
 from jaxnext.errors import UsageError
 
 
@@ -18,14 +18,17 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
     Raises:
         UsageError: an unknown key, or a value that a config file could not have either.
     """
-    values = load_yaml(dump_config(config))
+    values = plain(config)
     for key, value in settings.items():
         *sections, name = key.split(".")
-        place = values
+        place: Any = values
         for section in sections:
-            if not isinstance(place.get(section), dict):
-                place[section] = {}
-            place = place[section]
+            inner = place.get(section)
+            if isinstance(inner, list):  # of choices: each is found by its type
+                inner = {item["type"]: item for item in inner}
+            if not isinstance(inner, dict):
+                inner = place[section] = {}
+            place = inner
         place[name] = _merged(place.get(name), value)
     try:
         return build(values)
@@ -34,7 +37,9 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """A section over another; one of another type has other settings, so that it replaces it."""
+    """A section over another; a choice of another type has options of its own, so that it replaces it."""
+    if isinstance(old, dict) and new == old.get("type"):
+        return old
     if not (isinstance(old, dict) and isinstance(new, Mapping)) or new.get("type", old.get("type")) != old.get("type"):
         return new
     return old | {name: _merged(old.get(name), value) for name, value in new.items()}

@@ -6,19 +6,16 @@ value of another type is a ``UsageError`` whose one sentence names the file, the
 found.
 """
 
-import dataclasses
-import difflib
 import re
-import sys
-import types
-import typing
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from jaxnext.config.format1 import upgrade
+from jaxnext.config.mapping import build, plain
 from jaxnext.config.sections import Config
+from jaxnext.config.values import found, nearest
 from jaxnext.errors import UsageError
 
 _TAG = "tag:yaml.org,2002:"
@@ -83,97 +80,6 @@ def load_yaml(text: str) -> Any:
         raise ValueError(" ".join(str(error).split())) from error
 
 
-def key_types(section: type = Config, prefix: str = "") -> dict[str, Any]:
-    """Dotted key of every setting, in the order of the dataclasses, with its type; sections are left out."""
-    hints = typing.get_type_hints(section)
-    keys: dict[str, Any] = {}
-    for field in dataclasses.fields(section):
-        hint = hints[field.name]
-        keys |= key_types(hint, f"{prefix}{field.name}.") if _is_section(hint) else {prefix + field.name: hint}
-    return keys
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name most like ``name``; a name without a section is also compared with the part after the last dot."""
-
-    def likeness(candidate: str) -> float:
-        last = candidate.rpartition(".")[2]
-        forms = (candidate,) if "." in name else (candidate, last)
-        return max(difflib.SequenceMatcher(None, name, form).ratio() for form in forms)
-
-    return max(known, key=likeness)
-
-
-def expected(hint: Any) -> str:
-    """What a value of the type ``hint`` looks like, in words."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Literal:
-        return ("one of " if len(arguments) > 1 else "") + ", ".join(arguments)
-    if origin is types.UnionType or origin is typing.Union:
-        *first, last = (expected(a) for a in sorted(arguments, key=lambda a: a is types.NoneType))
-        return f"{', '.join(first)} or {last}"
-    if origin is tuple:
-        return "a list of whole numbers such as [1, 2]"
-    if origin is dict:
-        return "names with values such as {size: 5}"
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: "null"}[hint]
-
-
-def found(value: Any) -> str:
-    """A value as YAML would write it, short enough for a sentence."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def check(value: Any, hint: Any, key: str) -> Any:
-    """``value`` as the type ``hint``: whole numbers become numbers and lists tuples, nothing else is converted.
-
-    Raises:
-        ValueError: The value is of another type; the message names ``key``.
-    """
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is types.UnionType or origin is typing.Union:
-        for argument in arguments:
-            if _matches(value, argument):
-                return check(value, argument, key)
-    elif origin is tuple and isinstance(value, list | tuple):
-        return tuple(check(item, arguments[0], key) for item in value)
-    elif origin is dict and isinstance(value, dict):
-        for name in value:
-            if not isinstance(name, str):
-                raise ValueError(f"{key}: expected names that are text, found {found(name)}")
-        return {name: check(item, arguments[1], f"{key}.{name}") for name, item in value.items()}
-    elif _matches(value, hint):
-        return float(value) if hint is float else value
-    raise ValueError(f"{key}: expected {expected(hint)}, found {found(value)}")
-
-
-def build(values: Mapping[str, Any], section: Any = Config, prefix: str = "") -> Any:
-    """The dataclass ``section`` (``Config``) from nested mappings; settings that are not named keep their defaults.
-
-    Raises:
-        ValueError: An unknown key, a value of another type, or one that the dataclass refuses, in one sentence.
-    """
-    hints = typing.get_type_hints(section)
-    arguments: dict[str, Any] = {}
-    for name, value in values.items():
-        key = f"{prefix}{name}"
-        if name not in hints:
-            known = key_types()
-            if key in known:
-                raise ValueError(f"{key} is written as one key, expected {key.replace('.', ': {')}: ... }}")
-            raise ValueError(f"unknown key {key}; did you mean {nearest(key, known)}?")
-        if not _is_section(hints[name]):
-            arguments[name] = check(value, hints[name], key)
-        elif isinstance(value, Mapping):
-            arguments[name] = build(value, hints[name], f"{key}.")
-        else:
-            raise ValueError(f"{key}: expected the settings of this section, found {found(value)}")
-    return section(**arguments)
-
-
 def load_config(path: Path) -> Config:
     """The ``Config`` of a YAML file; settings that the file does not name keep their defaults.
 
@@ -194,7 +100,7 @@ def load_config(path: Path) -> Config:
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected settings written as key: value, found {found(values)}")
     try:
-        return build(values)
+        return build(upgrade(values))
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
 
@@ -225,7 +131,7 @@ def find_config(given: str, configs_dir: Path) -> tuple[str, Config]:
 
 def dump_config(config: Config) -> str:
     """YAML text with every setting of ``config``; ``load_config`` reads an equal one from it."""
-    values = _plain(dataclasses.asdict(config))
+    values = plain(config)
     return yaml.dump(
         values,
         Dumper=_Dumper,
@@ -235,23 +141,3 @@ def dump_config(config: Config) -> str:
         allow_unicode="\\x85" not in repr(values),
         width=2**16,
     )
-
-
-def _is_section(hint: Any) -> bool:
-    return dataclasses.is_dataclass(hint)
-
-
-def _matches(value: Any, hint: Any) -> bool:
-    if typing.get_origin(hint) is typing.Literal:
-        return isinstance(value, str) and value in typing.get_args(hint)
-    if isinstance(value, bool):
-        return hint is bool
-    if hint is float:
-        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
-    return isinstance(hint, type) and isinstance(value, hint)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return list(value) if isinstance(value, tuple) else value

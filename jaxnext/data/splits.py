@@ -1,7 +1,6 @@
 """The training and the validation images of a run, opened by the source that the config chooses."""
 
 import dataclasses
-import importlib
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -10,7 +9,7 @@ import numpy as np
 from jaxnext.config.sections import DataConfig
 from jaxnext.data.holdout import stratified_split
 from jaxnext.data.image_source import ImageSource, Subset, some
-from jaxnext.errors import JaxnextError, UsageError, printable
+from jaxnext.errors import JaxnextError, printable
 
 
 class Splits(NamedTuple):
@@ -60,25 +59,13 @@ def load_splits(data: DataConfig, seed: int, index: Path | None = None, tfds_fol
         tfds_folder: as in ``OpenContext``.
 
     Raises:
-        UsageError: ``data.path`` is needed and None, or a setting is given that this ``data.source`` does not read.
+        UsageError: ``data.path`` is needed and None, or given to a source that does not read it.
         JaxnextError: the folders or the data set are not as expected, or hold too few images to split.
     """
-    splits = _chosen(data).open(OpenContext(data.path, data.val_fraction, seed, index, tfds_folder))
+    source: SplitsSource = data.source.build()
+    splits = source.open(OpenContext(data.path, data.val_fraction, seed, index, tfds_folder))
     lines, warnings = (tuple(map(printable, lines)) for lines in (splits.description, splits.warnings))
     return splits._replace(description=lines, warnings=warnings)
-
-
-def _chosen(data: DataConfig) -> SplitsSource:
-    kind, _, name = data.source.partition(":")
-    splits = {"train_split": data.train_split, "val_split": data.val_split}
-    options = {"name": name or None, **splits} if kind == "tfds" else {}
-    for option, value in splits.items():
-        if kind != "tfds" and value != getattr(DataConfig(), option):
-            raise UsageError(
-                f"data.{option}: expected no value, since data.source {kind} does not read it, found {value!r}; leave "
-                "it out, or set --data.source tfds"
-            )
-    return importlib.import_module(f"jaxnext.data.sources.{kind}").Source(**options)
 
 
 def describe(train: ImageSource, train_name: str, validation: ImageSource, name: str) -> list[str]:

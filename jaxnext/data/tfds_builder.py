@@ -56,7 +56,7 @@ def open_name(name: str, data_dir: str) -> Any:
     """
     match = re.fullmatch(r"(\w+)(/[\w.+-]+)?(:[\d.*]+)?", name)
     if match is None:
-        raise UsageError(f"data.source: expected tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:VERSION, found 'tfds:{name}'")
+        raise UsageError(f"data.source.name: expected NAME, NAME/CONFIG or NAME:VERSION, found {name!r}")
     check_place(data_dir)
     try:
         builder = prepared_by_name(name, data_dir)

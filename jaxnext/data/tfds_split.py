@@ -163,7 +163,8 @@ def check_apart(train: TfdsSource, validation: TfdsSource, train_split: str, val
     keys = [{(source.files[file], number) for file, number in source.places.tolist()} for source in (train, validation)]
     if shared := len(keys[0] & keys[1]):
         raise UsageError(
-            f"data.val_split: expected other images than those of data.train_split {train_split!r}, found {shared:,} "
+            f"data.source.val_split: expected other images than those of "
+            f"data.source.train_split {train_split!r}, found {shared:,} "
             f"of them in {val_split!r}"
         )
 

@@ -20,13 +20,16 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxnext.augment.original import IMAGENET_MEAN, IMAGENET_STD
-from jaxnext.config import yaml_text as config_file
+from jaxnext.config import yaml_text
+from jaxnext.config.format1 import upgrade
+from jaxnext.config.mapping import build
 from jaxnext.config.sections import Config
 from jaxnext.errors import JaxnextError
+from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 from jaxnext.types import Variables
 
-FORMAT = 1
+FORMAT = 2
+"""Of what is written; 1, which had other names for some settings, is read, too."""
 KINDS = ("best", "last", "every")
 
 LEFTOVER = "*.orbax-checkpoint-tmp*"
@@ -54,7 +57,7 @@ class Meta:
         """As plain JSON values."""
         return {
             "format": FORMAT,
-            "config": config_file.dump_config(self.config),
+            "config": yaml_text.dump_config(self.config),
             "classes": None if self.classes is None else list(self.classes),
             "trained": list(self.trained),
             "epoch": self.epoch,
@@ -70,9 +73,9 @@ class Meta:
         Raises:
             ValueError: for another format, or preprocessing that this version does not do.
         """
-        if values.get("format") != FORMAT:
-            raise ValueError(f"expected checkpoint format {FORMAT}, found {values.get('format')!r}")
-        config = config_file.build(config_file.load_yaml(values["config"]))
+        if values.get("format") not in range(1, FORMAT + 1):
+            raise ValueError(f"expected checkpoint format {FORMAT} or an earlier one, found {values.get('format')!r}")
+        config = build(upgrade(yaml_text.load_yaml(values["config"])))
         if values["preprocessing"] != preprocessing(config):
             raise ValueError(f"expected preprocessing {preprocessing(config)}, found {values['preprocessing']}")
         classes = values["classes"]

@@ -16,14 +16,14 @@ def network(config: ModelConfig, classes: int, precision: Precision, axis_name: 
     Raises:
         UsageError: as ``models.classifier.build``.
     """
-    names = ("stage_sizes", "widths", "features", "stem_features", "groups", "remat")
-    attention = {"reduction": config.reduction} if config.attention == "cbam" else {}
-    head = {"widths": config.head_widths, "dropout": config.dropout} if config.head == "fc" else {}
     return build(
-        {name: getattr(config, name) for name in names},
-        (config.attention, attention | config.attention_options),
-        (config.head, head | config.head_options),
+        {name: getattr(config, name) for name in _BACKBONE},
+        (config.attention.type, config.attention.options),
+        (config.head.type, config.head.options),
         classes,
         precision,
         axis_name,
     )
+
+
+_BACKBONE = ("stage_sizes", "widths", "features", "stem_features", "groups", "remat")

@@ -1,16 +1,15 @@
 """The readable files of a run: ``config.yaml``, ``run.json``, ``metrics.jsonl``."""
 
-import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxnext.atomic import whole_file
+from jaxnext.config.mapping import flat
 from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import dump_config, load_config
 from jaxnext.errors import UsageError
-from jaxnext.tree import flatten
 
 CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
@@ -62,13 +61,8 @@ def start(output: Path, config: Config) -> None:
     write_text(output / CONFIG, dump_config(config))
 
 
-def settings(config: Config) -> dict[str, Any]:
-    """Every setting under its dotted key."""
-    return {".".join(path): value for path, value in flatten(dataclasses.asdict(config)).items()}
-
-
 def _check_same(output: Path, old: Config, new: Config) -> None:
-    before, after = settings(old), settings(new)
+    before, after = flat(old), flat(new)
     # By repr: an option that was 1 and is true has changed.
     keys = [key for key in before | after if repr(before.get(key)) != repr(after.get(key))]
     keys = [key for key in keys if key not in FREE_ON_RESUME]

@@ -4,10 +4,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-
-from jaxnext.engine.optimizers.adam import initial
-from jaxnext.types import Augmentation
 
 
 class TrainState(NamedTuple):
@@ -41,7 +39,8 @@ class TrainBatch(NamedTuple):
     """A training batch with the parameters of its augmentation."""
 
     batch: Batch
-    augmentation: Augmentation
+    augmentation: tuple[Any, ...]
+    """what ``augment.draw_all`` gives; the leading axis of every array is that of the batch"""
 
 
 def create(
@@ -51,7 +50,7 @@ def create(
 
     Args:
         variables: the model's ``params`` and ``batch_stats``.
-        optimizer: from ``training.optimizer.build``.
+        optimizer: from an optimizer's ``transformation``.
         learning_rate: of the first epoch.
         seed: of dropout.
     """
@@ -61,7 +60,20 @@ def create(
         jnp.zeros((), jnp.int32),
         params,
         variables["batch_stats"],
-        initial(optimizer, params),
+        initial_moments(optimizer, params),
         jnp.asarray(learning_rate, dtype),
         jax.random.key(seed),
     )
+
+
+def initial_moments(optimizer: optax.GradientTransformation, params: dict[str, Any]) -> optax.OptState:
+    """Return what ``optimizer.init`` gives: count and moments of zero, here in host memory.
+
+    Optax would have a program compiled for each shape of a parameter, a second or more for all of them.
+
+    Args:
+        optimizer: whose state begins with zeros, as all of Optax's that are used here.
+        params: the parameters, of which only shapes and dtypes are read.
+    """
+    shapes = jax.eval_shape(optimizer.init, params)
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)

@@ -3,7 +3,7 @@
 Each is a pure function of what it is given, run on every device over its share of the batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,20 +12,26 @@ import optax
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxnext.augment.original import augment, normalize
+from jaxnext.augment import Augmentation, apply_all
 from jaxnext.compat import XLA_INFERENCE_ON_CPU
 from jaxnext.engine.parallel import AXIS, jit_shard_map
 from jaxnext.engine.state import Batch, TrainBatch, TrainState
 from jaxnext.losses import cross_entropy
 from jaxnext.metrics import metric_sums
 from jaxnext.models.classifier import Classifier
+from jaxnext.normalization import normalize
 from jaxnext.ops.collectives import psum
 
 Sums = dict[str, jax.Array]
 
 
 def augmented_train_step(
-    state: TrainState, train_batch: TrainBatch, *, model: Classifier, optimizer: optax.GradientTransformation
+    state: TrainState,
+    train_batch: TrainBatch,
+    *,
+    model: Classifier,
+    optimizer: optax.GradientTransformation,
+    augmentations: Sequence[Augmentation],
 ) -> tuple[TrainState, Sums]:
     """One step of gradient descent on the mean cross-entropy of the examples that count. Runs under the mesh axis.
 
@@ -33,13 +39,14 @@ def augmented_train_step(
         state: the same on every device.
         train_batch: this device's share.
         model: built with ``axis_name=AXIS``.
-        optimizer: from ``training.optimizer.build``.
+        optimizer: from an optimizer's ``transformation``.
+        augmentations: that ``train_batch`` has parameters for.
 
     Returns:
         the new state, and the metric sums over the global batch.
     """
     batch = train_batch.batch
-    images = normalize(augment(batch.image, train_batch.augmentation), model.dtype)
+    images = normalize(apply_all(augmentations, batch.image, train_batch.augmentation), model.dtype)
     return train_step(state, images, batch.label, batch.mask, batch.stop, model=model, optimizer=optimizer)
 
 
@@ -64,7 +71,7 @@ def train_step(
         mask: ``[N]`` of bool; ``False`` is padding.
         stop: of ``Batch``; where there is one, its sum is among the sums.
         model: built with ``axis_name=AXIS``.
-        optimizer: from ``training.optimizer.build``.
+        optimizer: from an optimizer's ``transformation``.
 
     Returns:
         the new state, and the metric sums over the global batch.
@@ -127,12 +134,12 @@ def predict_step(variables: dict[str, Any], images: jax.Array, *, model: Classif
 
 
 def compile_train_step(
-    model: Classifier, optimizer: optax.GradientTransformation, mesh: Mesh
+    model: Classifier, optimizer: optax.GradientTransformation, mesh: Mesh, augmentations: Sequence[Augmentation]
 ) -> Callable[[TrainState, TrainBatch], tuple[TrainState, Sums]]:
     """``train_step`` over a mesh, compiled on first call; it is given its state for good and overwrites it."""
 
     def step(state: TrainState, train_batch: TrainBatch) -> tuple[TrainState, Sums]:
-        return augmented_train_step(state, train_batch, model=model, optimizer=optimizer)
+        return augmented_train_step(state, train_batch, model=model, optimizer=optimizer, augmentations=augmentations)
 
     step.__name__ = train_step.__name__
     return jit_shard_map(mesh, step, (PartitionSpec(), PartitionSpec(AXIS)), PartitionSpec(), donate_argnums=0)

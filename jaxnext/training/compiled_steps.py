@@ -1,14 +1,14 @@
 """The two compiled steps of a run, and the batches sent to them."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from jaxnext.augment.original import draw
+from jaxnext.augment import draw_all
 from jaxnext.config.sections import Config
 from jaxnext.data.loader import HostBatch
 from jaxnext.engine import parallel, steps
@@ -16,7 +16,7 @@ from jaxnext.engine.padding import padded_batch
 from jaxnext.engine.state import Batch, TrainBatch, TrainState
 from jaxnext.models.classifier import Classifier
 from jaxnext.training.environment import CompilationCache
-from jaxnext.types import Augmentation, Variables
+from jaxnext.types import Variables
 
 
 class CompiledSteps:
@@ -33,7 +33,8 @@ class CompiledSteps:
         self.mesh: Mesh = parallel.mesh_of(devices)
         self.rows = parallel.round_up(config.batch_size, self.mesh)
         self.own_rows = parallel.own_rows(self.rows, self.mesh)
-        self._train: Any = steps.compile_train_step(model, optimizer, self.mesh)
+        self._augmentations = tuple(choice.build() for choice in config.augment)
+        self._train: Any = steps.compile_train_step(model, optimizer, self.mesh, self._augmentations)
         self._evaluate: Any = steps.compile_eval_step(model, self.mesh)
 
     def compile(self, state: TrainState, cache: CompilationCache | None, clock: Callable[[], float]) -> str:
@@ -83,10 +84,10 @@ class CompiledSteps:
         """Start the metric sums of a batch; ``stop`` as ``train``."""
         return self._evaluate(variables, parallel.split_batch(self._padded(host, stop), self.mesh))
 
-    def _augmentation(self, step: int) -> Augmentation:
-        fields = dataclasses.asdict(self.config.augment)
-        drawn: Any = draw(self.config.seed, step, self.rows, self.config.data.image_size, **fields)
-        return Augmentation(*(array[self.own_rows.start : self.own_rows.stop] for array in drawn))
+    def _augmentation(self, step: int) -> tuple[Any, ...]:
+        drawn = draw_all(self._augmentations, self.config.seed, step, self.rows, self.config.data.image_size)
+        own = slice(self.own_rows.start, self.own_rows.stop)
+        return jax.tree.map(lambda array: array[own], drawn)
 
     def _padded(self, host: HostBatch, stop: bool) -> Batch:
         return padded_batch(host, len(self.own_rows))._replace(stop=self._flags(stop))

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxnext.config.mapping import flat
 from jaxnext.config.sections import Config
-from jaxnext.engine.run_folder import settings
 from jaxnext.training.processes import Fingerprint
 
 FREE_IN_A_PROCESS = ("workers", "data.cache", "data.cache_path")
@@ -37,7 +37,7 @@ def fingerprints(
         state: arrays that training starts from.
     """
     packages = {name: str(version) for name, version in versions.items() if name != "commit"}
-    values = {key: repr(value) for key, value in settings(config).items() if key not in FREE_IN_A_PROCESS}
+    values = {key: repr(value) for key, value in flat(config).items() if key not in FREE_IN_A_PROCESS}
     options, images = "give all processes the same options", "all processes must see the same images"
     return [
         *(

@@ -1,12 +1,13 @@
 """Where a run stands: all that is not an array and that it needs to go on exactly."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxnext.engine.schedules.plateau import Plateau
+from jaxnext.engine.schedule import ScheduleState
 
 Record = dict[str, float | int]
 """One epoch's line of ``metrics.jsonl``."""
@@ -16,8 +17,8 @@ Record = dict[str, float | int]
 class Progress:
     """Position in the run and what has been gathered on the way."""
 
-    plateau: Plateau
-    """learning rate and schedule after the finished epochs"""
+    schedule: ScheduleState
+    """of the learning rate, after the finished epochs"""
     position: int = 0
     """batches of the run that are done"""
     history: tuple[Record, ...] = ()
@@ -36,10 +37,9 @@ class Progress:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values, from which ``from_json`` makes an equal one: floats keep every bit."""
-        plateau = self.plateau._asdict()
-        plateau["best"] = None if plateau["best"] == float("inf") else plateau["best"]
         return {
-            "plateau": plateau,
+            # JSON has no infinity.
+            "schedule": {name: value if math.isfinite(value) else str(value) for name, value in self.schedule.items()},
             "position": self.position,
             "history": list(self.history),
             "sums": {name: value.tolist() for name, value in self.sums.items()},
@@ -49,11 +49,11 @@ class Progress:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Progress":
-        """From what ``to_json`` wrote."""
-        plateau = dict(values["plateau"])
-        plateau["best"] = float("inf") if plateau["best"] is None else plateau["best"]
+        """Make one of what ``to_json`` wrote; of format 1, too, in which the plateau was the only schedule."""
+        saved = values["schedule"] if "schedule" in values else values["plateau"]
+        state = {name: float("inf") if value is None else value for name, value in saved.items()}
         return cls(
-            Plateau(**plateau),
+            {name: float(value) if isinstance(value, str) else value for name, value in state.items()},
             values["position"],
             tuple(values["history"]),
             {name: np.asarray(value) for name, value in values["sums"].items()},

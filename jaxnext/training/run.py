@@ -23,9 +23,8 @@ from jaxnext.data.splits import Splits
 from jaxnext.data.verify import check_shards, find_bad_images, share_of
 from jaxnext.engine import run_folder
 from jaxnext.engine.checkpoint import Checkpoints, Meta
-from jaxnext.engine.optimizers.adam import build as build_optimizer
 from jaxnext.engine.pipeline import DataWait, pipelined
-from jaxnext.engine.schedules import plateau
+from jaxnext.engine.schedule import Length, Schedule
 from jaxnext.engine.state import TrainState, create
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.metrics import Accumulator
@@ -62,11 +61,13 @@ class Run:
         # Of several processes the first one speaks.
         warn = (env.console.warn or env.console.say) if self.processes.first else lambda line: None
         self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, warn)
-        self.optimizer: optax.GradientTransformation = build_optimizer(config.optimizer)
+        self.optimizer: optax.GradientTransformation = config.optimizer.build().transformation()
+        self.schedule: Schedule = config.schedule.build()
         self.programs = CompiledSteps(config, model, self.optimizer, env.host.devices)
         self.order = ShuffledOrder(
             len(splits.train), len(splits.validation), config.batch_size, config.epochs, config.seed
         )
+        self.length = Length(config.epochs, self.order.train_steps_per_epoch)
 
     # Beginnings
 
@@ -102,9 +103,9 @@ class Run:
         for line in lines:
             self.env.console.say(line)
         variables = complete(self.model, variables, self.config.seed)
-        learning_rate = self.config.optimizer.learning_rate
-        state = create(variables, self.optimizer, learning_rate, self.config.seed)
-        return self.programs.replicate(state), Progress(plateau.Plateau(learning_rate))
+        progress = Progress(self.schedule.start(self.config.optimizer["learning_rate"]))
+        state = create(variables, self.optimizer, self.learning_rate(progress), self.config.seed)
+        return self.programs.replicate(state), progress
 
     def resumed(self, shapes: Variables) -> tuple[TrainState, Progress]:
         """The state and progress of the newest checkpoint ``last``."""
@@ -122,10 +123,16 @@ class Run:
                 f"{self.output}: the data has changed since this run began: expected {saved['data']} and classes "
                 f"{list(meta.classes or ())}, found {found} and classes {list(self.classes)}"
             )
-        state = create(variables, self.optimizer, progress.plateau.learning_rate, self.config.seed)
+        state = create(variables, self.optimizer, self.learning_rate(progress), self.config.seed)
         state = state._replace(optimizer=moments, step=np.int32(self._train_steps_before(progress.position)))
         self.env.console.say(f"resuming after epoch {len(progress.history)}, batch {progress.position} of the run")
         return self.programs.replicate(state), progress
+
+    def learning_rate(self, progress: Progress) -> float:
+        """Return the rate of the training step at a position, or of the last one before it in validation."""
+        done = self._train_steps_before(progress.position)
+        within = progress.position % self.order.batches_per_epoch < self.order.train_steps_per_epoch
+        return self.schedule.rate(progress.schedule, done if within else done - 1, self.length)
 
     def _train_steps_before(self, position: int) -> int:
         epochs, offset = divmod(position, self.order.batches_per_epoch)
@@ -236,6 +243,7 @@ class Run:
         clock, begin = self.env.host.clock, self.env.host.clock()
         wait, done = DataWait(clock, progress.data_wait), 0
         pending: Any = None
+        rate: float | None = None
         title = f"epoch {plan.epoch}/{self.config.epochs}"
 
         def so_far() -> Progress:
@@ -257,6 +265,10 @@ class Run:
                     self.count(pending, sums, bar, progress)
                     self.save_what_is_done(state, so_far())
                     raise
+                if (wanted := self.schedule.rate(progress.schedule, plan.step, self.length)) != rate:
+                    rate = wanted
+                    leaf = jnp.asarray(rate, state.learning_rate.dtype)
+                    state = state._replace(learning_rate=self.programs.replicate(leaf))
                 state, step_sums = self.programs.train(state, host, plan.step, self.asked())
                 self.count(pending, sums, bar, progress)
                 pending, done = (plan, step_sums, len(plan.ids) - len(host.errors)), done + 1
@@ -284,7 +296,7 @@ class Run:
             f"the last good checkpoint is kept in {self.output}" if kept is not None else "no checkpoint was made yet"
         )
         return JaxnextError(
-            f"the {name} is {loss} in {place}, at learning rate {progress.plateau.learning_rate:g}; {there}; "
+            f"the {name} is {loss} in {place}, at learning rate {self.learning_rate(progress):g}; {there}; "
             "try a smaller --optimizer.learning_rate"
         )
 
@@ -328,7 +340,9 @@ class Run:
             "train_accuracy": training.mean("correct"),
             "val_loss": validation.mean("loss"),
             "val_accuracy": validation.mean("correct"),
-            "learning_rate": progress.plateau.learning_rate,
+            "learning_rate": self.schedule.rate(
+                progress.schedule, epoch * self.length.steps_per_epoch - 1, self.length
+            ),
             "images_per_second": int(training.sums["count"]) / progress.seconds,
             "data_wait_fraction": data_wait / seconds,
             "seconds": seconds,
@@ -336,11 +350,8 @@ class Run:
         if not math.isfinite(record["val_loss"]):
             raise self.not_finite("validation loss", record["val_loss"], f"epoch {epoch}", progress)
         best = record["val_accuracy"] > progress.best_accuracy
-        schedule = plateau.update(progress.plateau, record["val_loss"], self.config.plateau)
-        position = epoch * self.order.batches_per_epoch
-        progress = Progress(schedule, position, (*progress.history, record))
-        rate = jnp.asarray(schedule.learning_rate, state.learning_rate.dtype)
-        state = state._replace(learning_rate=self.programs.replicate(rate))
+        schedule = self.schedule.after_epoch(progress.schedule, record["val_loss"])
+        progress = Progress(schedule, epoch * self.order.batches_per_epoch, (*progress.history, record))
         if self.processes.first:
             self.keep(state, progress, best)
             self.env.console.say(_epoch_line(record, self.config.epochs, best) + self.corrupt.summary())

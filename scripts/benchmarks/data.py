@@ -18,14 +18,14 @@ from benchmarks import machine, torch_loader, torch_model
 from benchmarks.photographs import SIDES, write_photographs
 from benchmarks.report import text_table
 from benchmarks.timing import Clock, Timing, ratio
-from jaxnext.augment.original import augment, draw, normalize
-from jaxnext.config.sections import AugmentConfig
+from jaxnext.augment.original import Augmentation
 from jaxnext.data.cache.decoded import Cache, open_cache
 from jaxnext.data.folder_source import class_folder_source
 from jaxnext.data.image_source import ImageSource
 from jaxnext.data.loader import default_workers, stream
 from jaxnext.data.order import ShuffledOrder
 from jaxnext.errors import JaxnextError
+from jaxnext.normalization import normalize
 
 TORCH, COLD, DISK, MEMORY, AUGMENTATION = "torch", "cold", "disk", "memory", "augmentation"
 TITLES = {
@@ -219,11 +219,11 @@ def _filled_cache(
 def _augmentation(source: ImageSource, options: Options, clock: Clock) -> Turn:
     """What the training step does to a batch before the network sees it, for as many batches as the images fill."""
     size, rows = options.image_size, options.batch_size
-    fields = dataclasses.asdict(AugmentConfig())
+    augmentation = Augmentation()
     # What takes long depends on what is drawn.
-    drawn = [jax.device_put(draw(0, step, rows, size, **fields)) for step in range(-(-len(source) // rows))]
+    drawn = [jax.device_put(augmentation.draw(0, step, rows, size)) for step in range(-(-len(source) // rows))]
     images = jax.device_put(np.random.default_rng(0).integers(0, 256, (rows, size, size, 3), np.uint8))
-    step = jax.jit(lambda images, parameters: normalize(augment(images, parameters), np.float32))
+    step = jax.jit(lambda images, parameters: normalize(augmentation.apply(images, parameters), np.float32))
     jax.block_until_ready(step(images, drawn[0]))
 
     def turn() -> float:

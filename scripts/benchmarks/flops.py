@@ -30,11 +30,11 @@ def forward_flops(config: ModelConfig, classes: int, image_size: int) -> int:
             if stride != 1 or channels != features:
                 multiply_adds += size**2 * channels * features
             channels = features
-    if config.attention == "cbam":
+    if config.attention.type == "cbam":
         # The perceptron runs on the average and on the maximum.
-        multiply_adds += 2 * 2 * channels * (channels // config.reduction)
-        multiply_adds += size**2 * 2 * int(config.attention_options.get("kernel_size", 7)) ** 2
-    for width in config.head_widths if config.head == "fc" else ():
+        multiply_adds += 2 * 2 * channels * (channels // config.attention["reduction"])
+        multiply_adds += size**2 * 2 * config.attention["kernel_size"] ** 2
+    for width in config.head["widths"] if config.head.type == "fc" else ():
         multiply_adds += channels * width
         channels = width
     return 2 * (multiply_adds + channels * classes)

@@ -134,7 +134,7 @@ def _cache(options: Options, folder: Path, process: Process, say: Callable[[str]
 def _predict(options: Options, folder: Path, process: Process, say: Callable[[str], None]) -> dict[str, Any]:
     config = Config(
         data=DataConfig(image_size=32),
-        model=ModelConfig(stage_sizes=(1,), widths=(8,), features=(32,), stem_features=8, groups=2, head_widths=(8,)),
+        model=ModelConfig(stage_sizes=(1,), widths=(8,), features=(32,), stem_features=8, groups=2),
     )
     variables = initialise(network(config.model, 2, config.precision, None), 0)
     with Checkpoints(folder / "net") as checkpoints:

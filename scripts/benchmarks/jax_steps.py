@@ -14,7 +14,6 @@ from benchmarks.timing import Candidate, Clock
 from jaxnext.config.sections import Config
 from jaxnext.engine import parallel, state, steps
 from jaxnext.engine.network import network
-from jaxnext.engine.optimizers import adam as adam
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.folding import fold
 from jaxnext.types import Variables
@@ -77,9 +76,9 @@ def prepare_training(config: Config, classes: int, variables: Variables, images:
         clock: seconds.
     """
     mesh = parallel.mesh_of(jax.devices()[:1])
-    optimizer = adam.build(config.optimizer)
+    optimizer = config.optimizer.build().transformation()
     model = network(config.model, classes, config.precision, parallel.AXIS)
-    now = state.create(jax.tree.map(jnp.asarray, variables), optimizer, config.optimizer.learning_rate, config.seed)
+    now = state.create(jax.tree.map(jnp.asarray, variables), optimizer, config.optimizer["learning_rate"], config.seed)
     now = parallel.replicate(now, mesh)
     labels = np.arange(len(images), dtype=np.int32) % classes
     batch = (jnp.asarray(images, model.dtype), labels, np.ones(len(images), bool))

@@ -16,11 +16,11 @@ from benchmarks import convolutions, jax_steps, machine, torch_model, torch_step
 from benchmarks.model import CLASSES
 from benchmarks.suite_parts import AUGMENTATIONS, Task
 from benchmarks.timing import Candidate, Clock, measure_in_turn
-from jaxnext.augment.original import augment, draw, normalize
+from jaxnext.augment.original import Drawn, augment
 from jaxnext.engine.network import network
 from jaxnext.errors import UsageError
 from jaxnext.models.initialisation import initialise
-from jaxnext.types import Augmentation
+from jaxnext.normalization import normalize
 
 OPTIONAL = ("timm", "triton")
 VARIANTS = (jax_steps.NAME, *torch_steps.EAGER, torch_steps.COMPILED, *torch_steps.TIMM)
@@ -159,22 +159,11 @@ def _convolution(task: Task, cores: int, clock: Clock, say: Say) -> dict[str, An
 def _augmentation(task: Task, clock: Clock) -> dict[str, Any]:
     config = task.options.config
     size, dtype = config.data.image_size, config.precision
-    drawn = draw(
-        config.seed,
-        0,
-        config.batch_size,
-        size,
-        rotation=config.augment.rotation,
-        brightness=config.augment.brightness,
-        contrast=config.augment.contrast,
-        saturation=config.augment.saturation,
-        horizontal_flip=config.augment.horizontal_flip,
-        vertical_flip=config.augment.vertical_flip,
-    )
+    drawn = config.augment[0].build().draw(config.seed, 0, config.batch_size, size)
     arguments = jax.device_put((_images(task)[1], drawn))
     both = task.name == AUGMENTATIONS[0]
 
-    def function(pixels: jax.Array, parameters: Augmentation) -> jax.Array:
+    def function(pixels: jax.Array, parameters: Drawn) -> jax.Array:
         return normalize(augment(pixels, parameters) if both else pixels, dtype)
 
     begin = clock()

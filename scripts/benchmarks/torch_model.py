@@ -59,9 +59,9 @@ def build(torch: Any, config: ModelConfig, classes: int) -> Any:
             layer.append(bottleneck(channels, width, features, config.groups, stride))
             channels = features
         backbone[f"layer{stage}"] = layer
-    if config.attention == "cbam":
-        kernel_size = int(config.attention_options.get("kernel_size", 7))
-        attention = _cbam_class(torch)(channels, config.reduction, kernel_size)
+    if config.attention.type == "cbam":
+        kernel_size = config.attention["kernel_size"]
+        attention = _cbam_class(torch)(channels, config.attention["reduction"], kernel_size)
         backbone[f"layer{len(config.stage_sizes)}"].add_module("cbam", attention)
     net = nn.Sequential()
     for name, module in backbone.items():
@@ -82,8 +82,8 @@ def check(config: ModelConfig) -> None:
         UsageError: names the key.
     """
     for key, found, known in (
-        ("model.attention", config.attention, ("none", "cbam")),
-        ("model.head", config.head, ("linear", "fc")),
+        ("model.attention", config.attention.type, ("none", "cbam")),
+        ("model.head", config.head.type, ("linear", "fc")),
     ):
         if found not in known:
             raise UsageError(f"{key}: the benchmark has PyTorch's side of {' and '.join(known)} only, found {found!r}")
@@ -139,10 +139,10 @@ def _cbam_class(torch: Any) -> Any:
 
 
 def _head(nn: Any, config: ModelConfig, channels: int, classes: int) -> Any:
-    if config.head == "linear":
+    if config.head.type == "linear":
         return nn.Linear(channels, classes)
     layers = []
-    for width in config.head_widths:
-        layers += [nn.Linear(channels, width), nn.BatchNorm1d(width), nn.SiLU(), nn.Dropout(config.dropout)]
+    for width in config.head["widths"]:
+        layers += [nn.Linear(channels, width), nn.BatchNorm1d(width), nn.SiLU(), nn.Dropout(config.head["dropout"])]
         channels = width
     return nn.Sequential(*layers, nn.Linear(channels, classes))

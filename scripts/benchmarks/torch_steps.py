@@ -112,10 +112,10 @@ def _training_step(
     settings = config.optimizer
     optimizer = torch.optim.Adam(
         net.parameters(),
-        lr=settings.learning_rate,
-        betas=(settings.beta1, settings.beta2),
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
+        lr=settings["learning_rate"],
+        betas=(settings["beta1"], settings["beta2"]),
+        eps=settings["eps"],
+        weight_decay=settings["weight_decay"],
         fused=True if x.is_cuda else None,
     )
     labels = torch.arange(x.shape[0], device=x.device) % classes

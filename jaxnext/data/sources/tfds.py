@@ -26,7 +26,7 @@ class Source:
             JaxnextError: the data set is not prepared, cannot be read, or is not one of labelled images.
         """
         builder = open_tfds(self.name, context.path, context.tfds_folder)
-        train, warnings = tfds_source(builder, self.train_split, "data.train_split", context.index)
+        train, warnings = tfds_source(builder, self.train_split, "data.source.train_split", context.index)
         name = f"{builder.data_dir} {self.train_split}"
         missing = sorted(set(range(len(train.classes))) - set(train.labels.tolist()))
         lines = (
@@ -34,9 +34,9 @@ class Source:
         )
         split = self.val_split or validation_split(builder)
         if split is None:
-            splits = hold_out(train, name, context, "; name a split with --data.val_split")
+            splits = hold_out(train, name, context, "; name a split with --data.source.val_split")
         else:
-            validation, more = tfds_source(builder, split, "data.val_split", context.index)
+            validation, more = tfds_source(builder, split, "data.source.val_split", context.index)
             warnings += more
             check_apart(train, validation, self.train_split, split)
             splits = Splits(train, validation, train.classes, tuple(describe(train, name, validation, split)))

@@ -1,36 +1,47 @@
 """Adam as PyTorch computes it."""
 
-from typing import Any
+import dataclasses
+from typing import TYPE_CHECKING
 
-import jax
-import numpy as np
-import optax
+from jaxnext.config.values import is_finite, require
 
-from jaxnext.config.sections import OptimizerConfig
-
-
-def build(config: OptimizerConfig) -> optax.GradientTransformation:
-    """``torch.optim.Adam`` without its step size, which the training step applies from the state.
-
-    Weight decay is PyTorch's for Adam: an L2 term added to the gradient before the moments (AdamW decouples it).
-
-    Args:
-        config: the ``optimizer`` section.
-    """
-    adam = optax.scale_by_adam(config.beta1, config.beta2, config.eps)
-    if config.weight_decay == 0:
-        return adam
-    return optax.chain(optax.add_decayed_weights(config.weight_decay), adam)
+if TYPE_CHECKING:
+    import optax
 
 
-def initial(optimizer: optax.GradientTransformation, params: dict[str, Any]) -> optax.OptState:
-    """What ``optimizer.init`` gives: count and moments of zero, here in host memory.
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """``torch.optim.Adam``."""
 
-    Optax would have a program compiled for each shape of a parameter, a second or more for all of them.
+    learning_rate: float = 1e-4
+    """step size, which the schedule starts from"""
+    weight_decay: float = 0.0
+    """L2 penalty, added to the gradient as torch.optim.Adam does"""
+    beta1: float = 0.9
+    """decay of the running mean of gradients"""
+    beta2: float = 0.999
+    """decay of the running mean of squared gradients"""
+    eps: float = 1e-8
+    """added to the root of the squared gradients' mean"""
 
-    Args:
-        optimizer: from ``build``.
-        params: the parameters, of which only shapes and dtypes are read.
-    """
-    shapes = jax.eval_shape(optimizer.init, params)
-    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    def __post_init__(self) -> None:
+        rate, decay = self.learning_rate, self.weight_decay
+        require(is_finite(rate) and rate > 0, "optimizer.learning_rate", "a number above 0", rate)
+        require(is_finite(decay) and decay >= 0, "optimizer.weight_decay", "a number of at least 0", decay)
+        for name in ("beta1", "beta2"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"optimizer.{name}", "a number from 0 to below 1", value)
+        require(is_finite(self.eps) and self.eps > 0, "optimizer.eps", "a number above 0", self.eps)
+
+    def transformation(self) -> "optax.GradientTransformation":
+        """Return what makes directions of gradients, without the step size, which the training step applies.
+
+        Weight decay is PyTorch's for Adam: an L2 term added to the gradient before the moments (AdamW decouples it).
+        """
+        # Imported here so that --help, which lists the options, does not wait for JAX.
+        import optax
+
+        adam = optax.scale_by_adam(self.beta1, self.beta2, self.eps)
+        if self.weight_decay == 0:
+            return adam
+        return optax.chain(optax.add_decayed_weights(self.weight_decay), adam)

@@ -1,0 +1,84 @@
+"""Values of settings: whether one is of the type that is expected, and how a sentence shows it."""
+
+import difflib
+import math
+import sys
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any
+
+
+def require(ok: bool, key: str, expected: str, found: object) -> None:
+    """Refuse a value that is out of range.
+
+    Raises:
+        ValueError: ``ok`` is false; says the dotted ``key``, what was expected and what was found.
+    """
+    if not ok:
+        raise ValueError(f"{key}: expected {expected}, found {found!r}")
+
+
+def is_finite(value: float) -> bool:
+    """Return whether a number is neither infinite nor NaN."""
+    return math.isfinite(value)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name most like ``name``; a name without a section is also compared with the part after the last dot."""
+
+    def likeness(candidate: str) -> float:
+        last = candidate.rpartition(".")[2]
+        forms = (candidate,) if "." in name else (candidate, last)
+        return max(difflib.SequenceMatcher(None, name, form).ratio() for form in forms)
+
+    return max(known, key=likeness)
+
+
+def expected(hint: Any) -> str:
+    """What a value of the type ``hint`` looks like, in words."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(arguments)
+    if origin is types.UnionType or origin is typing.Union:
+        *first, last = (expected(a) for a in sorted(arguments, key=lambda a: a is types.NoneType))
+        return f"{', '.join(first)} or {last}"
+    if origin is tuple:
+        return "a list of whole numbers such as [1, 2]"
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: "null"}[hint]
+
+
+def found(value: Any) -> str:
+    """A value as YAML would write it, short enough for a sentence."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def check(value: Any, hint: Any, key: str) -> Any:
+    """``value`` as the type ``hint``: whole numbers become numbers and lists tuples, nothing else is converted.
+
+    Raises:
+        ValueError: The value is of another type; the message names ``key``.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType or origin is typing.Union:
+        for argument in arguments:
+            if _matches(value, argument):
+                return check(value, argument, key)
+    elif origin is tuple and isinstance(value, list | tuple):
+        return tuple(check(item, arguments[0], key) for item in value)
+    elif _matches(value, hint):
+        return float(value) if hint is float else value
+    raise ValueError(f"{key}: expected {expected(hint)}, found {found(value)}")
+
+
+def _matches(value: Any, hint: Any) -> bool:
+    if typing.get_origin(hint) is typing.Literal:
+        return isinstance(value, str) and value in typing.get_args(hint)
+    if isinstance(value, bool):
+        return hint is bool
+    if hint is float:
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return isinstance(hint, type) and isinstance(value, hint)

@@ -1,0 +1,83 @@
+"""What versions before the choices by ``type`` wrote is read as it was meant."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_run
+
+import jaxnext
+from jaxnext.config.format1 import RENAMED, upgrade
+from jaxnext.config.mapping import build, settings
+from jaxnext.config.sections import Config
+from jaxnext.config.yaml_text import load_config
+from jaxnext.training.fit import fit
+
+OLD = Path(__file__).parent / "golden" / "format1"
+"""A run of two epochs on the digits, written by the version before."""
+
+
+def test_old_settings_stand_where_they_stand_now() -> None:
+    old = {
+        "augment": {"rotation": 10.0},
+        "plateau": {"patience": 5},
+        "model": {
+            "attention": "cbam",
+            "reduction": 8,
+            "attention_options": {"kernel_size": 3},
+            "head": "fc",
+            "head_widths": [7],
+            "dropout": 0.5,
+        },
+        "data": {"source": "tfds:pets", "train_split": "train[:50%]", "val_split": None},
+    }
+    assert upgrade(old) == {
+        "augment": [{"type": "original", "rotation": 10.0}],
+        "schedule": {"type": "plateau", "patience": 5},
+        "model": {
+            "attention": {"type": "cbam", "reduction": 8, "kernel_size": 3},
+            "head": {"type": "fc", "widths": [7], "dropout": 0.5},
+        },
+        "data": {"source": {"type": "tfds", "name": "pets", "train_split": "train[:50%]", "val_split": None}},
+    }
+
+
+def test_what_had_no_effect_is_left_out() -> None:
+    old = {
+        "model": {"head": "linear", "head_widths": [7], "attention": "none", "reduction": 4, "head_options": {}},
+        "data": {"source": "folder", "train_split": "train", "val_split": None},
+    }
+    assert build(upgrade(old)) == Config()
+
+
+def test_new_configs_stay_as_they_are() -> None:
+    new = {"model": {"head": {"type": "fc", "dropout": 0.5}}, "augment": ["original"], "schedule": "plateau"}
+    assert upgrade(new) == new
+
+
+def test_every_new_place_exists() -> None:
+    keys = {
+        setting.key
+        for setting in settings(build({"model": {"attention": "cbam", "head": "fc"}, "data": {"source": "tfds"}}))
+    }
+    assert {new for new in RENAMED.values() if new != "augment.original"} <= keys
+
+
+def test_a_checkpoint_of_format_1_predicts_as_it_did() -> None:
+    image = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
+    recorded = [0.090437, 0.094933, 0.119791, 0.131718, 0.115942, 0.076662, 0.079566, 0.103799, 0.108002, 0.07915]
+    np.testing.assert_allclose(jaxnext.load(OLD).predict([image])[0], recorded, atol=2e-5)
+
+
+def test_a_run_of_format_1_is_resumed_as_it_was(tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    shutil.copytree(OLD, output)
+    config = load_config(output / "config.yaml")
+    fields = {field: getattr(config, field) for field in config.__dataclass_fields__}
+    progress = fit(Config(**fields | {"epochs": 3}), output, True, small_run.run_env())
+    last = progress.history[-1]
+    assert len(progress.history) == 3
+    assert last["train_loss"] == pytest.approx(1.7061438633437283, rel=1e-4)
+    assert last["train_accuracy"] == pytest.approx(0.4721835883171071, abs=2e-3)
+    assert "schedule:" in (output / "config.yaml").read_text()

@@ -1,0 +1,26 @@
+"""What every file of ``engine/schedules`` must do."""
+
+from itertools import pairwise
+
+import pytest
+
+from jaxnext.config.sections import SCHEDULES
+from jaxnext.engine.schedule import Length
+
+
+@pytest.mark.parametrize("name", SCHEDULES.names())
+def test_every_schedule_starts_at_a_rate_and_changes_nothing_but_its_state(name: str) -> None:
+    schedule, length = SCHEDULES.choose(name).build(), Length(epochs=2, steps_per_epoch=3)
+    state = schedule.start(0.5)
+    kept = dict(state)
+    rates = [schedule.rate(state, step, length) for step in range(6)]
+    assert all(0 <= rate <= 0.5 for rate in rates)
+    assert all(isinstance(value, int | float) for value in state.values())
+    schedule.after_epoch(state, 1.0)
+    assert dict(state) == kept
+    assert rates == [schedule.rate(state, step, length) for step in range(6)]
+
+
+def test_a_length_counts_training_steps() -> None:
+    assert Length(2, 3)._asdict() == {"epochs": 2, "steps_per_epoch": 3}
+    assert list(pairwise(Length(2, 3))) == [(2, 3)]
