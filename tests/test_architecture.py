@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -120,6 +121,16 @@ def framework_faults(modules: Mapping[str, ast.Module]) -> list[str]:
     return faults
 
 
+def benchmark_faults(modules: Mapping[str, ast.Module]) -> list[str]:
+    """Imports of what is measured with, which is not there after an installation."""
+    return [
+        f"jaxnext.{name}, line {line}: imports {imported}"
+        for name in modules
+        for imported, line in imports(name, modules)
+        if imported.partition(".")[0] in ("benchmarks", "scripts")
+    ]
+
+
 def alone_faults(modules: Mapping[str, ast.Module]) -> list[str]:
     """What a copy of the folder that stands alone would not find under another name."""
     faults = []
@@ -184,13 +195,14 @@ def process_reads(node: ast.AST) -> Iterator[tuple[str, int]]:
 
 
 def missing_tests(modules: Mapping[str, ast.Module], tests: Path) -> list[str]:
-    """Modules without a test file.
+    """Modules without a test file; one that defines no function and no class needs none.
 
     ``models/norm.py`` goes with ``test_norm.py`` or ``test_models_norm.py``; where two modules share a last name, only
     the long form counts.
     """
     folders = {name.rpartition(".")[0] for name in modules}
-    files = [name for name in modules if name not in folders]
+    code = (ast.FunctionDef, ast.ClassDef)
+    files = [name for name in modules if name not in folders and any(isinstance(n, code) for n in modules[name].body)]
     lasts = [name.rpartition(".")[2] for name in files]
     missing = []
     for name, last in zip(files, lasts, strict=True):
@@ -254,6 +266,12 @@ def test_scripts_are_short() -> None:
     assert {name: length for name, length in lengths.items() if length > 60} == {}
 
 
+def test_benchmarks_are_not_installed_and_nobody_needs_them() -> None:
+    assert "scripts" not in (ROOT / "setup.py").read_text()
+    assert "scripts" not in str(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"])
+    assert benchmark_faults(read_package(PACKAGE)) == []
+
+
 # The checks themselves, on a package that breaks each rule.
 
 
@@ -309,6 +327,14 @@ def test_a_framework_in_the_wrong_place_is_found(tmp_path: Path) -> None:
     ]
 
 
+def test_a_benchmark_in_the_package_is_found(tmp_path: Path) -> None:
+    files = {"cli/train.py": "def late():\n    from benchmarks import model", "losses.py": "import scripts.benchmark"}
+    assert benchmark_faults(package_of(files, tmp_path)) == [
+        "jaxnext.cli.train, line 2: imports benchmarks",
+        "jaxnext.losses, line 1: imports scripts.benchmark",
+    ]
+
+
 def test_ops_that_need_the_rest_are_found(tmp_path: Path) -> None:
     files = {
         "config.py": "",
@@ -346,8 +372,9 @@ def test_reading_the_process_is_found(tmp_path: Path) -> None:
 
 
 def test_a_missing_test_file_is_found(tmp_path: Path) -> None:
+    names = ("config.py", "losses.py", "data/build.py", "models/build.py", "models/norm.py")
     modules = package_of(
-        {"config.py": "", "losses.py": "", "data/build.py": "", "models/build.py": "", "models/norm.py": ""},
+        dict.fromkeys(names, "def function():\n    pass") | {"types.py": "Names = list[str]"},
         tmp_path / "package",
     )
     tests = tmp_path / "tests"

@@ -6,6 +6,8 @@ from benchmarks.flops import forward_flops
 from benchmarks.torch_model import build
 from flat_config import model_config
 
+from jaxnext.config.sections import ATTENTIONS, HEADS
+
 
 def test_one_bottleneck_by_hand():
     config = model_config(stage_sizes=(1,), widths=(4,), features=(8,), stem_features=2, groups=2)
@@ -22,7 +24,10 @@ def test_torchvision_s_figure_for_resnext50():
 @pytest.mark.parametrize("size", [64, 75])
 @pytest.mark.parametrize(
     "config",
-    [benchmark_cases.MODEL, dataclasses.replace(benchmark_cases.MODEL, attention="none", head="linear")],
+    [
+        benchmark_cases.MODEL,
+        dataclasses.replace(benchmark_cases.MODEL, attention=ATTENTIONS.choose("none"), head=HEADS.choose("linear")),
+    ],
     ids=["cbam, fc", "none, linear"],
 )
 def test_what_pytorch_counts(config, size):

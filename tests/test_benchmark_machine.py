@@ -1,5 +1,4 @@
 import platform
-import time
 from types import SimpleNamespace
 
 import jax
@@ -38,7 +37,14 @@ def test_a_candidate_on_a_cpu_waits_for_each_call():
 
 
 def fake_torch(cuda: bool) -> SimpleNamespace:
-    return SimpleNamespace(__version__="9.9", cuda=SimpleNamespace(is_available=lambda: cuda))
+    return SimpleNamespace(
+        __version__="9.9",
+        cuda=SimpleNamespace(is_available=lambda: cuda),
+        backends=SimpleNamespace(cudnn=SimpleNamespace()),
+        set_num_threads=lambda threads: None,
+        manual_seed=lambda seed: None,
+        set_float32_matmul_precision=lambda precision: None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,7 +52,7 @@ def fake_torch(cuda: bool) -> SimpleNamespace:
 )
 def test_pytorch_runs_where_jax_does(backend, cuda, device, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    assert machine.torch_device(fake_torch(cuda)) == device
+    assert machine.prepare_torch(fake_torch(cuda)) == device
 
 
 @pytest.mark.parametrize(("backend", "cuda"), [("gpu", False), ("tpu", True)])
@@ -55,7 +61,7 @@ def test_a_device_that_pytorch_cannot_use_is_refused(backend, cuda, monkeypatch)
     with pytest.raises(
         JaxnextError, match=rf"^jax runs on a {backend} that torch 9\.9 cannot use; .*JAX_PLATFORMS=cpu"
     ):
-        machine.torch_device(fake_torch(cuda))
+        machine.prepare_torch(fake_torch(cuda))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -63,29 +69,15 @@ def test_ceilings(precision, monkeypatch):
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(machine, "MATMUL_SIZES", {"cpu": (32, 64)})
     monkeypatch.setattr(machine, "COPY_BYTES", {"cpu": 2**16})
-    found = machine.ceilings(torch, "cpu", precision, time.perf_counter)
+    found = machine.ceilings(torch, "cpu", precision)
     assert list(found) == ["jax_matmul_flops_per_second", "torch_matmul_flops_per_second", "copy_bytes_per_second"]
     assert all(1e4 < value < 1e15 for value in found.values())
 
 
-def test_the_best_size_is_the_ceiling():
-    now = [0.0]
-
-    def product(size: int) -> machine.Candidate:
-        def call() -> None:
-            now[0] += {10: 2.0, 20: 4.0, 30: 100.0}[size]
-
-        return machine.Candidate("product", call, lambda handle: None)
-
-    assert machine._matmul_peak((10, 20, 30), product, lambda: now[0]) == 2 * 20**3 / 4
-
-
-def test_description_and_versions():
-    torch = pytest.importorskip("torch")
-    assert machine.prepare_torch(torch, 1) == "cpu"
-    assert torch.get_num_threads() == 1
-    described = machine.describe(3)
-    assert (described["cores"], described["gpu"], described["driver"]) == (3, None, None)
-    versions = machine.versions(torch)
-    assert list(versions) == ["python", "jax", "jaxlib", "flax", "optax", "torch"]
-    assert (versions["jax"], versions["torch"]) == (jax.__version__, torch.__version__)
+def test_description():
+    described = machine.describe()
+    assert described["cores"] >= 1
+    assert (described["gpu"], described["driver"]) == (None, None)
+    versions = described["versions"]
+    assert list(versions)[:5] == ["python", "jax", "jaxlib", "flax", "optax"]
+    assert versions["jax"] == jax.__version__

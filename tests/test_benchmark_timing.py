@@ -29,7 +29,7 @@ class World:
 def test_rounds_are_in_turn_and_the_first_calls_do_not_count():
     world = World()
     slow, fast = world.candidate("slow", 90, 90, 3, 1, 2), world.candidate("fast", 80, 80, 0.5, 0.25, 0.25)
-    timings = measure_in_turn([slow, fast], 3, world.clock)
+    timings = measure_in_turn([slow, fast], 3, clock=world.clock)
     assert timings == {"slow": Timing((3, 1, 2)), "fast": Timing((0.5, 0.25, 0.25))}
     assert world.calls == ["slow"] * 2 + ["fast"] * 2 + ["slow", "fast"] * 3
 
@@ -41,7 +41,9 @@ def test_short_calls_are_repeated_until_a_sample_is_long_enough():
         calls[0] += 1
         now[0] += 0.003
 
-    timings = measure_in_turn([Candidate("short", call, lambda handle: None)], 2, lambda: now[0], least_seconds=0.02)
+    timings = measure_in_turn(
+        [Candidate("short", call, lambda handle: None)], 2, clock=lambda: now[0], least_seconds=0.02
+    )
     assert timings["short"].samples == pytest.approx((0.003, 0.003))
     # One that warms up; 1, 2, 4 and 8 to find that 8 last 24 ms; each of two rounds warms up with one and counts 8.
     assert calls[0] == 1 + 15 + 2 * 9
@@ -54,7 +56,7 @@ def test_a_sample_waits_once_for_its_last_call():
         now[0] += 0.125
         return next(handles)
 
-    measure_in_turn([Candidate("queued", call, waited.append)], 1, lambda: now[0], least_seconds=0.5)
+    measure_in_turn([Candidate("queued", call, waited.append)], 1, clock=lambda: now[0], least_seconds=0.5)
     # Warm-up; samples of 1, 2 and 4 calls; warm-up and sample of the only round.
     assert waited == [0, 1, 3, 7, 8, 12]
 

@@ -1,18 +1,17 @@
 import dataclasses
-import sys
 
 import benchmark_cases
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from benchmarks.torch_model import build, check, import_torch
+from benchmarks.torch_model import build, check
 from tolerances import FLOAT32_LOGITS
 from torch_ported import relative_error, to_leaves
 
 from jaxnext.config.choice import Choice
 from jaxnext.config.sections import ATTENTIONS, HEADS, ModelConfig
 from jaxnext.engine.network import network
-from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.errors import UsageError
 from jaxnext.models.summary import variable_shapes
 
 FOUR_STAGES = {"stage_sizes": (1, 2, 1, 1), "widths": (4, 4, 8, 8), "features": (8, 8, 16, 16)}
@@ -63,10 +62,3 @@ def test_another_network_is_refused(config, message):
     with pytest.raises(UsageError) as error:
         check(config)
     assert str(error.value) == message + "found 'other'"
-
-
-def test_without_torch_there_is_one_sentence(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(JaxnextError, match=r"^torch is not installed for this Python") as error:
-        import_torch()
-    assert error.value.exit_status == 1

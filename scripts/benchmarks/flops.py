@@ -7,7 +7,7 @@ TRAIN_PER_FORWARD = 3
 
 
 def forward_flops(config: ModelConfig, classes: int, image_size: int) -> int:
-    """Floating-point operations of one image's forward pass: convolutions and dense layers, a multiply-add as two.
+    """Return the operations of one image's forward pass: of convolutions and dense layers, a multiply-add as two.
 
     What the mathematics needs, whatever an implementation does beyond it (the zeros of packed groups, say).
 

@@ -9,34 +9,21 @@ Anonymous memory is what the process itself takes, mapped files excluded; the mo
 files are needed they are links to a few, which is the same to whoever reads them.
 """
 
+import argparse
 import contextlib
 import dataclasses
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import jax
-from PIL import Image
+from benchmarks.report import CONFIGS, Say, count, where
+from jaxnext.errors import JaxnextError
 
-from benchmarks.photographs import write_photographs
-from benchmarks.timing import Clock
-from jaxnext.config.sections import Config, DataConfig, ModelConfig
-from jaxnext.data.cache.decoded import open_cache
-from jaxnext.data.folder_index import FolderIndex
-from jaxnext.data.folder_source import class_folder_source
-from jaxnext.data.loader import stream
-from jaxnext.data.order import ShuffledOrder
-from jaxnext.engine.checkpoint import Checkpoints, Meta
-from jaxnext.engine.network import network
-from jaxnext.inference.classifier import TrainedClassifier
-from jaxnext.inference.predict import predict_to_csv
-from jaxnext.models.initialisation import PARTS, initialise
-from jaxnext.training.environment import Console, Host, RunEnvironment
-from jaxnext.training.fit import fit
-
-Part = Literal["listing", "cache", "predict", "wait"]
-IMAGES: dict[Part, int] = {"listing": 300_000, "cache": 21_000, "predict": 100_000, "wait": 64}
+HELP = "memory and waits at full size, without PyTorch"
+IMAGES = {"listing": 300_000, "cache": 21_000, "predict": 100_000, "wait": 64}
 """How many where none are asked for."""
 _DIFFERENT = 512
 _IN_A_FOLDER = 1000
@@ -44,94 +31,117 @@ _SAMPLE_SECONDS = 0.02
 _SETTLE_SECONDS = 3.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What is measured."""
-
-    part: Part
-    images: int
-    config: Config
-    """of the network that ``wait`` trains; its image and batch size are also those of ``cache``"""
-
-
-@dataclasses.dataclass(frozen=True)
-class Process:
-    """What is read of the process and the machine around."""
-
-    clock: Clock
-    cores: int
-    memory: Callable[[], int]
-    """bytes of anonymous memory now"""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this measurement's options."""
+    parser.add_argument("--part", choices=tuple(IMAGES), required=True, help="what")
+    parser.add_argument("--images", type=count, help=f"files written for it; None: {IMAGES}")
+    parser.add_argument("--image_size", type=count, default=512, help="pixels on each side, of cache and wait")
+    parser.add_argument("--batch_size", type=count, default=16, help="images in a batch, of cache and wait")
+    parser.add_argument("--config", default="baseline", help="of the network that wait trains")
 
 
-def run(options: Options, folder: Path, process: Process, say: Callable[[str], None]) -> dict[str, Any]:
-    """Measures one part, whose files go into ``folder``; returns the result as JSON has it."""
-    say(f"{options.part}: writing {options.images:,} files")
+def run(options: argparse.Namespace, say: Say) -> dict[str, Any]:
+    """Measure one part, whose files go into a folder that is removed afterwards; return the result as JSON has it."""
+    from benchmarks import machine
+
+    machine.prepare()
+    images = options.images or IMAGES[options.part]
+    say(f"{options.part}: writing {images:,} files")
     part = {"listing": _listing, "cache": _cache, "predict": _predict, "wait": _wait}[options.part]
-    return {
-        "command": "footprint",
-        "part": options.part,
-        "images": options.images,
-        **part(options, folder, process, say),
-    }
+    with tempfile.TemporaryDirectory(prefix="jaxnext-benchmark-") as folder:
+        figures = part(images, options, Path(folder), machine.cores(), say)
+    return {"part": options.part, "images": images, "machine": machine.describe(), "figures": figures}
 
 
 def table(result: dict[str, Any]) -> str:
-    """The result for readers, a line a figure."""
-    return "\n".join(f"{name.replace('_', ' ')}: {_shown(name, value)}" for name, value in result.items())
+    """Return the result for readers, a line a figure."""
+    figures = [f"{name.replace('_', ' ')}: {_shown(name, value)}" for name, value in result["figures"].items()]
+    return "\n".join([f"{result['part']}, {result['images']:,} images; {where(result['machine'])}", *figures])
 
 
-def _shown(name: str, value: Any) -> str:
-    if name.endswith("_bytes"):
-        return f"{value / 2**20:,.0f} MiB"
-    return f"{value:,.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+def summary(result: dict[str, Any]) -> dict[str, float | None]:
+    """Return the figures that stand for the result."""
+    return result["figures"]
 
 
-def _listing(options: Options, folder: Path, process: Process, say: Callable[[str], None]) -> dict[str, Any]:
+def anonymous_memory() -> int:
+    """Return the bytes of memory that this process has, mapped files excluded; Linux only.
+
+    Raises:
+        JaxnextError: the system does not say.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("RssAnon:")).split()[1])
+    except (OSError, StopIteration) as error:
+        raise JaxnextError("/proc/self/status: expected a line RssAnon, as Linux has it, found none") from error
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{value / 2**20:,.0f} MiB" if name.endswith("_bytes") else f"{value:,.3f}"
+
+
+def _listing(images: int, options: argparse.Namespace, folder: Path, cores: int, say: Say) -> dict[str, Any]:
+    from jaxnext.data.folder_index import FolderIndex
+    from jaxnext.data.folder_source import class_folder_source
+
     root = folder / "train"
-    for first in range(0, options.images, _IN_A_FOLDER):
+    for first in range(0, images, _IN_A_FOLDER):
         (root / f"class{first // _IN_A_FOLDER:04d}").mkdir(parents=True)
-        for number in range(first, min(first + _IN_A_FOLDER, options.images)):
+        for number in range(first, min(first + _IN_A_FOLDER, images)):
             (root / f"class{first // _IN_A_FOLDER:04d}" / f"photograph{number:07d}.jpg").touch()
-    del say
     found: dict[str, Any] = {}
     # A folder that has changed within the tick of a coarse clock is not trusted to its index.
     threading.Event().wait(_SETTLE_SECONDS)
     for name in ("first", "again"):
-        begin = process.clock()
-        with _most(process) as most:
+        begin = time.perf_counter()
+        with _most() as most:
             index = FolderIndex(folder / "index", root)
             source = class_folder_source(root, index=index)
             index.save()
-        found |= {f"{name}_seconds": process.clock() - begin, f"{name}_anonymous_bytes": most[0]}
-        assert len(source) == options.images
+        found |= {f"{name}_seconds": time.perf_counter() - begin, f"{name}_anonymous_bytes": most[0]}
+        assert len(source) == images
         del source, index
     return found | {"index_file_bytes": sum(path.stat().st_size for path in (folder / "index").iterdir())}
 
 
-def _cache(options: Options, folder: Path, process: Process, say: Callable[[str], None]) -> dict[str, Any]:
-    _linked_photographs(folder / "train", options.images)
-    source, size = class_folder_source(folder / "train"), options.config.data.image_size
+def _cache(images: int, options: argparse.Namespace, folder: Path, cores: int, say: Say) -> dict[str, Any]:
+    from jaxnext.data.cache.decoded import open_cache
+    from jaxnext.data.folder_source import class_folder_source
+    from jaxnext.data.loader import stream
+    from jaxnext.data.order import ShuffledOrder
+
+    _linked_photographs(folder / "train", images)
+    source, size = class_folder_source(folder / "train"), options.image_size
     cache, lines = open_cache("disk", folder / "decoded", [source], size)
     say(lines[-1])
     found: dict[str, Any] = {}
     for epoch, name in enumerate(("filling", "from_the_cache")):
-        schedule = ShuffledOrder(len(source), 0, options.config.batch_size, epoch + 1, 0)
-        begin, start = process.clock(), epoch * schedule.train_steps_per_epoch
+        schedule = ShuffledOrder(len(source), 0, options.batch_size, epoch + 1, 0)
+        begin, start = time.perf_counter(), epoch * schedule.train_steps_per_epoch
         with (
-            _most(process) as most,
-            stream(schedule, source, source, size, start=start, threads=process.cores, cache=cache) as batches,
+            _most() as most,
+            stream(schedule, source, source, size, start=start, threads=cores, cache=cache) as batches,
         ):
-            images = sum(int(batch.mask.sum()) for batch in batches)
-        assert images == options.images
+            read = sum(int(batch.mask.sum()) for batch in batches)
+        assert read == images
         cache.flush()
-        found |= {f"{name}_anonymous_bytes": most[0], f"{name}_images_per_second": images / (process.clock() - begin)}
+        found |= {f"{name}_anonymous_bytes": most[0], f"{name}_images_per_second": read / (time.perf_counter() - begin)}
         say(f"{name}: done")
-    assert cache.stores[0].filled == options.images
+    assert cache.stores[0].filled == images
     return found
 
 
-def _predict(options: Options, folder: Path, process: Process, say: Callable[[str], None]) -> dict[str, Any]:
+def _predict(images: int, options: argparse.Namespace, folder: Path, cores: int, say: Say) -> dict[str, Any]:
+    from PIL import Image
+
+    from jaxnext.config.sections import Config, DataConfig, ModelConfig
+    from jaxnext.engine.checkpoint import Checkpoints, Meta
+    from jaxnext.engine.network import network
+    from jaxnext.inference.classifier import TrainedClassifier
+    from jaxnext.inference.predict import predict_to_csv
+    from jaxnext.models.initialisation import PARTS, initialise
+
     config = Config(
         data=DataConfig(image_size=32),
         model=ModelConfig(stage_sizes=(1,), widths=(8,), features=(32,), stem_features=8, groups=2),
@@ -141,11 +151,11 @@ def _predict(options: Options, folder: Path, process: Process, say: Callable[[st
         checkpoints.save_model("best", 0, variables, Meta(config, ("a", "b"), PARTS))
     file = folder / "one.png"
     Image.new("RGB", (32, 32), "red").save(file)
-    for number in range(options.images):
+    for number in range(images):
         _link(file, folder / "data" / f"{number // _IN_A_FOLDER:04d}" / f"photograph{number:07d}.png")
     say("predicting")
-    classifier, begin = TrainedClassifier(folder / "net"), process.clock()
-    with _most(process) as most:
+    classifier, begin = TrainedClassifier(folder / "net"), time.perf_counter()
+    with _most() as most:
         status = predict_to_csv(
             classifier,
             [folder / "data"],
@@ -155,33 +165,47 @@ def _predict(options: Options, folder: Path, process: Process, say: Callable[[st
             batch_size=16,
             workers=0,
             keep_extension=False,
-            cores=process.cores,
+            cores=cores,
             say=say,
             warn=say,
             progress=lambda batches, total: batches,
         )
     assert status == 0
-    return {"anonymous_bytes": most[0], "images_per_second": options.images / (process.clock() - begin)}
+    return {"anonymous_bytes": most[0], "images_per_second": images / (time.perf_counter() - begin)}
 
 
-def _wait(options: Options, folder: Path, process: Process, say: Callable[[str], None]) -> dict[str, Any]:
-    write_photographs(folder / "train", options.images)
-    write_photographs(folder / "val", options.config.batch_size, seed=1)
-    data = dataclasses.replace(options.config.data, path=str(folder))
-    model = dataclasses.replace(options.config.model, weights=None)
-    config = dataclasses.replace(options.config, epochs=1, data=data, model=model)
-    env = RunEnvironment(Host(jax.devices(), process.clock, process.cores), Console(say, show_progress=False))
-    with _most(process) as most:
+def _wait(images: int, options: argparse.Namespace, folder: Path, cores: int, say: Say) -> dict[str, Any]:
+    import jax
+
+    from benchmarks.photographs import write_photographs
+    from jaxnext.config.yaml_text import find_config
+    from jaxnext.training.environment import Console, Host, RunEnvironment
+    from jaxnext.training.fit import fit
+
+    write_photographs(folder / "train", images)
+    write_photographs(folder / "val", options.batch_size, seed=1)
+    _, config = find_config(options.config, CONFIGS)
+    config = dataclasses.replace(
+        config,
+        epochs=1,
+        batch_size=options.batch_size,
+        data=dataclasses.replace(config.data, source="folder", path=str(folder), image_size=options.image_size),
+        model=dataclasses.replace(config.model, weights=None, classes=None),
+    )
+    env = RunEnvironment(Host(jax.devices(), time.perf_counter, cores), Console(say, show_progress=False))
+    with _most() as most:
         (record,) = fit(config, folder / "run", False, env).history
     names = ("data_wait_fraction", "images_per_second", "seconds")
     return {name: float(record[name]) for name in names} | {"anonymous_bytes": most[0]}
 
 
-def _linked_photographs(root: Path, count: int) -> None:
+def _linked_photographs(root: Path, images: int) -> None:
     """So many JPEGs in class folders, of which the first few hundred are different."""
-    write_photographs(root, min(count, _DIFFERENT))
+    from benchmarks.photographs import write_photographs
+
+    write_photographs(root, min(images, _DIFFERENT))
     files = sorted(root.rglob("*.jpg"), key=lambda file: file.name)
-    for number in range(len(files), count):
+    for number in range(len(files), images):
         file = files[number % len(files)]
         _link(file, file.with_name(f"{number:05d}.jpg"))
 
@@ -195,13 +219,13 @@ def _link(file: Path, to: Path) -> None:
 
 
 @contextlib.contextmanager
-def _most(process: Process) -> Iterator[list[int]]:
+def _most() -> Iterator[list[int]]:
     """Within it, the most anonymous memory that was seen so far."""
-    seen, over = [process.memory()], threading.Event()
+    seen, over = [anonymous_memory()], threading.Event()
 
     def watch() -> None:
         while not over.wait(_SAMPLE_SECONDS):
-            seen[0] = max(seen[0], process.memory())
+            seen[0] = max(seen[0], anonymous_memory())
 
     thread = threading.Thread(target=watch, name="watch-memory", daemon=True)
     thread.start()

@@ -1,5 +1,7 @@
-"""The machine that is measured: what it is, and its two ceilings, matrix products and copies."""
+"""The machine that is measured: what it is, how both sides use it, and its ceilings, matrix products and copies."""
 
+import importlib.metadata
+import os
 import platform
 import shutil
 import subprocess
@@ -7,78 +9,77 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxlib.version import __version__ as jaxlib_version
 
-from benchmarks.timing import Candidate, Clock, measure_in_turn
-from jaxnext.config.sections import Precision
+from benchmarks.timing import Candidate, measure_in_turn
 from jaxnext.errors import JaxnextError
+from jaxnext.ops.cpu.allocator import keep_freed_memory
 
 MATMUL_SIZES = {"cpu": (1024, 2048), "gpu": (4096, 8192, 16384)}
 """Square matrices of these many rows are tried; the best counts."""
 COPY_BYTES = {"cpu": 2**28, "gpu": 2**30}
 _ROUNDS = 5
+_PACKAGES = (
+    *("jax", "jaxlib", "flax", "optax", "grain", "numpy", "pillow", "simplejpeg"),
+    *("torch", "torchvision", "timm", "triton"),
+)
 
 
-def torch_device(torch: Any) -> str:
-    """PyTorch's name of the kind of device that JAX runs on, ``cpu`` or ``cuda``.
+def cores() -> int:
+    """Return the processor cores that this process may use; JAX takes as many threads, and so must PyTorch."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def prepare() -> None:
+    """Keep freed memory as training does; PyTorch has it, too, as they share the process."""
+    keep_freed_memory(os.environ.get("JAX_PLATFORMS"))
+
+
+def prepare_torch(torch: Any) -> str:
+    """Set PyTorch up: the threads that JAX has, float32 without TF32, cuDNN's fastest algorithms.
+
+    Returns:
+        the name of the kind of device that JAX runs on, ``cpu`` or ``cuda``.
 
     Raises:
         JaxnextError: PyTorch cannot run there.
     """
-    platform_name = jax.default_backend()
-    if platform_name == "cpu":
-        return "cpu"
-    if platform_name == "gpu" and torch.cuda.is_available():
-        return "cuda"
-    raise JaxnextError(
-        f"jax runs on a {platform_name} that torch {torch.__version__} cannot use; install a build of torch that can, "
-        "or measure the CPU with JAX_PLATFORMS=cpu"
-    )
-
-
-def prepare_torch(torch: Any, threads: int) -> str:
-    """Settings of PyTorch's process: the threads that JAX has, float32 without TF32, cuDNN's fastest algorithms.
-
-    Args:
-        torch: the module.
-        threads: of the CPU.
-
-    Returns:
-        the name of its device.
-    """
-    device = torch_device(torch)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(cores())
     torch.manual_seed(0)
-    if device == "cuda":
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cudnn.benchmark = True
-    return device
+    backend = jax.default_backend()
+    if backend == "cpu":
+        return "cpu"
+    if backend != "gpu" or not torch.cuda.is_available():
+        raise JaxnextError(
+            f"jax runs on a {backend} that torch {torch.__version__} cannot use; install a build of torch that can, "
+            "or measure the CPU with JAX_PLATFORMS=cpu"
+        )
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    return "cuda"
 
 
 def waiter(torch: Any, device: str) -> Callable[[Any], None]:
-    """Returns when PyTorch's calls so far are done; at once on a CPU, where each is when it returns."""
+    """Return what waits for PyTorch's calls so far; on a CPU each is done when it returns."""
     return (lambda _: torch.cuda.synchronize()) if device == "cuda" else (lambda _: None)
 
 
-def jax_candidate(name: str, call: Callable[[], Any]) -> Candidate:
-    """A candidate of JAX's arrays.
+def jax_candidate(name: str, call: Callable[[], Any], facts: dict[str, Any] | None = None) -> Candidate:
+    """Return a candidate of JAX's arrays.
 
     On a CPU every call is waited for: JAX might run two that do not depend on each other side by side. A GPU's queue is
     filled, as in training.
     """
     if jax.default_backend() == "cpu":
-        return Candidate(name, lambda: jax.block_until_ready(call()), lambda handle: None)
-    return Candidate(name, call, jax.block_until_ready)
+        return Candidate(name, lambda: jax.block_until_ready(call()), lambda handle: None, facts or {})
+    return Candidate(name, call, jax.block_until_ready, facts or {})
 
 
 def compiled_bytes(compiled: Any) -> int | None:
-    """Bytes that a compiled function needs: its arguments, results and temporaries; donated arguments count once."""
+    """Return the bytes that a compiled function needs: arguments, results, temporaries; donated ones count once."""
     stats = compiled.memory_analysis()
     if stats is None:
         return None
@@ -87,61 +88,43 @@ def compiled_bytes(compiled: Any) -> int | None:
 
 
 def device_peak_bytes() -> int | None:
-    """The most bytes that JAX has had in use on its device so far; ``None`` on a CPU, which does not count them."""
+    """Return the most bytes that JAX has had in use on its device so far; ``None`` on a CPU, which does not count."""
     stats = jax.local_devices()[0].memory_stats()
     return int(stats["peak_bytes_in_use"]) if stats and "peak_bytes_in_use" in stats else None
 
 
-def ceilings(torch: Any, device: str, precision: Precision, clock: Clock) -> dict[str, float]:
-    """The best of several sizes: FLOP/s of JAX's and of PyTorch's matrix product, and bytes a second of a copy.
+def ceilings(torch: Any, device: str, precision: str) -> dict[str, float]:
+    """Return the best of several sizes: FLOP/s of each side's matrix product, and bytes a second of a copy.
 
     Args:
-        torch: the module.
+        torch: the module; ``None``: its product is left out.
         device: PyTorch's name of its device.
         precision: dtype of the matrices; float32 is multiplied as such, never in TF32.
-        clock: seconds.
     """
     kind = jax.default_backend()
     sizes = MATMUL_SIZES[kind]
-    return {
-        "jax_matmul_flops_per_second": _matmul_peak(sizes, lambda n: _jax_product(n, precision), clock),
-        "torch_matmul_flops_per_second": _matmul_peak(
-            sizes, lambda n: _torch_product(torch, device, n, precision), clock
-        ),
-        "copy_bytes_per_second": _copy_rate(COPY_BYTES[kind], clock),
-    }
+    found = {"jax_matmul_flops_per_second": _matmul_peak(sizes, lambda n: _jax_product(n, precision))}
+    if torch is not None:
+        peak = _matmul_peak(sizes, lambda n: _torch_product(torch, device, n, precision))
+        found["torch_matmul_flops_per_second"] = peak
+    return found | {"copy_bytes_per_second": _copy_rate(COPY_BYTES[kind])}
 
 
-def describe(cores: int) -> dict[str, Any]:
-    """Processor, cores that may be used, GPU and driver; ``None`` for what is not there.
-
-    Args:
-        cores: that this process may use.
-    """
+def describe() -> dict[str, Any]:
+    """Return processor, cores that may be used, GPU, driver and versions; ``None`` for what is not there."""
     gpu = jax.default_backend() == "gpu"
     return {
         "cpu": cpu_name(Path("/proc/cpuinfo")),
-        "cores": cores,
+        "cores": cores(),
         "gpu": jax.devices()[0].device_kind if gpu else None,
         "driver": _driver() if gpu else None,
         "system": platform.platform(),
-    }
-
-
-def versions(torch: Any) -> dict[str, str]:
-    """Versions of Python and of everything that is measured."""
-    return {
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "jaxlib": jaxlib_version,
-        "flax": flax.__version__,
-        "optax": optax.__version__,
-        "torch": str(torch.__version__),
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
     }
 
 
 def cpu_name(cpuinfo: Path) -> str:
-    """The processor's name as Linux's ``/proc/cpuinfo`` has it, elsewhere what Python knows of it."""
+    """Return the processor's name as Linux's ``/proc/cpuinfo`` has it, elsewhere what Python knows of it."""
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(errors="replace").splitlines():
             key, _, value = line.partition(":")
@@ -150,32 +133,34 @@ def cpu_name(cpuinfo: Path) -> str:
     return platform.processor() or platform.machine()
 
 
-def _matmul_peak(sizes: Sequence[int], product: Callable[[int], Candidate], clock: Clock) -> float:
-    best = 0.0
-    for size in sizes:
-        timing = measure_in_turn([product(size)], _ROUNDS, clock)["product"]
-        best = max(best, 2 * size**3 / timing.least)
-    return best
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
-def _jax_product(size: int, precision: Precision) -> Candidate:
+def _matmul_peak(sizes: Sequence[int], product: Callable[[int], Candidate]) -> float:
+    return max(2 * size**3 / measure_in_turn([product(size)], _ROUNDS)["product"].least for size in sizes)
+
+
+def _jax_product(size: int, precision: str) -> Candidate:
     matrices = np.random.default_rng(0).standard_normal((2, size, size), np.float32)
     a, b = (jax.device_put(jnp.asarray(matrix, precision)) for matrix in matrices)
     compiled = jax.jit(lambda a, b: jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST)).lower(a, b).compile()
     return jax_candidate("product", lambda: compiled(a, b))
 
 
-def _torch_product(torch: Any, device: str, size: int, precision: Precision) -> Candidate:
+def _torch_product(torch: Any, device: str, size: int, precision: str) -> Candidate:
     a, b = torch.randn(2, size, size, device=device).to(getattr(torch, precision))
     return Candidate("product", lambda: a @ b, waiter(torch, device))
 
 
-def _copy_rate(size: int, clock: Clock) -> float:
+def _copy_rate(size: int) -> float:
     # Negated on the way, so that the copy is an operation of its own that uses every thread: read once, written once.
     x = jnp.ones(size // 4, jnp.float32)
     compiled = jax.jit(jnp.negative).lower(x).compile()
-    timing = measure_in_turn([jax_candidate("copy", lambda: compiled(x))], _ROUNDS, clock)["copy"]
-    return 2 * size / timing.least
+    return 2 * size / measure_in_turn([jax_candidate("copy", lambda: compiled(x))], _ROUNDS)["copy"].least
 
 
 def _driver() -> str | None:

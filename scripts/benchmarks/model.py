@@ -3,108 +3,112 @@
 In one process, mode after mode, the functions run in turn over several rounds on the same images, on one device. Our
 training step is that of ``fit`` but for the augmentation, which PyTorch's does not have either; our inference is that
 of ``predict``, from bytes to probabilities, where PyTorch's goes from normalised images to logits.
+
+A GPU's memory is kept by whoever once had it: where both sides' largest batches do not fit beside each other, measure
+one of the ``--candidates`` a call.
 """
 
+import argparse
 import dataclasses
-from collections.abc import Callable
+import os
 from typing import Any
 
-import numpy as np
+from benchmarks.report import CONFIGS, PRECISIONS, Say, count, failure, text_table, where
+from benchmarks.timing import Candidate, Timing, measure_in_turn, ratio
 
-from benchmarks import jax_steps, machine, resident, torch_model, torch_steps
-from benchmarks.flops import TRAIN_PER_FORWARD, forward_flops
-from benchmarks.report import text_table
-from benchmarks.timing import Clock, Timing, measure_in_turn, ratio
-from jaxnext.config.sections import Config
-from jaxnext.engine.network import network
-from jaxnext.engine.out_of_memory import out_of_memory
-from jaxnext.models.initialisation import initialise
-
+HELP = "training step and inference of a network, and PyTorch's"
+OURS = "jaxnext"
+EAGER = ("torch_eager", "torch_channels_last")
+"""The better of these is what ratios "to torch" are against."""
+COMPILED = "torch_compile"
+CANDIDATES = (OURS, *EAGER, COMPILED, "timm_channels_last", "timm_compile")
+MODES = ("train", "inference")
 CLASSES = 100
 """Where the config leaves the number of classes to the data; the original project's data has as many."""
 
-MODES: tuple[torch_steps.Mode, ...] = ("inference", "train")
 
-Say = Callable[[str], None]
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this measurement's options."""
+    parser.add_argument("--config", default="baseline", help="name of a file in configs/, or the path of a .yaml file")
+    parser.add_argument("--image_size", type=count, default=224, help="pixels on each side")
+    parser.add_argument("--batch_size", type=count, default=8, help="images in a step; on a GPU 16, 64, 128, 256")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="bfloat16 is autocast's in PyTorch")
+    parser.add_argument("--remat", action="store_true", help="our step computes activations again in its backward pass")
+    parser.add_argument(
+        "--candidates", nargs="+", choices=CANDIDATES, default=CANDIDATES[:4], help="timm's is its own linear net"
+    )
+    parser.add_argument("--sample_seconds", type=float, default=0.02, help="that a sample lasts at least")
+    parser.add_argument(
+        "--memory_fraction", type=float, help="of a GPU's memory, for JAX from the start; None: as much as it asks for"
+    )
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What is measured."""
-
-    config: Config
-    """network, optimizer, precision, ``batch_size`` and ``data.image_size``"""
-    name: str
-    """of the config"""
-    rounds: int = 5
-    torch_compile: bool = True
-    """whether ``torch.compile`` is measured, too"""
-
-
-def run(options: Options, *, cores: int, clock: Clock, say: Say) -> dict[str, Any]:
+def run(options: argparse.Namespace, say: Say) -> dict[str, Any]:
     """Measure.
 
-    Args:
-        options: what.
-        cores: threads of PyTorch; JAX takes as many as the process may use, which this should be.
-        clock: seconds.
-        say: told what is being done, and what failed.
-
     Returns:
-        the result as JSON has it. ``train`` and ``inference`` hold a record for each function (``None`` where
-        ``torch.compile`` was left out or failed), ``*_ratio_to_torch`` our median over the better of eager and
-        channels_last PyTorch, ``*_ratio_to_torch_compile`` that over ``torch.compile``. A record's
-        ``peak_memory_bytes`` is, on a CPU, the most that one call had resident beyond what was so before it (weights,
-        optimizer state, and PyTorch's gradients of the call before), ``None`` where the system does not count that; on
-        a GPU the most that was allocated, weights included. ``compiled_memory_bytes`` of ours is what the compiler
-        planned: arguments, results and temporaries.
+        the result as JSON has it. ``train`` and ``inference`` hold a record for each candidate (``None``: it failed,
+        ``left_out`` says why), ``*_ratio_to_torch`` our median over the better of eager and channels_last PyTorch,
+        ``*_ratio_to_torch_compile`` that over ``torch.compile``. A record's ``peak_memory_bytes`` is, on a CPU, the
+        most that one call had resident beyond what was so before it (weights, optimizer state, and PyTorch's gradients
+        of the call before), ``None`` where the system does not count that; on a GPU the most that was allocated,
+        weights included.
 
     Raises:
-        JaxnextError: torch is not installed, does not see the GPU, or memory ran out.
-        UsageError: a network of which PyTorch's side is not there.
+        JaxnextError: torch does not see the GPU, memory ran out, or PyTorch's side of the network is not there.
     """
-    torch = torch_model.import_torch()
-    config = options.config
+    if options.memory_fraction is not None:
+        # As in training, so that memory is not fragmented.
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "true"
+        os.environ["XLA_CLIENT_MEM_FRACTION"] = str(options.memory_fraction)
+    config = _config(options)
+    torch = None
+    if tuple(options.candidates) != (OURS,):
+        import torch  # pyright: ignore[reportMissingImports]
+    from benchmarks import machine, torch_model
+    from benchmarks.flops import TRAIN_PER_FORWARD, forward_flops
+    from jaxnext.engine.out_of_memory import out_of_memory
+
     torch_model.check(config.model)
-    device = machine.prepare_torch(torch, cores)
-    classes = config.model.classes or CLASSES
-    flops = forward_flops(config.model, classes, config.data.image_size) * config.batch_size
+    machine.prepare()
+    device = machine.prepare_torch(torch) if torch else ""
+    flops = forward_flops(config.model, config.model.classes or CLASSES, options.image_size) * options.batch_size
     result: dict[str, Any] = {
-        "command": "model",
-        "config": options.name,
-        "image_size": config.data.image_size,
-        "batch_size": config.batch_size,
-        "precision": config.precision,
-        "rounds": options.rounds,
-        "machine": machine.describe(cores),
-        "versions": machine.versions(torch),
-        "threads": {"jax": cores, "torch": torch.get_num_threads()},
+        **{key: getattr(options, key) for key in ("config", "image_size", "batch_size", "precision", "rounds")},
+        "remat": config.model.remat,
+        "machine": machine.describe(),
         "flops": {"inference": flops, "train": TRAIN_PER_FORWARD * flops},
+        "left_out": {},
     }
-    say("preparing the network")
-    variables = initialise(network(config.model, classes, config.precision), config.seed)
-    records, timings = {}, {}
+    timings: dict[str, dict[str, Timing]] = {}
     for mode in MODES:
-        with out_of_memory(config.batch_size, config.data.image_size):
-            records[mode], timings[mode] = _measure(torch, device, mode, options, classes, variables, clock, say)
+        with out_of_memory(options.batch_size, options.image_size):
+            candidates = _candidates(torch, device, mode, options, config, result["left_out"], say)
+            say(f"{mode}: measuring {len(candidates)} functions in {options.rounds} rounds")
+            timings[mode] = measure_in_turn(candidates, options.rounds, least_seconds=options.sample_seconds)
+        result[mode] = dict.fromkeys(options.candidates) | _records(candidates, timings[mode])
+        ours = timings[mode].get(OURS)
+        result[f"{mode}_ratio_to_torch"] = ratio(ours, [timings[mode].get(name) for name in EAGER])
+        result[f"{mode}_ratio_to_torch_compile"] = ratio(ours, [timings[mode].get(COMPILED)])
     # After the networks: their buffers would count as the most that was in use.
     say("measuring the machine's ceilings")
-    result["ceilings"] = machine.ceilings(torch, device, config.precision, clock)
-    peak = result["ceilings"]["jax_matmul_flops_per_second"]
-    for mode in reversed(MODES):
+    result["ceilings"] = machine.ceilings(torch, device, options.precision)
+    for mode in MODES:
         for name, timing in timings[mode].items():
-            records[mode][name] |= _rates(timing, config.batch_size, result["flops"][mode], peak)
-        result[mode] = records[mode]
-    return result | _ratios(timings)
+            rate = result["flops"][mode] / timing.median
+            result[mode][name] |= {
+                "images_per_second": options.batch_size / timing.median,
+                "flops_per_second": rate,
+                "share_of_matmul_peak": rate / result["ceilings"]["jax_matmul_flops_per_second"],
+            }
+    return result
 
 
 def table(result: dict[str, Any]) -> str:
-    """The result for readers."""
-    machine_name = result["machine"]["gpu"] or f"{result['machine']['cpu']}, {result['threads']['jax']} threads"
-    size = result["image_size"]
+    """Return the result for readers."""
     lines = [
-        f"{result['config']}, {size} x {size} pixels, batch {result['batch_size']}, {result['precision']}, "
-        f"{result['rounds']} rounds; {machine_name}"
+        f"{result['config']}{' with remat' * result['remat']}, {result['image_size']} x {result['image_size']} pixels, "
+        f"batch {result['batch_size']}, {result['precision']}, {result['rounds']} rounds; {where(result['machine'])}"
     ]
     for mode, title in (("train", "training step"), ("inference", "inference")):
         rows = [[title, "median s", "least s", "images/s", "GFLOP/s", "of peak", "compile s", "memory MB"]]
@@ -114,110 +118,80 @@ def table(result: dict[str, Any]) -> str:
             value = result[f"{mode}_ratio_to_{other}"]
             if value is not None:
                 lines.append(f"time over that of {words or 'torch.compile'}: {value:.2f}")
+    lines += [f"{what}: left out, {why}" for what, why in result["left_out"].items()]
     ceilings = result["ceilings"]
-    lines += [
-        "",
-        f"peak, a matrix product: {ceilings['jax_matmul_flops_per_second'] / 1e9:.0f} GFLOP/s in jax, "
-        f"{ceilings['torch_matmul_flops_per_second'] / 1e9:.0f} in torch; "
-        f"copy: {ceilings['copy_bytes_per_second'] / 1e9:.1f} GB/s read and written",
-        ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
+    products = [
+        f"{ceilings[key] / 1e9:.0f} GFLOP/s in {side}"
+        for side in ("jax", "torch")
+        if (key := f"{side}_matmul_flops_per_second") in ceilings
     ]
-    return "\n".join(lines)
+    copies = f"{ceilings['copy_bytes_per_second'] / 1e9:.1f} GB/s read and written"
+    return "\n".join([*lines, "", f"peak, a matrix product: {', '.join(products)}; copy: {copies}"])
 
 
-def _measure(
-    torch: Any,
-    device: str,
-    mode: torch_steps.Mode,
-    options: Options,
-    classes: int,
-    variables: Any,
-    clock: Clock,
-    say: Say,
-) -> tuple[dict[str, Any], dict[str, Timing]]:
-    config = options.config
-    size = config.data.image_size
-    random = np.random.default_rng(config.seed)
-    images = random.standard_normal((config.batch_size, size, size, 3), np.float32)
-    say(f"{mode}: compiling")
-    if mode == "train":
-        ours = jax_steps.prepare_training(config, classes, variables, images, clock)
-    else:
-        pixels = random.integers(0, 256, images.shape, np.uint8)
-        ours = jax_steps.prepare_inference(config, classes, variables, pixels, clock)
-    records: dict[str, Any] = {
-        ours.candidate.name: {
-            "compile_seconds": ours.compile_seconds,
-            "peak_memory_bytes": ours.device_peak_memory_bytes,
-            "compiled_memory_bytes": ours.compiled_memory_bytes,
-        }
-    }
-    candidates = [ours.candidate]
-    for variant in (*torch_steps.EAGER, torch_steps.COMPILED):
-        theirs = None
-        if variant != torch_steps.COMPILED or options.torch_compile:
-            say(f"{mode}: first call of {variant}")
-            theirs = _prepared(torch, device, variant, mode, config, classes, images, clock, say)
-        records[variant] = None
-        if theirs is not None:
-            candidates.append(theirs.candidate)
-            records[variant] = {
-                "first_call_seconds": theirs.first_call_seconds,
-                "peak_memory_bytes": theirs.peak_memory_bytes,
-            }
-    say(f"{mode}: measuring {len(candidates)} functions in {options.rounds} rounds")
-    timings = measure_in_turn(candidates, options.rounds, clock)
-    if device == "cpu":
-        for candidate in candidates:
-            records[candidate.name]["peak_memory_bytes"] = resident.peak_of(lambda one=candidate: one.wait(one.call()))
-    return records, timings
-
-
-def _prepared(
-    torch: Any,
-    device: str,
-    variant: torch_steps.Variant,
-    mode: torch_steps.Mode,
-    config: Config,
-    classes: int,
-    images: np.ndarray,
-    clock: Clock,
-    say: Say,
-) -> torch_steps.Prepared | None:
-    arguments = (torch, device, variant, mode, config, classes, images, clock)
-    if variant != torch_steps.COMPILED:
-        return torch_steps.prepare(*arguments)
-    try:
-        return torch_steps.prepare(*arguments)
-    except Exception as error:  # whatever the compiler, or the lack of one, raises
-        reason = (str(error).strip().splitlines() or [""])[0]
-        say(f"{mode}: torch.compile failed and is left out ({type(error).__name__}: {reason})")
-        return None
-
-
-def _rates(timing: Timing, images: int, flops: int, peak: float) -> dict[str, float]:
-    return {
-        **timing.to_json(),
-        "images_per_second": images / timing.median,
-        "flops_per_second": flops / timing.median,
-        "share_of_matmul_peak": flops / timing.median / peak,
+def summary(result: dict[str, Any]) -> dict[str, float | None]:
+    """Return the figures that stand for the result."""
+    return {f"{mode}, time over PyTorch's": result[f"{mode}_ratio_to_torch"] for mode in MODES} | {
+        f"{mode}, images/s": result[mode][OURS]["images_per_second"] for mode in MODES if result[mode].get(OURS)
     }
 
 
-def _ratios(timings: dict[str, dict[str, Timing]]) -> dict[str, float | None]:
-    ratios = {}
-    for mode in reversed(MODES):
-        measured = timings[mode]
-        ours = measured[jax_steps.NAME]
-        ratios[f"{mode}_ratio_to_torch"] = ratio(ours, [measured[name] for name in torch_steps.EAGER])
-        ratios[f"{mode}_ratio_to_torch_compile"] = ratio(ours, [measured.get(torch_steps.COMPILED)])
-    return ratios
+def _config(options: argparse.Namespace) -> Any:
+    from jaxnext.config.yaml_text import find_config
+
+    _, config = find_config(options.config, CONFIGS)
+    return dataclasses.replace(
+        config,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        data=dataclasses.replace(config.data, image_size=options.image_size),
+        model=dataclasses.replace(config.model, remat=options.remat or config.model.remat),
+    )
+
+
+def _candidates(
+    torch: Any, device: str, mode: str, options: argparse.Namespace, config: Any, left_out: dict[str, str], say: Say
+) -> list[Candidate]:
+    import numpy as np
+
+    from benchmarks import jax_steps, torch_steps
+    from jaxnext.engine.network import network
+    from jaxnext.models.initialisation import initialise
+
+    classes = config.model.classes or CLASSES
+    shape = (config.batch_size, options.image_size, options.image_size, 3)
+    images = np.random.default_rng(config.seed).standard_normal(shape, np.float32)
+    found = []
+    for name in options.candidates:
+        say(f"{mode}: compiling and calling {name}")
+        if name == OURS:
+            variables = initialise(network(config.model, classes, config.precision), config.seed)
+            found.append(jax_steps.prepare(mode, config, classes, variables, images))
+            continue
+        try:
+            found.append(torch_steps.prepare(torch, device, name, mode, config, classes, images))
+        except Exception as error:  # whatever a compiler, or the lack of one, raises: the others are measured
+            left_out[f"{name} {mode}"] = failure(error)
+            say(f"{name} {mode} is left out: {failure(error)}")
+    return found
+
+
+def _records(candidates: list[Candidate], timings: dict[str, Timing]) -> dict[str, dict[str, Any]]:
+    import jax
+
+    from benchmarks import resident
+
+    records = {}
+    for one in candidates:
+        records[one.name] = {**one.facts, **timings[one.name].to_json()}
+        if jax.default_backend() == "cpu":
+            records[one.name]["peak_memory_bytes"] = resident.peak_of(lambda one=one: one.wait(one.call()))
+    return records
 
 
 def _row(name: str, record: dict[str, Any] | None) -> list[str]:
     if record is None:
         return [name, "not measured"]
-    compilation = record.get("compile_seconds", record.get("first_call_seconds"))
     memory = record["peak_memory_bytes"]
     return [
         name,
@@ -226,6 +200,6 @@ def _row(name: str, record: dict[str, Any] | None) -> list[str]:
         f"{record['images_per_second']:.1f}",
         f"{record['flops_per_second'] / 1e9:.1f}",
         f"{record['share_of_matmul_peak']:.0%}",
-        f"{compilation:.1f}",
+        f"{record['compile_seconds']:.1f}",
         "" if memory is None else f"{memory / 1e6:.0f}",
     ]

@@ -19,7 +19,7 @@ _GRAIN = 4.0
 
 
 def write_photographs(folder: Path, count: int, seed: int = 0) -> int:
-    """Writes class folders of JPEGs, random windows of one large picture: smooth gradients under texture and noise.
+    """Write class folders of JPEGs, random windows of one large picture: smooth gradients under texture and noise.
 
     Args:
         folder: receives the class folders.

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def peak_of(call: Callable[[], Any], process: Path = Path("/proc/self")) -> int | None:
-    """The most memory of this process that was resident during a call, beyond what was so before it.
+    """Return the most memory of this process that was resident during a call, beyond what was so before it.
 
     Freed memory that the C library keeps is given back first, or the call would find it and take nothing.
 

@@ -2,7 +2,8 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 Clock = Callable[[], float]
@@ -21,6 +22,8 @@ class Candidate:
     """begins one call; may return before the work is done"""
     wait: Callable[[Any], Any]
     """given what the last call returned, returns when that call and those before it are done"""
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """of its record: what was seen when it was made"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,14 +43,32 @@ class Timing:
         return min(self.samples)
 
     def to_json(self) -> dict[str, float]:
-        """Both, under the names that they have in a result."""
+        """Return both, under the names that they have in a result."""
         return {"median_seconds": self.median, "least_seconds": self.least}
 
 
+def take_turns(samplers: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Timing]:
+    """Take samples of functions a b c, a b c, ..., so that what disturbs the machine for a while disturbs all of them.
+
+    Args:
+        samplers: each returns the seconds of its sample.
+        rounds: samples of each, at least 1.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in samplers}
+    for _ in range(rounds):
+        for name, sampler in samplers.items():
+            samples[name].append(sampler())
+    return {name: Timing(tuple(values)) for name, values in samples.items()}
+
+
 def measure_in_turn(
-    candidates: Sequence[Candidate], rounds: int, clock: Clock, least_seconds: float = LEAST_SECONDS
+    candidates: Sequence[Candidate],
+    rounds: int,
+    *,
+    clock: Clock = time.perf_counter,
+    least_seconds: float = LEAST_SECONDS,
 ) -> dict[str, Timing]:
-    """Measure functions a b c, a b c, ..., so that what disturbs the machine for a while disturbs all of them.
+    """Measure the seconds of a call of each candidate, in turn.
 
     Before the first round each is called until as many calls are known as last ``least_seconds``. A function of which
     a sample takes several calls gets one more before each sample, outside the time: threads of the function before it
@@ -58,23 +79,23 @@ def measure_in_turn(
         rounds: samples of each, at least 1.
         clock: seconds.
         least_seconds: that a sample lasts.
-
-    Returns:
-        for each name the seconds of one call.
     """
-    calls = {candidate.name: _calls_needed(candidate, clock, least_seconds) for candidate in candidates}
-    samples: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
-    for _ in range(rounds):
-        for candidate in candidates:
-            count = calls[candidate.name]
-            if count > 1:
+
+    def sampler(candidate: Candidate) -> Callable[[], float]:
+        calls = _calls_needed(candidate, clock, least_seconds)
+
+        def sample() -> float:
+            if calls > 1:
                 _seconds(candidate, 1, clock)
-            samples[candidate.name].append(_seconds(candidate, count, clock) / count)
-    return {name: Timing(tuple(values)) for name, values in samples.items()}
+            return _seconds(candidate, calls, clock) / calls
+
+        return sample
+
+    return take_turns({candidate.name: sampler(candidate) for candidate in candidates}, rounds)
 
 
 def ratio(ours: Timing | None, theirs: Iterable[Timing | None]) -> float | None:
-    """Our median over the smallest of theirs; ``None`` where one side was not measured."""
+    """Return our median over the smallest of theirs; ``None`` where one side was not measured."""
     medians = [timing.median for timing in theirs if timing is not None]
     return ours.median / min(medians) if ours is not None and medians else None
 

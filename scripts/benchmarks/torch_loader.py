@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from benchmarks.torch_model import import_torch
-
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ROTATION, JITTER, FLIP = 45.0, 0.2, 0.2
 """Degrees, factors of brightness, contrast and saturation, probability of a flip: the original's, our defaults."""
@@ -73,7 +71,7 @@ class TorchLoader:
             )
 
     def read(self, batches: int) -> int:
-        """Reads that many batches, on a GPU into its memory; returns the number of images."""
+        """Read that many batches, on a GPU into its memory; return the number of images."""
         self._batches.length = batches
         images = 0
         with _without_warnings():
@@ -85,7 +83,7 @@ class TorchLoader:
         return images
 
     def close(self) -> None:
-        """Ends the workers."""
+        """End the workers."""
         self._loader = None
 
 
@@ -98,7 +96,7 @@ def _without_warnings() -> Iterator[None]:
 
 
 def transforms(image_size: int) -> tuple[Callable[[Image.Image], Any], str]:
-    """The original's transforms, by torchvision or, where that cannot be imported, by its Pillow calls; and which."""
+    """Return torchvision's transforms or, where it cannot be imported, its Pillow calls; and which."""
     try:
         from torchvision import transforms as vision  # pyright: ignore[reportMissingImports]
     except Exception as error:  # also where it is there but does not fit torch, which raises a RuntimeError
@@ -125,7 +123,8 @@ class PillowTransforms:
 
     def __call__(self, image: Image.Image) -> Any:
         """Resized, augmented and normalised: a tensor of float32 ``[3, size, size]``."""
-        torch = import_torch()
+        import torch  # pyright: ignore[reportMissingImports]
+
         image = image.resize((self.image_size, self.image_size), Image.Resampling.BILINEAR)
         image = AUGMENTATIONS[int(torch.randint(len(AUGMENTATIONS), (1,)))](torch, image)
         return normalized(torch, image)

@@ -1,37 +1,19 @@
 """The equal network in PyTorch: ResNeXt with CBAM and either head, under torchvision's names.
 
-As torchvision writes it (in-place ReLU, one module a layer), in so far as that decides its speed. Only torch is needed,
-and that only when a function is called.
+As torchvision writes it (in-place ReLU, one module a layer), in so far as that decides its speed.
 """
 
 from typing import Any
 
 from jaxnext.config.sections import ModelConfig
-from jaxnext.errors import JaxnextError, UsageError
-
-
-def import_torch() -> Any:
-    """The module ``torch``; the only place that imports it.
-
-    Raises:
-        JaxnextError: it is not installed.
-    """
-    try:
-        import torch  # pyright: ignore[reportMissingImports]
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise JaxnextError(
-            "torch is not installed for this Python, and the benchmark compares with it; see https://pytorch.org"
-        ) from error
-    return torch
+from jaxnext.errors import UsageError
 
 
 def build(torch: Any, config: ModelConfig, classes: int) -> Any:
-    """The network of a config as a ``torch.nn.Module``, NCHW, with fresh weights.
+    """Return the network of a config as a ``torch.nn.Module``, NCHW, with fresh weights.
 
     Args:
-        torch: the module, from ``import_torch``.
+        torch: the module.
         config: the ``model`` section.
         classes: number of outputs.
 
