@@ -73,7 +73,7 @@ def train(
         resume: go on with what the folder holds, or start where it holds nothing.
         say: shows a line.
         stop: asked at each step whether to save and end.
-        **overrides: settings by their key: ``epochs=3``, a section as a mapping, ``model={"dropout": 0.1}``, or one of
+        **overrides: settings by their key: ``epochs=3``, a section as a mapping, ``optimizer={"learning_rate": 1e-3}``, or one of
             its keys, ``**{"data.path": "images"}``.
 
     Returns:

@@ -251,8 +251,8 @@ def test_a_missing_item_is_named(saved: Path, tmp_path: Path, item: str) -> None
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"format": 2}, "expected checkpoint format 1, found 2"),
-        ({"format": None}, "expected checkpoint format 1, found None"),
+        ({"format": 3}, "expected checkpoint format 2 or an earlier one, found 3"),
+        ({"format": None}, "expected checkpoint format 2 or an earlier one, found None"),
         (
             {"preprocessing": preprocessing(meta_of(3).config) | {"resize": "bicubic"}},
             "expected preprocessing {'image_size': 64, 'resize': 'bilinear, antialiased, to a square', "
@@ -278,7 +278,7 @@ def test_another_meta(saved: Path, tmp_path: Path, changes: dict[str, Any], reas
 def test_meta_as_json() -> None:
     values = meta_of(3).to_json()
     assert {name: value for name, value in values.items() if name != "config"} == {
-        "format": 1,
+        "format": 2,
         "classes": ["0", "1", "10", "2"],
         "trained": ["backbone", "head"],
         "epoch": 3,

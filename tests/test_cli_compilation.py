@@ -212,7 +212,9 @@ def test_an_unknown_home_is_said(cache_home: Path, monkeypatch: pytest.MonkeyPat
     lines: list[str] = []
     with compilation_cache(True, "float32", lines.append) as cache:
         assert cache is None
-    assert lines[0].startswith("the cache folder: compiled programs cannot be kept there for the next start (Could not")
+    assert lines[0].startswith(
+        "the cache folder: compiled programs cannot be kept there for the next start (the user's home"
+    )
 
 
 def test_a_damaged_program_is_compiled_again(keep_all: Path) -> None:
