@@ -142,7 +142,8 @@ def test_settings_start_from_the_given_config() -> None:
             "--precision: expected one of float32, bfloat16, float64, found 'half'",
         ),
         (["--data.path="], "--data.path: expected a value, found an empty one"),
-        (["--model.head_options.a", ""], "--model.head_options.a: expected a value, found an empty one"),
+        (["--model.head=fc", "--model.head.dropout", ""], "--model.head.dropout: expected a value, found an empty one"),
+        (["--model.head", ""], "--model.head: expected a value, found an empty one"),
         (
             ["--model.widths", "3"],
             "--model.widths: expected a list of whole numbers such as [1, 2], found 3",
@@ -188,7 +189,7 @@ def test_help_explains_every_setting_with_its_default() -> None:
         if isinstance(setting.hint, Alternatives):
             continue
         assert re.search(r"[a-z]{3}.* \(type: .*, default: .+\)", explanations[setting.key]), setting.key
-    assert "after each hidden layer (type: float, default: 0.125)" in text
+    assert "probability of zeroing a hidden unit in training (type: float, default: 0.125)" in text
     assert "from the last feature map to the class scores: fc, linear (type: str, default: fc)" in text
     assert "number of classes; null: as many as the data has (type: int | null, default: null)" in text
 

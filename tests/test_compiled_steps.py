@@ -63,10 +63,10 @@ def test_the_augmentation_is_that_of_the_step(compiled: CompiledSteps) -> None:
 
 
 def test_a_process_draws_the_augmentation_of_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = programs(devices=4)._augmentation(3)
+    (whole,) = programs(devices=4)._augmentation(3)
     assert len(whole.choice) == 8
     monkeypatch.setattr(parallel, "own_rows", lambda rows, mesh: range(4, rows))
-    own = programs(devices=4)._augmentation(3)
+    (own,) = programs(devices=4)._augmentation(3)
     for part, array in zip(own, whole, strict=True):
         np.testing.assert_array_equal(part, array[4:])
 

@@ -205,6 +205,8 @@ def with_choices(argv: Sequence[str], config: Config) -> Config:
         for option, text in _given_values(argv, setting.key):
             if option not in (setting.key, f"{setting.key}.type", f"{setting.key}.list"):
                 continue
+            if not text:
+                raise UsageError(f"--{option}: expected a value, found an empty one")
             section, _, name = setting.key.rpartition(".")
             place = values[section] if section else values
             try:

@@ -15,7 +15,7 @@ from jaxnext.config.values import require
 
 Precision = Literal["float32", "bfloat16", "float64"]
 
-SOURCES = Alternatives("data.source", "data.sources", "Source", light=True)
+SOURCES = Alternatives("data.source", "data.sources", "Source")
 AUGMENTATIONS = Alternatives("augment", "augment", "Augmentation", many=True)
 ATTENTIONS = Alternatives(
     "model.attention", "models.attention", "Attention", ("axis_name", "param_dtype", "folded"), optional=True
