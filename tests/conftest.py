@@ -1,6 +1,7 @@
 """Four CPU devices for every test, so that one, two and four can be compared; one small run shared by many tests."""
 
 import dataclasses
+import os
 
 import jax
 import pytest
@@ -12,6 +13,9 @@ from quick_jit import quick_compile
 from jaxnext.training.compiled_steps import CompiledSteps
 
 jax.config.update("jax_num_cpu_devices", 4)
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # PyTorch's threads spin while they wait for each other, which takes the core from the other worker.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 GROUPS = {
