@@ -73,8 +73,8 @@ def train(
         resume: go on with what the folder holds, or start where it holds nothing.
         say: shows a line.
         stop: asked at each step whether to save and end.
-        **overrides: settings by their key: ``epochs=3``, a section as a mapping, ``optimizer={"learning_rate": 1e-3}``, or one of
-            its keys, ``**{"data.path": "images"}``.
+        **overrides: settings by their key: ``epochs=3``, a section as a mapping, ``optimizer={"learning_rate": 1e-3}``,
+            or one of its keys, ``**{"data.path": "images"}``.
 
     Returns:
         The folder of the run, and the records of its epochs: of the best, and of all.
