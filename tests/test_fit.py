@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import small_run
-from flat_config import model_config
 from packed_images import pack_folder
 from small_run import run_env, train
 
@@ -41,7 +40,7 @@ def test_resume_refuses_changed_data(images, tmp_path):
 
 
 def test_more_classes_than_outputs(images, tmp_path):
-    model = model_config(**(vars(small_run.config(images).model) | {"classes": 5}))
+    model = dataclasses.replace(small_run.config(images).model, classes=5)
     with pytest.raises(JaxnextError) as error:
         train(tmp_path / "r", images, model=model)
     assert str(error.value) == (
@@ -59,7 +58,7 @@ def test_batch_larger_than_the_data(images, tmp_path):
 
 
 def test_too_many_parameters(images, tmp_path):
-    model = model_config(**(vars(small_run.config(images).model) | {"max_parameters": 1000}))
+    model = dataclasses.replace(small_run.config(images).model, max_parameters=1000)
     lines = []
     with pytest.raises(JaxnextError, match=r"^model.max_parameters: expected at most 1,000 parameters, found 16,470; "):
         train(tmp_path / "r", images, model=model, env=run_env(lines=lines))
@@ -67,7 +66,7 @@ def test_too_many_parameters(images, tmp_path):
 
 
 def test_missing_weights_give_the_command(images, tmp_path):
-    model = model_config(**(vars(small_run.config(images).model) | {"weights": str(tmp_path / "none")}))
+    model = dataclasses.replace(small_run.config(images).model, weights=str(tmp_path / "none"))
     with pytest.raises(JaxnextError) as error:
         train(tmp_path / "r", images, model=model)
     assert f"jaxnext port imagenet1k_v2 --config baseline --output {tmp_path / 'none'}" in str(error.value)
@@ -75,7 +74,7 @@ def test_missing_weights_give_the_command(images, tmp_path):
 
 
 def test_outputs_beyond_the_data_are_named_unused(images):
-    model = model_config(**(vars(small_run.config(images).model) | {"classes": 14}))
+    model = dataclasses.replace(small_run.config(images).model, classes=14)
     splits = load_splits(small_run.config(images).data, 0)
     assert class_names(small_run.config(images, model=model), splits)[-3:] == ("9", "unused_12", "unused_13")
 

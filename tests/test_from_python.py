@@ -24,7 +24,7 @@ def test_a_run_from_python(images: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     before, lines = process(), []
     trained = jaxnext.train(
-        small_run.config(images), output=tmp_path / "r", say=lines.append, epochs=1, **{"model.dropout": 0.0}
+        small_run.config(images), output=tmp_path / "r", say=lines.append, epochs=1, **{"model.head.dropout": 0.0}
     )
     assert process() == before
     assert trained.folder == tmp_path / "r"
@@ -40,7 +40,7 @@ def test_a_run_from_python(images: Path, tmp_path: Path, monkeypatch: pytest.Mon
         resume=True,
         say=lines.append,
         epochs=1,
-        model={"dropout": 0.0},
+        model={"head": {"dropout": 0.0}},
     )
     assert again == trained
 
