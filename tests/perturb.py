@@ -51,8 +51,8 @@ PERTURBATIONS = {
     ),
     "patience counted as Optax does": Perturbation(
         "jaxnext/engine/schedules/plateau.py",
-        "if bad_epochs > config.patience:",
-        "if bad_epochs >= max(config.patience, 1):",
+        "if bad_epochs > self.patience:",
+        "if bad_epochs >= max(self.patience, 1):",
         ("test_golden", "test_plateau"),
     ),
     "classes sorted as numbers": Perturbation(
