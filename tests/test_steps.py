@@ -210,7 +210,7 @@ def test_train_step_is_named_gathers_nothing_and_reduces_parameters_and_batch_no
     assert re.search(r"HloModule jit_train_step\b", text)
     calls = len(re.findall(r'custom_call_target="__onednn\$convolution"', text))
     # The stem, a grouped convolution a block and CBAM's, three parts each, but for the gradient of the image.
-    convolutions = 1 + sum(config.stage_sizes) + (config.attention == "cbam")
+    convolutions = 1 + sum(config.stage_sizes) + (config.attention.type == "cbam")
     assert calls == (3 * convolutions - 1 if by_onednn else 0)
     found = collectives(text)
     assert {name for name, _ in found} == {"all-reduce"}
@@ -218,14 +218,15 @@ def test_train_step_is_named_gathers_nothing_and_reduces_parameters_and_batch_no
     params = {path_name(path): leaf for path, leaf in flatten(shapes).items()}
     # Every gradient. A batch norm's backward pass needs those of its scale and bias: they are summed once for both.
     expected = sum(leaf.size * 4 for leaf in params.values())
-    # In the forward pass of each batch norm, for each channel, the sum of the values and that of their squares.
+    # In the forward pass of each batch norm, for each channel, the sum of some values, near whose mean the others are
+    # taken, then the sum of all and that of their squares.
     scales = {name: leaf for name, leaf in params.items() if name.endswith("/scale")}
-    head_norms = 2 if config.head == "fc" else 0
+    head_norms = 2 if config.head.type == "fc" else 0
     stages = len(config.stage_sizes)
     assert len(scales) == 1 + 3 * sum(config.stage_sizes) + stages + head_norms
-    expected += sum(2 * leaf.size * 4 for leaf in scales.values())
-    # The number of values, once for each spatial size: after the stem's convolution, in every stage, in the head.
-    expected += 4 * (1 + stages + (head_norms > 0))
+    expected += sum(3 * leaf.size * 4 for leaf in scales.values())
+    # The number of rows that count, once for all of them.
+    expected += 4
     # The end of a residual block adds norm3 and shortcut_norm: their biases have one gradient, summed once.
     expected -= sum(leaf.size * 4 for name, leaf in params.items() if name.endswith("shortcut_norm/bias"))
     # The metrics: loss, correct, correct_top5, class_count, class_correct, and count, also the divisor of the loss.
