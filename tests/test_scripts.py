@@ -178,7 +178,7 @@ def test_a_name_that_is_not_utf_8_is_shown(tmp_path):
 def test_an_unknown_option_is_one_sentence_and_status_2(tmp_path):
     refused = script("train.py", "--config", "fc_cbam", "--model.dropot", "0.1", cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr == "error: unknown option --model.dropot; did you mean --model.dropout?\n"
+    assert refused.stderr == "error: unknown option --model.dropot; did you mean --model.head.dropout?\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from packed_images import write_folder
 
+from jaxnext.data.bad_image import BadImage
 from jaxnext.data.packing.plan import Shard, find_splits, plan_shards
 from jaxnext.data.packing.shards import ShardReport, features_of, pack_shard
 from jaxnext.errors import JaxnextError
@@ -15,10 +16,10 @@ def shard(tmp_path: Path) -> Shard:
     return plan_shards("x", sources, None)[0]
 
 
-def pack(path: Path, shard: Shard, threads: int = 2) -> tuple[ShardReport, int, list[tuple[str, str]]]:
+def pack(path: Path, shard: Shard, threads: int = 2) -> tuple[ShardReport, int, list[BadImage]]:
     counts: list[int] = []
-    corrupt: list[tuple[str, str]] = []
-    report = pack_shard(path, shard, threads, counts.append, lambda where, why: corrupt.append((where, why)))
+    corrupt: list[BadImage] = []
+    report = pack_shard(path, shard, threads, counts.append, corrupt.append)
     return report, sum(counts), corrupt
 
 
@@ -39,8 +40,8 @@ def test_files_that_vanish_or_cannot_be_decoded_are_named(shard: Shard, tmp_path
         corrupt
         == report.corrupt
         == [
-            (shard.source.location(1), "No such file or directory"),
-            (shard.source.location(4), "the file is empty"),
+            BadImage(shard.source.location(1), "No such file or directory"),
+            BadImage(shard.source.location(4), "the file is empty"),
         ]
     )
 

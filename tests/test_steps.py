@@ -373,7 +373,7 @@ def test_bfloat16_keeps_state_gradients_and_sums_in_float32():
         return adam.update(updates, *rest)
 
     model = network(NET, CLASSES, "bfloat16", parallel.AXIS)
-    step = steps.compile_train_step(model, adam._replace(update=update), on.mesh)
+    step = steps.compile_train_step(model, adam._replace(update=update), on.mesh, AUGMENT)
     before, batch = start(on), train_batch(on, 0)
     state, sums = jax.eval_shape(step, before, batch)
     assert jax.tree.map(lambda leaf: leaf.dtype, state) == jax.tree.map(lambda leaf: leaf.dtype, before)

@@ -24,9 +24,11 @@ def test_splits_of_a_tfds_data_set(tmp_path: Path) -> None:
     named = Source("pets", "train[:50%]", "train[75%:]").open(OpenContext(tfds_folder=str(tmp_path)))
     assert named.train.names == ("0.jpg", "1.jpg", "2.jpg", "3.jpg")
     assert named.validation.names == ("6.jpg", "7.jpg")
-    with pytest.raises(UsageError, match=r"data\.val_split: expected other images than those of data\.train_split"):
+    with pytest.raises(
+        UsageError, match=r"data\.source\.val_split: expected other images than those of data\.source\.train_split"
+    ):
         opened(folder, val_split="train[:1]")
-    with pytest.raises(UsageError, match=r"data\.val_split: expected one of the splits test, train, validation of"):
+    with pytest.raises(UsageError, match=r"data\.source\.val_split: expected one of the splits test, train, validation of"):
         opened(folder, val_split="valid")
 
 

@@ -178,13 +178,15 @@ def test_a_split_that_is_missing(tmp_path: Path, split: str) -> None:
 
 def test_an_empty_part(tmp_path: Path) -> None:
     folder = write_set(tmp_path, {"train": two_shards(3)})
-    with pytest.raises(JaxnextError, match=r"data\.train_split: the split 'train\[3:\]' of .* holds no images"):
+    with pytest.raises(JaxnextError, match=r"data\.source\.train_split: the split 'train\[3:\]' of .* holds no images"):
         opened(folder, "train[3:]")
 
 
 def test_images_that_stand_twice(tmp_path: Path) -> None:
     folder = write_set(tmp_path, {"train": two_shards(4), "val": two_shards(2)})
-    with pytest.raises(UsageError, match=r"data\.train_split: expected each image once, found some twice in 'train\+"):
+    with pytest.raises(
+        UsageError, match=r"data\.source\.train_split: expected each image once, found some twice in 'train\+"
+    ):
         opened(folder, "train+train[:1]")
     with pytest.raises(UsageError) as caught:
         check_apart(opened(folder, "train[:75%]"), opened(folder, "train[50%:]"), "train[:75%]", "train[50%:]")
