@@ -28,7 +28,7 @@ def test_splits_of_a_tfds_data_set(tmp_path: Path) -> None:
         UsageError, match=r"data\.source\.val_split: expected other images than those of data\.source\.train_split"
     ):
         opened(folder, val_split="train[:1]")
-    with pytest.raises(UsageError, match=r"data\.source\.val_split: expected one of the splits test, train, validation of"):
+    with pytest.raises(UsageError, match=r"data\.source\.val_split: expected one of the splits test, train, val"):
         opened(folder, val_split="valid")
 
 
