@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 from benchmarks import command, footprint
+from benchmarks.footprint import anonymous_memory
+
+from jaxnext.errors import JaxnextError
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +67,17 @@ def test_predict(tmp_path: Path) -> None:
 def test_what_the_system_says_of_memory() -> None:
     assert footprint._shown("filling_anonymous_bytes", 3 * 2**20) == "3 MiB"
     assert footprint._shown("seconds", 1.5) == "1.500"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_anonymous_memory_grows_with_what_is_taken() -> None:
+    before = anonymous_memory()
+    taken = bytearray(b"x" * 2**26)
+    assert anonymous_memory() - before > 2**26 - 2**20
+    del taken
+
+
+def test_anonymous_memory_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_: "Name: python\n")
+    with pytest.raises(JaxnextError, match=r"^/proc/self/status: expected a line RssAnon"):
+        anonymous_memory()

@@ -4,8 +4,6 @@ import contextlib
 import os
 from pathlib import Path
 
-from jaxnext.errors import JaxnextError
-
 
 def cores() -> int:
     """Return the number of processor cores that this process may use."""
@@ -36,16 +34,3 @@ def available_memory() -> int | None:
             pages = int(next(line for line in lines if line.startswith(f"{evictable} ")).split()[1])
             most.append(int((groups / limit).read_text()) - int((groups / used).read_text()) + pages)
     return min(most, default=None)
-
-
-def anonymous_memory() -> int:
-    """Return the bytes of memory that this process has, mapped files excluded; Linux only.
-
-    Raises:
-        JaxnextError: the system does not say.
-    """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("RssAnon:")).split()[1])
-    except (OSError, StopIteration) as error:
-        raise JaxnextError("/proc/self/status: expected a line RssAnon, as Linux has it, found none") from error
