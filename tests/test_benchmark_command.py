@@ -1,6 +1,7 @@
 """``scripts/benchmark.py`` as its user has it, with stand-ins for what would be measured."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,8 +28,6 @@ def calls(monkeypatch) -> list[Any]:
     for part in command.PARTS.values():
         monkeypatch.setattr(part, "run", run)
         monkeypatch.setattr(part, "table", lambda result: f"table of {result['measured']}")
-    for name in ("JAX_ENABLE_COMPILATION_CACHE", "XLA_PYTHON_CLIENT_PREALLOCATE"):
-        monkeypatch.setenv(name, "false")
     return seen
 
 
@@ -43,6 +42,16 @@ def test_options_reach_the_part_and_its_result_the_file(calls, tmp_path, capsys)
     written = json.loads(file.read_text())
     assert list(written) == ["command", "date", "load_average_before", "measured"]
     assert [path.name for path in tmp_path.iterdir()] == ["m.json"]
+
+
+def test_what_is_set_for_jax_does_not_last(calls, monkeypatch):
+    monkeypatch.delenv("JAX_ENABLE_COMPILATION_CACHE", raising=False)
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "true")
+    before = dict(os.environ)
+    monkeypatch.setattr(command.PARTS["model"], "run", lambda options, say: dict(os.environ))
+    monkeypatch.setattr(command.PARTS["model"], "table", lambda result: result["JAX_ENABLE_COMPILATION_CACHE"])
+    assert command.main(["model"]) == 0
+    assert dict(os.environ) == before
 
 
 def test_shapes_and_files_of_footprint(calls):

@@ -48,6 +48,7 @@ def main(argv: Sequence[str]) -> int:
         SystemExit: after ``--help``, and with status 2 for an option that argparse refuses.
     """
     options = parse(argv)
+    before = dict(os.environ)
     try:
         return _measure(options)
     except JaxnextError as error:
@@ -55,6 +56,11 @@ def main(argv: Sequence[str]) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return 130
+    finally:
+        # What is set for JAX here is not left to whoever calls this from Python.
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _measure(options: argparse.Namespace) -> int:
