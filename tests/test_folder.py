@@ -1,3 +1,5 @@
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ def write(root: Path, *names: str) -> Path:
     return root
 
 
-def opened(path: Path | str | None, index: Path | None = None, **context: Any) -> Splits:
-    return Source().open(OpenContext(None if path is None else str(path), index=index, **context))
+def opened(path: Path | str | tuple[str, ...] | None, index: Path | None = None, **context: Any) -> Splits:
+    return Source().open(OpenContext(str(path) if isinstance(path, Path) else path, index=index, **context))
 
 
 def test_splits_with_val_folder(tmp_path: Path) -> None:
@@ -54,10 +56,92 @@ def test_splits_without_val_folder(tmp_path: Path) -> None:
 
 
 def test_a_file_is_named_with_its_setting(tmp_path: Path) -> None:
-    write(tmp_path, "images.zip")
+    write(tmp_path, "images.rar")
     with pytest.raises(JaxnextError) as error:
-        opened(tmp_path / "images.zip")
-    assert str(error.value) == (f"data.path {tmp_path}/images.zip: expected the folder that holds train/, found a file")
+        opened(tmp_path / "images.rar")
+    assert str(error.value) == (
+        f"data.path {tmp_path}/images.rar: expected the folder that holds train/, or a .zip or .tar file, found another"
+    )
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev", "VAL", "Validation"])
+def test_names_of_the_validation_folder(tmp_path: Path, name: str) -> None:
+    write(tmp_path, "Train/a/1.png", "Train/b/2.png", f"{name}/b/4.png")
+    splits = opened(tmp_path)
+    assert (splits.train.names, splits.validation.names) == (("a/1.png", "b/2.png"), ("b/4.png",))
+    assert sorted(find_splits(tmp_path)[0]) == ["train", "validation"]
+
+
+def test_two_folders_that_could_be_meant(tmp_path: Path) -> None:
+    write(tmp_path, "train/a/1.png", "Dev/a/4.png", "valiD/a/5.png")
+    with pytest.raises(JaxnextError, match="expected one folder val/, found Dev/, valiD/"):
+        opened(tmp_path)
+
+
+def test_a_flat_folder_of_class_folders(tmp_path: Path) -> None:
+    write(tmp_path / "flat", *(f"{name}/{i}.png" for name in "ab" for i in range(5)), "notes.txt")
+    write(tmp_path / "deep", *(f"train/{name}/{i}.png" for name in "ab" for i in range(5)))
+    flat, deep = opened(tmp_path / "flat", seed=3), opened(tmp_path / "deep", seed=3)
+    assert (flat.train.names, flat.validation.names) == (deep.train.names, deep.validation.names)
+    assert len(flat.train) == 8
+    assert flat.description == (
+        f"{tmp_path}/flat: 10 images of 2 classes, 8 for training and 2 (20 % of each class, seed 3) for validation",
+        f"{tmp_path}/flat: left out 1 entry that is hidden or no image (.txt 1)",
+    )
+
+
+def test_several_folders(tmp_path: Path) -> None:
+    write(tmp_path, "one/train/a/1.png", "one/train/c/2.png", "one/val/c/3.png", "two/b/1.png", "two/c/1.png")
+    splits = opened((str(tmp_path / "two"), str(tmp_path / "one")))
+    assert splits.classes == ("a", "b", "c")
+    assert splits.train.names == ("a/1.png", "b/1.png", "c/1.png", "c/2.png")
+    assert splits.train.labels.tolist() == [0, 1, 2, 2]
+    assert [splits.train.read(i) for i in (0, 2)] == [b"one/train/a/1.png", b"two/c/1.png"]
+    assert splits.train.location(2) == f"{tmp_path}/two/c/1.png"
+    assert splits.validation.names == ("c/3.png",)
+    assert (splits.validation.labels.tolist(), splits.validation.classes) == ([2], splits.classes)
+    assert splits.description[0] == (
+        f"{tmp_path}/two and {tmp_path}/one/train: 4 images of 3 classes for training; {tmp_path}/one/val: 1 for "
+        "validation"
+    )
+    with pytest.raises(UsageError, match=r"data\.path: expected each folder once, found .*one twice"):
+        opened((str(tmp_path / "one"), str(tmp_path / "two/../one")))
+
+
+def archived(path: Path, root: Path) -> Path:
+    """An archive of all files below a folder."""
+    files = sorted(file for file in root.rglob("*") if file.is_file())
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+            for each in files:
+                file.write(each, each.relative_to(root))
+    else:
+        with tarfile.open(path, "w") as file:
+            for each in files:
+                file.add(each, each.relative_to(root))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar"])
+@pytest.mark.parametrize("beginning", ["", "clothes/"])
+def test_an_archive_is_as_its_folder(tmp_path: Path, suffix: str, beginning: str) -> None:
+    names = ["train/a/1.png", "train/b/2.png", "train/b/deep/3.png", "valid/b/4.png", "train/a/.x.png", "notes.txt"]
+    root = write(tmp_path / "root", *(beginning + name for name in names)) / beginning
+    archive = archived(tmp_path / f"images{suffix}", tmp_path / "root")
+    plain, packed = opened(root), opened(archive, tmp_path / "index")
+    assert packed.description == tuple(line.replace(str(root), str(archive / beginning)) for line in plain.description)
+    for found, expected in ((packed.train, plain.train), (packed.validation, plain.validation)):
+        assert found.names == expected.names
+        assert found.labels.tolist() == expected.labels.tolist()
+        assert [found.read(i) for i in range(len(found))] == [expected.read(i) for i in range(len(found))]
+        assert found.location(0) == f"{archive / beginning}/{found_folder(found)}{found.names[0]}"
+    again = opened(archive, tmp_path / "index")
+    assert (again.train.names, again.warnings) == (packed.train.names, ())
+    assert again.train.read(2) == plain.train.read(2)
+
+
+def found_folder(source: Any) -> str:
+    return "valid/" if len(source) == 1 else "train/"
 
 
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:
@@ -69,16 +153,16 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_looks_like_the_validation_images(tmp_path: Path) -> None:
-    write(tmp_path, "train/a/1.png", "train/b/2.png", "train/b/3.png", "validation/b/4.png")
+    write(tmp_path, "train/a/1.png", "train/b/2.png", "train/b/3.png", "holdout/b/4.png")
     for read in (lambda: opened(tmp_path), lambda: find_splits(tmp_path)):
         with pytest.raises(JaxnextError) as error:
             read()
         assert str(error.value) == (
-            f"{tmp_path}: expected val/ beside train/, or no other folder with the same classes, found validation/; "
+            f"{tmp_path}: expected val/ beside train/, or no other folder with the same classes, found holdout/; "
             "did you mean val/? rename it, or move it away to have part of train/ held out"
         )
     write(tmp_path, "val/b/4.png")
-    assert opened(tmp_path).description[-1] == f"{tmp_path}: left out validation/"
+    assert opened(tmp_path).description[-1] == f"{tmp_path}: left out holdout/"
     assert sorted(find_splits(tmp_path)[0]) == ["train", "validation"]
 
 
@@ -90,12 +174,19 @@ def test_splits_errors(tmp_path: Path) -> None:
     ):
         opened(tmp_path / "nowhere")
     with pytest.raises(
-        JaxnextError, match=r"expected train/ with a folder for each class in it, found an empty folder"
+        JaxnextError,
+        match=r"expected train/ with a folder for each class in it, or a folder for each of two classes or more, found",
     ):
         opened(tmp_path)
-    write(tmp_path, "cat/1.png", "dog/1.png", "list.csv")
-    with pytest.raises(JaxnextError, match=r"class in it, found cat/, dog/, list\.csv"):
+    write(tmp_path, "1.png", "2.png", "list.csv")
+    with pytest.raises(JaxnextError, match=r"found no folders and 2 images: 1\.png, 2\.png; read labels with --data"):
         opened(tmp_path)
+    write(tmp_path / "x/cats", "cat/1.png")
+    with pytest.raises(JaxnextError, match="two classes or more, found cat/"):
+        opened(tmp_path / "x/cats")
+    write(tmp_path / "x/cats", "Test/1.png")
+    with pytest.raises(JaxnextError, match="expected train/ beside Test/, found none"):
+        opened(tmp_path / "x/cats")
     write(tmp_path, "train/cat/1.png", "train/dog/1.png")
     with pytest.raises(JaxnextError, match="no class has two images"):
         opened(tmp_path)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxnext.data import listing
+from jaxnext.data.class_folders import class_folders
 from jaxnext.data.folder_index import FolderIndex
-from jaxnext.data.folder_source import class_folder_source
+from jaxnext.data.folder_source import FolderSource, FolderTree, class_folder_source
 
 OLD = 1_600_000_000_000_000_000
 
@@ -37,13 +38,14 @@ class Listing:
     def __call__(self) -> tuple[list[str], list[str], list[str]]:
         """Names, folders that were read, and lines."""
         self.scanned.clear()
-        index = FolderIndex(self.store, self.root)
-        source = class_folder_source(self.root, index=index)
-        index.save()
+        tree = FolderTree(self.root, self.store)
+        source = class_folders(tree)
+        assert isinstance(source, FolderSource)
+        lines = tree.keep()
         plain = class_folder_source(self.root)
         assert (source.names, source.classes, source.left_out) == (plain.names, plain.classes, plain.left_out)
         assert source.labels.tolist() == plain.labels.tolist()
-        return list(source.names), list(self.scanned), index.lines
+        return list(source.names), list(self.scanned), lines
 
 
 @pytest.fixture

@@ -63,3 +63,10 @@ def test_check(value: Any, hint: Any, result: Any) -> None:
 def test_check_refuses(value: Any, hint: Any) -> None:
     with pytest.raises(ValueError, match=r"^key: expected "):
         check(value, hint, "key")
+
+
+@pytest.mark.parametrize(("value", "result"), [("a", "a"), (["a", "b"], ("a", "b")), (None, None)])
+def test_one_text_or_several(value: Any, result: Any) -> None:
+    assert check(value, tuple[str, ...] | str | None, "key") == result
+    with pytest.raises(ValueError, match=r"key: expected a list of texts such as \[a, b\], text or null, found 3"):
+        check(3, tuple[str, ...] | str | None, "key")

@@ -5,7 +5,7 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_type_hints
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace, set_loader
@@ -283,7 +283,10 @@ def _given_values(argv: Sequence[str], key: str) -> Iterable[tuple[str, str]]:
 
 
 def _check_text(text: str, hint: Any, key: str) -> None:
-    if hint is str or hint == str | None:
+    kinds = (hint,) if get_origin(hint) is tuple else (hint, *get_args(hint))
+    lists = any(get_origin(kind) is tuple for kind in kinds)
+    # Text stands as it is, unless it is the list that may stand in its place.
+    if str in kinds and not (lists and text.startswith("[")):
         return
     try:
         value = load_yaml(text)

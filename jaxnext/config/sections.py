@@ -31,13 +31,14 @@ class DataConfig:
 
     source: Choice = dataclasses.field(default_factory=lambda: SOURCES.choose("folder"))
     """where the images come from"""
-    path: str | None = None
-    """folder that holds train/, optionally val/, and test/, each with one folder per class; for tfds that of the
-    data set, or, where data.source.name is given, the one with all data sets (null: ~/tensorflow_datasets)"""
+    path: tuple[str, ...] | str | None = None
+    """folder that holds train/, optionally val/ (or valid/, validation/, dev/), and test/, each with one folder per
+    class; or a flat folder with one folder per class; or a .zip or .tar file of these; or a list of several; for tfds
+    the folder of the data set, or, where data.source.name is given, of all data sets (null: ~/tensorflow_datasets)"""
     image_size: int = 512
     """images are resized to this many pixels on each side"""
     val_fraction: float = 0.2
-    """share of each class held out for validation where there is no val/ folder or validation split"""
+    """share of each class held out for validation where there are no images for validation"""
     cache: Literal["none", "memory", "disk"] = "none"
     """decoded images are kept after the first epoch: in the memory of the process, or on disk for later runs too"""
     cache_path: str | None = None
@@ -49,6 +50,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         require(self.image_size >= 1, "data.image_size", "at least 1 pixel", self.image_size)
+        require(self.path != (), "data.path", "one path or several", [])
         require(0 < self.val_fraction < 1, "data.val_fraction", "a share between 0 and 1", self.val_fraction)
 
 

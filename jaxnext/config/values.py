@@ -44,7 +44,7 @@ def expected(hint: Any) -> str:
         *first, last = (expected(a) for a in sorted(arguments, key=lambda a: a is types.NoneType))
         return f"{', '.join(first)} or {last}"
     if origin is tuple:
-        return "a list of whole numbers such as [1, 2]"
+        return f"a list of {'texts such as [a, b]' if arguments[0] is str else 'whole numbers such as [1, 2]'}"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: "null"}[hint]
 
 
@@ -75,6 +75,8 @@ def check(value: Any, hint: Any, key: str) -> Any:
 
 
 def _matches(value: Any, hint: Any) -> bool:
+    if typing.get_origin(hint) is tuple:
+        return isinstance(value, list | tuple)
     if typing.get_origin(hint) is typing.Literal:
         return isinstance(value, str) and value in typing.get_args(hint)
     if isinstance(value, bool):

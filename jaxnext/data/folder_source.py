@@ -1,6 +1,7 @@
 """Image files in folders: a folder for each class, or any folders and files."""
 
 import dataclasses
+import functools
 import itertools
 import os
 from collections.abc import Sequence
@@ -9,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxnext.data.class_folders import class_folders
 from jaxnext.data.folder_index import FolderIndex
-from jaxnext.data.image_source import file_identity, some, stamp_of
+from jaxnext.data.image_source import file_identity, stamp_of
 from jaxnext.data.listing import is_image, list_folder, list_images
 from jaxnext.errors import JaxnextError
 
@@ -48,68 +50,50 @@ class FolderSource:
         return stamp_of(file_identity(status))
 
 
-def class_folder_source(
-    path: Path, classes: Sequence[str] | None = None, index: FolderIndex | None = None
-) -> FolderSource:
-    """Images in a folder with one folder per class, searched to any depth, sorted by class and path.
+@dataclasses.dataclass(frozen=True, eq=False)
+class FolderTree:
+    """A folder on disk."""
 
-    Args:
-        path: the folder of class folders.
-        classes: the label order to use; None: the names of the class folders, sorted as strings.
-        index: what earlier starts know of the class folders; saving it is for the caller.
+    path: Path
+    store: Path | None = None
+    """folder in which listings are kept from one start to the next; None: nothing is kept"""
 
-    Raises:
-        JaxnextError: the folder is missing or holds no class folders or images outside of them; a class folder has no
-            image (without ``classes``); a class folder is not among ``classes``.
-    """
-    folders, files, left_out = list_folder(path)
-    images = [name for name in files if is_image(name)]
-    if images:
-        raise JaxnextError(
-            f"{path}: expected only class folders, found the image {images[0]} beside them; move it into a class folder"
-        )
-    left_out += files
-    if not folders:
-        raise JaxnextError(f"{path}: expected a folder with images for each class, found no folders")
-    order = tuple(folders) if classes is None else tuple(classes)
-    numbers = {name: number for number, name in enumerate(order)}
-    names: list[str] = []
-    labels: list[int] = []
-    for folder in folders:
-        if folder not in numbers:
-            raise JaxnextError(
-                f"{path / folder}: expected one of the {len(order)} classes {some(order)}, found {folder!r}"
-            )
-        found, others = list_images(path, folder, index)
-        if not found and classes is None:
-            raise JaxnextError(f"{path / folder}: the class folder holds no images; add some or remove the folder")
-        names += found
-        labels += [numbers[folder]] * len(found)
-        left_out += others
-    if not names:
-        raise JaxnextError(f"{path}: the class folders hold no images")
-    roots = np.zeros(len(names), np.int32)
-    return FolderSource((str(path),), roots, tuple(names), np.array(labels, np.int32), order, tuple(left_out))
+    def list_folder(self) -> tuple[list[str], list[str], list[str]]:
+        """Names in the folder, as ``listing.list_folder``."""
+        return list_folder(self.path)
+
+    def list_images(self, under: str = "") -> tuple[list[str], list[str]]:
+        """Images below a folder and what was left out, as ``listing.list_images``."""
+        return list_images(self.path, under, self._index)
+
+    def below(self, name: str) -> "FolderTree":
+        """Return the tree of a folder in this one."""
+        return FolderTree(self.path / name, self.store)
+
+    def source(
+        self, names: Sequence[str], labels: NDArray[np.int32], classes: Sequence[str], left_out: Sequence[str] = ()
+    ) -> FolderSource:
+        """Return some of the images, as ``FileTree.source``."""
+        roots = np.zeros(len(names), np.int32)
+        return FolderSource((str(self.path),), roots, tuple(names), labels, tuple(classes), tuple(left_out))
+
+    def keep(self) -> list[str]:
+        """Write the index of the folders that were listed; lines for the user where that is not possible."""
+        if self._index is None:
+            return []
+        self._index.save()
+        return self._index.lines
+
+    @functools.cached_property
+    def _index(self) -> FolderIndex | None:
+        return None if self.store is None else FolderIndex(self.store, self.path)
 
 
-def check_other_folders(root: Path, others: Sequence[str], classes: Sequence[str]) -> None:
-    """Refuses a folder that looks like the validation images, where there is no ``val/``.
-
-    Args:
-        root: that holds ``train/``.
-        others: folders beside it that are not read.
-        classes: of the training images.
-
-    Raises:
-        JaxnextError: one of them has a folder of one of the classes.
-    """
-    for other in others:
-        # Not Path.is_dir, which raises where a folder may not be looked into.
-        if any(os.path.isdir(os.path.join(root, other, name)) for name in classes):  # noqa: PTH112, PTH118
-            raise JaxnextError(
-                f"{root}: expected val/ beside train/, or no other folder with the same classes, found {other}/; did "
-                "you mean val/? rename it, or move it away to have part of train/ held out"
-            )
+def class_folder_source(path: Path, classes: Sequence[str] | None = None) -> FolderSource:
+    """Images in a folder with one folder per class; arguments and errors as ``class_folders``."""
+    source = class_folders(FolderTree(path), classes)
+    assert isinstance(source, FolderSource)
+    return source
 
 
 def files_source(paths: Sequence[Path]) -> FolderSource:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxnext.config.sections import DataConfig
 from jaxnext.data.holdout import stratified_split
 from jaxnext.data.image_source import ImageSource, Subset, some
-from jaxnext.errors import JaxnextError, printable
+from jaxnext.errors import JaxnextError, UsageError, printable
 
 
 class Splits(NamedTuple):
@@ -29,8 +29,8 @@ class Splits(NamedTuple):
 class OpenContext:
     """What a source is told when it is opened, beside its own options."""
 
-    path: str | None = None
-    """``data.path``"""
+    path: str | tuple[str, ...] | None = None
+    """``data.path``: one or several"""
     val_fraction: float = 0.2
     """share of each class to hold out where there are no images for validation"""
     seed: int = 0
@@ -39,6 +39,16 @@ class OpenContext:
     """folder in which listings are kept from one start to the next; None: nothing is kept"""
     tfds_folder: str | None = None
     """where data sets of TFDS are where ``path`` is None"""
+
+    def one_path(self) -> str | None:
+        """Return ``path`` where a source reads one alone.
+
+        Raises:
+            UsageError: there are several.
+        """
+        if isinstance(self.path, tuple):
+            raise UsageError(f"data.path: expected one path for this data.source, found {list(self.path)}")
+        return self.path
 
 
 class SplitsSource(Protocol):

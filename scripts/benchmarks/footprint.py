@@ -82,8 +82,8 @@ def _shown(name: str, value: float) -> str:
 
 
 def _listing(images: int, options: argparse.Namespace, folder: Path, cores: int, say: Say) -> dict[str, Any]:
-    from jaxnext.data.folder_index import FolderIndex
-    from jaxnext.data.folder_source import class_folder_source
+    from jaxnext.data.class_folders import class_folders
+    from jaxnext.data.folder_source import FolderTree
 
     root = folder / "train"
     for first in range(0, images, _IN_A_FOLDER):
@@ -96,12 +96,12 @@ def _listing(images: int, options: argparse.Namespace, folder: Path, cores: int,
     for name in ("first", "again"):
         begin = time.perf_counter()
         with _most() as most:
-            index = FolderIndex(folder / "index", root)
-            source = class_folder_source(root, index=index)
-            index.save()
+            tree = FolderTree(root, folder / "index")
+            source = class_folders(tree)
+            tree.keep()
         found |= {f"{name}_seconds": time.perf_counter() - begin, f"{name}_anonymous_bytes": most[0]}
         assert len(source) == images
-        del source, index
+        del source, tree
     return found | {"index_file_bytes": sum(path.stat().st_size for path in (folder / "index").iterdir())}
 
 

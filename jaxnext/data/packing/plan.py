@@ -10,13 +10,11 @@ import PIL
 import simplejpeg
 
 from jaxnext.data.compat import shard_ends
-from jaxnext.data.folder_source import FolderSource, check_other_folders, class_folder_source, files_source
+from jaxnext.data.folder_source import FolderSource, FolderTree, class_folder_source, files_source
 from jaxnext.data.image_source import file_identity
-from jaxnext.data.listing import describe_left_out, list_folder
+from jaxnext.data.layout import find_layout
+from jaxnext.data.listing import describe_left_out
 from jaxnext.errors import JaxnextError, UsageError
-
-_FOLDERS = ("train", "val", "test")
-"""TFDS calls the second one validation."""
 
 
 class Shard(NamedTuple):
@@ -56,28 +54,15 @@ def find_splits(folder: Path) -> tuple[dict[str, FolderSource], list[str]]:
     Raises:
         JaxnextError: as ``class_folder_source``; a name that is not UTF-8, or that TFDS would alter.
     """
-    folders, files, hidden = list_folder(folder)
-    if "train" not in folders:
-        if "val" in folders or "test" in folders:
-            raise JaxnextError(
-                f"{folder}: expected train/ beside {'val/' if 'val' in folders else 'test/'}, found none"
-            )
-        sources = {"train": class_folder_source(folder)}
-        others: list[str] = []
-    else:
-        train = class_folder_source(folder / "train")
-        sources = {"train": train}
-        if "val" in folders:
-            sources["validation"] = class_folder_source(folder / "val", train.classes)
-        if "test" in folders:
-            labelled = bool(list_folder(folder / "test")[0])
-            test = folder / "test"
-            sources["test"] = class_folder_source(test, train.classes) if labelled else files_source([test])
-        unread = [name for name in folders if name not in _FOLDERS]
-        if "val" not in folders:
-            check_other_folders(folder, unread, train.classes)
-        others = [*(f"{name}/" for name in unread), *files, *hidden]
-    lines = [f"{folder}: left out {', '.join(others)}"] if others else []
+    layout = find_layout(FolderTree(folder))
+    train = class_folder_source(layout.train.path)
+    sources = {"train": train}
+    if layout.validation is not None:
+        sources["validation"] = class_folder_source(layout.validation.path, train.classes)
+    if layout.test is not None:
+        labelled, test = bool(layout.test.list_folder()[0]), layout.test.path
+        sources["test"] = class_folder_source(test, train.classes) if labelled else files_source([test])
+    lines = [f"{folder}: left out {', '.join(layout.unread)}"] if layout.unread else []
     for source in sources.values():
         if line := describe_left_out(source.left_out):
             lines.append(f"{source.roots[0]}: {line}")

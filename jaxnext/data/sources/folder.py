@@ -1,53 +1,100 @@
-"""Class folders of images below one folder: ``train/`` and, optionally, ``val/``."""
+"""Class folders of images, in folders or archives: ``train/`` and, optionally, ``val/``; or one flat folder of them."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
-from jaxnext.data.folder_index import FolderIndex
-from jaxnext.data.folder_source import FolderSource, check_other_folders, class_folder_source
-from jaxnext.data.image_source import some
-from jaxnext.data.listing import describe_left_out, list_folder
+from jaxnext.data.archive import SUFFIXES, open_archive
+from jaxnext.data.class_folders import class_folders
+from jaxnext.data.file_tree import FileTree
+from jaxnext.data.folder_source import FolderTree
+from jaxnext.data.image_source import ImageSource, some
+from jaxnext.data.joined_source import JoinedSource
+from jaxnext.data.layout import check_flat, find_layout
+from jaxnext.data.listing import describe_left_out
 from jaxnext.data.splits import OpenContext, Splits, describe, hold_out
 from jaxnext.errors import JaxnextError, UsageError
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Class folders of images under ``data.path``; without options."""
+    """Class folders of images under ``data.path``, or in a .zip or .tar file; without options."""
 
     def open(self, context: OpenContext) -> Splits:
-        """Return the images of ``train/`` and ``val/``; without ``val/`` some of ``train/`` are held out.
+        """Return the images of ``train/`` and ``val/``; where there is no ``val/`` some of the images are held out.
+
+        Of several folders the images are joined class by class; where one has ``val/``, nothing is held out.
 
         Raises:
-            UsageError: ``data.path`` is not given, or no local folder.
+            UsageError: ``data.path`` is not given, given twice, or no local folder or archive.
             JaxnextError: the folders are not as expected, or hold too few images to split.
         """
-        root = _root(context.path)
-        folders, files, hidden = list_folder(root)
-        if "train" not in folders:
-            found = some([*(f"{name}/" for name in folders), *files]) or "an empty folder"
-            raise JaxnextError(f"data.path {root}: expected train/ with a folder for each class in it, found {found}")
-        train, warnings = _indexed(root / "train", None, context.index)
-        others = [name for name in folders if name not in ("train", "val", "test")]
-        if "val" in folders:
-            validation, more = _indexed(root / "val", train.classes, context.index)
-            warnings += more
-            lines = describe(train, str(root / "train"), validation, str(root / "val"))
-            splits = Splits(train, validation, train.classes, (*lines, *_left_out(train), *_left_out(validation)))
+        found = [_Found.at(tree) for tree in open_trees(context)]
+        train: ImageSource = found[0].train if len(found) == 1 else JoinedSource([each.train for each in found])
+        parts = [source for each in found for _, source in each.validation]
+        name = " and ".join(each.name for each in found)
+        if parts:
+            validation = parts[0] if len(found) == 1 else JoinedSource(parts, train.classes)
+            names = " and ".join(path for each in found for path, _ in each.validation)
+            splits = Splits(train, validation, train.classes, tuple(describe(train, name, validation, names)))
         else:
-            check_other_folders(root, others, train.classes)
-            splits = hold_out(train, str(root / "train"), context, "; add val/")
-            splits = splits._replace(description=(*splits.description, *_left_out(train)))
-        # test/ is expected beside the others, and read by predict.py.
-        unread = [*(f"{name}/" for name in others), *files, *hidden]
-        left_out = (f"{root}: left out {some(unread)}",) if unread else ()
-        return splits._replace(description=splits.description + left_out, warnings=tuple(warnings))
+            splits = hold_out(train, name, context, "; add val/")
+        return splits._replace(
+            description=(*splits.description, *(line for each in found for line in each.lines)),
+            warnings=tuple(line for each in found for line in each.warnings),
+        )
 
 
-def _root(path: str | None) -> Path:
-    if path is None:
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Found:
+    """What one folder or archive holds."""
+
+    name: str
+    train: ImageSource
+    validation: tuple[tuple[str, ImageSource], ...]
+    """path and images of the one folder, or none"""
+    lines: list[str]
+    warnings: list[str]
+
+    @classmethod
+    def at(cls, tree: FileTree) -> "_Found":
+        layout = find_layout(tree)
+        if layout.train is tree:
+            check_flat(tree)
+        train = class_folders(layout.train)
+        trees, sources = [layout.train], [train]
+        if layout.validation is not None:
+            trees.append(layout.validation)
+            sources.append(class_folders(layout.validation, train.classes))
+        lines = [
+            f"{each.path}: {line}"
+            for each, source in zip(trees, sources, strict=True)
+            if (line := describe_left_out(source.left_out))
+        ]
+        # test/ is expected beside the others, and read by predict.
+        lines += [f"{tree.path}: left out {some(layout.unread)}"] * bool(layout.unread)
+        warnings = [line for each in dict.fromkeys([tree, *trees]) for line in each.keep()]
+        paths = [str(each.path) for each in trees]
+        return cls(paths[0], train, tuple(zip(paths[1:], sources[1:], strict=True)), lines, warnings)
+
+
+def open_trees(context: OpenContext) -> list[FileTree]:
+    """Return the folders and archives of ``data.path``.
+
+    Raises:
+        UsageError: none is given, one is given twice, or is not local.
+        JaxnextError: one is not there, or is neither a folder nor an archive.
+    """
+    paths = (context.path,) if isinstance(context.path, str) else context.path
+    if not paths:
         raise UsageError("data.path: expected the folder that holds train/, found null; give --data.path FOLDER")
+    resolved = [Path(path).resolve() for path in paths]
+    twice = next((path for path, real in zip(paths, resolved, strict=True) if resolved.count(real) > 1), None)
+    if twice is not None:
+        raise UsageError(f"data.path: expected each folder once, found {twice} twice")
+    return [_tree(path, context.index) for path in paths]
+
+
+def _tree(path: str, store: Path | None) -> FileTree:
     if "://" in path:
         raise UsageError(
             f"data.path: expected a local folder of images, found {path}; in a bucket only packed ones are read, "
@@ -56,21 +103,10 @@ def _root(path: str | None) -> Path:
     root = Path(path)
     if not root.exists():
         raise JaxnextError(f"data.path {root}: no such folder; give the one that holds train/ with --data.path FOLDER")
-    if not root.is_dir():
-        raise JaxnextError(f"data.path {root}: expected the folder that holds train/, found a file")
-    return root
-
-
-def _indexed(path: Path, classes: Sequence[str] | None, store: Path | None) -> tuple[FolderSource, list[str]]:
-    """A folder of class folders, listed with the help of its index, and what is to be said of that."""
-    if store is None:
-        return class_folder_source(path, classes), []
-    index = FolderIndex(store, path)
-    source = class_folder_source(path, classes, index)
-    index.save()
-    return source, index.lines
-
-
-def _left_out(source: FolderSource) -> list[str]:
-    line = describe_left_out(source.left_out)
-    return [f"{source.roots[0]}: {line}"] if line else []
+    if root.is_dir():
+        return FolderTree(root, store)
+    if root.suffix.lower() in SUFFIXES:
+        return open_archive(root, store)
+    raise JaxnextError(
+        f"data.path {root}: expected the folder that holds train/, or a {' or '.join(SUFFIXES)} file, found another"
+    )

@@ -25,7 +25,7 @@ class Source:
             UsageError: no folder is given, there are no such splits, or they share images.
             JaxnextError: the data set is not prepared, cannot be read, or is not one of labelled images.
         """
-        builder = open_tfds(self.name, context.path, context.tfds_folder)
+        builder = open_tfds(self.name, context.one_path(), context.tfds_folder)
         train, warnings = tfds_source(builder, self.train_split, "data.source.train_split", context.index)
         name = f"{builder.data_dir} {self.train_split}"
         missing = sorted(set(range(len(train.classes))) - set(train.labels.tolist()))
