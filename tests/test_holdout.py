@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnext.data.holdout import stratified_split
+from jaxnext.data.holdout import grouped, stratified_folds, stratified_split
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,41 @@ def test_seed_and_class_matter() -> None:
     first, second = (stratified_split(labels, 0.3, seed)[1] for seed in (0, 1))
     assert first.tolist() != second.tolist()
     assert first[:15].tolist() != (first[15:] - 50).tolist()
+
+
+def test_the_folds_are_pinned() -> None:
+    labels = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0, 1], np.int32)
+    assert stratified_folds(labels, 3, 7).tolist() == [1, 0, 0, 0, 2, 2, 0, 1, 1, 2]
+    groups = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 5])
+    assert grouped(labels, groups, [1, 1, 1], 7).tolist() == [1, 1, 0, 0, 2, 2, 0, 0, 1, 1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=60), st.integers(2, 6), st.integers(0, 2**32 - 1))
+def test_folds_are_even_in_every_class(labels: list[int], folds: int, seed: int) -> None:
+    array = np.array(labels, np.int32)
+    fold = stratified_folds(array, folds, seed)
+    for some in (fold, *(fold[array == label] for label in set(labels))):
+        counts = np.bincount(some, minlength=folds)
+        assert len(counts) == folds
+        assert counts.max() - counts.min() <= 1
+    np.testing.assert_array_equal(fold, stratified_folds(array, folds, seed))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=60),
+    st.integers(2, 5),
+    st.integers(0, 9),
+)
+def test_groups_are_whole(pairs: list[tuple[int, int]], parts: int, seed: int) -> None:
+    labels, groups = (np.array(each) for each in zip(*pairs, strict=True))
+    part = grouped(labels.astype(np.int32), groups, [1] * parts, seed)
+    assert all(len(set(part[groups == group])) == 1 for group in set(groups.tolist()))
+    assert set(part.tolist()) <= set(range(parts))
+
+
+def test_groups_of_one_are_as_even_as_folds() -> None:
+    labels = np.repeat(np.arange(4, dtype=np.int32), 25)
+    part = grouped(labels, np.arange(100), [0.8, 0.2], 0)
+    assert [np.bincount(part[labels == label]).tolist() for label in range(4)] == [[20, 5]] * 4

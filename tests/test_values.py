@@ -68,5 +68,5 @@ def test_check_refuses(value: Any, hint: Any) -> None:
 @pytest.mark.parametrize(("value", "result"), [("a", "a"), (["a", "b"], ("a", "b")), (None, None)])
 def test_one_text_or_several(value: Any, result: Any) -> None:
     assert check(value, tuple[str, ...] | str | None, "key") == result
-    with pytest.raises(ValueError, match=r"key: expected a list of texts such as \[a, b\], text or null, found 3"):
+    with pytest.raises(ValueError, match=r"key: expected text, a list of texts such as \[a, b\] or null, found 3"):
         check(3, tuple[str, ...] | str | None, "key")

@@ -108,7 +108,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path, text: str) -> None:
         ("optimizer: {eps: .nan}", "optimizer.eps: expected a number, found nan"),
         ("optimizer: {eps: 1" + "0" * 400 + "}", "optimizer.eps: expected a number, found 1000"),
         ("precision: half", "precision: expected one of float32, bfloat16, float64, found 'half'"),
-        ("data: {path: 2024}", "data.path: expected text or null, found 2024"),
+        ("data: {path: 2024}", "data.path: expected text, a list of texts such as [a, b] or null, found 2024"),
         (
             "model: {head: null}",
             "model.head: expected one of fc, linear, or a mapping with type and options, found null",

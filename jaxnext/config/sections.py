@@ -35,10 +35,23 @@ class DataConfig:
     """folder that holds train/, optionally val/ (or valid/, validation/, dev/), and test/, each with one folder per
     class; or a flat folder with one folder per class; or a .zip or .tar file of these; or a list of several; for tfds
     the folder of the data set, or, where data.source.name is given, of all data sets (null: ~/tensorflow_datasets)"""
+    labels: str | None = None
+    """CSV or TSV file with the labels of the images in data.path, where that is no folder of class folders; relative to
+    data.path or to the current folder. Columns split (train, val, test) and fold are taken where there are such"""
+    image_column: str | None = None
+    """column of data.labels with the images' names, relative to data.path, with or without extension; null: guessed"""
+    label_column: str | None = None
+    """column of data.labels with the labels, which are text whatever they look like; null: guessed"""
+    group_column: str | None = None
+    """column of data.labels with what never is on both sides of a split, such as the patient; null: nothing"""
     image_size: int = 512
     """images are resized to this many pixels on each side"""
     val_fraction: float = 0.2
     """share of each class held out for validation where there are no images for validation"""
+    folds: int | None = None
+    """images for training are dealt into this many folds, by class and seed; null: data.val_fraction decides"""
+    fold: int | None = None
+    """fold, from 0, that is for validation, the others being for training: of data.folds, or of the column fold"""
     cache: Literal["none", "memory", "disk"] = "none"
     """decoded images are kept after the first epoch: in the memory of the process, or on disk for later runs too"""
     cache_path: str | None = None
@@ -52,6 +65,15 @@ class DataConfig:
         require(self.image_size >= 1, "data.image_size", "at least 1 pixel", self.image_size)
         require(self.path != (), "data.path", "one path or several", [])
         require(0 < self.val_fraction < 1, "data.val_fraction", "a share between 0 and 1", self.val_fraction)
+        require(self.folds is None or self.folds >= 2, "data.folds", "null or at least 2", self.folds)
+        last = None if self.folds is None else self.folds - 1
+        if last is not None:
+            fits = self.fold is not None and 0 <= self.fold <= last
+            require(fits, "data.fold", f"a number from 0 to {last}, since data.folds is {self.folds}", self.fold)
+        require(self.fold is None or self.fold >= 0, "data.fold", "null or at least 0", self.fold)
+        for key in ("image_column", "label_column", "group_column"):
+            value = getattr(self, key)
+            require(value is None or self.labels is not None, f"data.{key}", "null without data.labels", value)
 
 
 @dataclasses.dataclass(frozen=True)

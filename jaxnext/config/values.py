@@ -41,11 +41,15 @@ def expected(hint: Any) -> str:
     if origin is typing.Literal:
         return ("one of " if len(arguments) > 1 else "") + ", ".join(arguments)
     if origin is types.UnionType or origin is typing.Union:
-        *first, last = (expected(a) for a in sorted(arguments, key=lambda a: a is types.NoneType))
+        *first, last = (expected(a) for a in sorted(arguments, key=_rank))
         return f"{', '.join(first)} or {last}"
     if origin is tuple:
         return f"a list of {'texts such as [a, b]' if arguments[0] is str else 'whole numbers such as [1, 2]'}"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: "null"}[hint]
+
+
+def _rank(hint: Any) -> int:
+    return 2 if hint is types.NoneType else typing.get_origin(hint) is tuple
 
 
 def found(value: Any) -> str:

@@ -9,15 +9,16 @@ from jaxnext.data.file_tree import FileTree
 from jaxnext.data.folder_source import FolderTree
 from jaxnext.data.image_source import ImageSource, some
 from jaxnext.data.joined_source import JoinedSource
+from jaxnext.data.labelled_files import open_labelled
 from jaxnext.data.layout import check_flat, find_layout
 from jaxnext.data.listing import describe_left_out
-from jaxnext.data.splits import OpenContext, Splits, describe, hold_out
+from jaxnext.data.splits import OpenContext, Splits, split
 from jaxnext.errors import JaxnextError, UsageError
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Class folders of images under ``data.path``, or in a .zip or .tar file; without options."""
+    """Images in folders, .zip or .tar files: in class folders, or with a CSV file of labels; without options."""
 
     def open(self, context: OpenContext) -> Splits:
         """Return the images of ``train/`` and ``val/``; where there is no ``val/`` some of the images are held out.
@@ -28,16 +29,20 @@ class Source:
             UsageError: ``data.path`` is not given, given twice, or no local folder or archive.
             JaxnextError: the folders are not as expected, or hold too few images to split.
         """
-        found = [_Found.at(tree) for tree in open_trees(context)]
+        trees = open_trees(context)
+        if context.labels is not None:
+            if len(trees) > 1:
+                raise UsageError(f"data.path: expected one path with data.labels, found {len(trees)}")
+            return open_labelled(trees[0], context.labels, context)
+        found = [_Found.at(tree) for tree in trees]
         train: ImageSource = found[0].train if len(found) == 1 else JoinedSource([each.train for each in found])
         parts = [source for each in found for _, source in each.validation]
         name = " and ".join(each.name for each in found)
+        validation = None
         if parts:
             validation = parts[0] if len(found) == 1 else JoinedSource(parts, train.classes)
-            names = " and ".join(path for each in found for path, _ in each.validation)
-            splits = Splits(train, validation, train.classes, tuple(describe(train, name, validation, names)))
-        else:
-            splits = hold_out(train, name, context, "; add val/")
+        names = " and ".join(path for each in found for path, _ in each.validation)
+        splits = split(train, name, validation, names, context, "; add val/")
         return splits._replace(
             description=(*splits.description, *(line for each in found for line in each.lines)),
             warnings=tuple(line for each in found for line in each.warnings),

@@ -3,7 +3,7 @@
 import dataclasses
 
 from jaxnext.data.image_source import some
-from jaxnext.data.splits import OpenContext, Splits, describe, hold_out
+from jaxnext.data.splits import OpenContext, Splits, split
 from jaxnext.data.tfds_split import check_apart, open_tfds, tfds_source, validation_split
 
 
@@ -32,12 +32,12 @@ class Source:
         lines = (
             [f"{name}: no images of {len(missing)} of the classes: {some(train.classes, missing)}"] if missing else []
         )
-        split = self.val_split or validation_split(builder)
-        if split is None:
-            splits = hold_out(train, name, context, "; name a split with --data.source.val_split")
-        else:
-            validation, more = tfds_source(builder, split, "data.source.val_split", context.index)
+        val_split = self.val_split or validation_split(builder)
+        validation = None
+        if val_split is not None:
+            validation, more = tfds_source(builder, val_split, "data.source.val_split", context.index)
             warnings += more
-            check_apart(train, validation, self.train_split, split)
-            splits = Splits(train, validation, train.classes, tuple(describe(train, name, validation, split)))
+            check_apart(train, validation, self.train_split, val_split)
+        remedy = "; name a split with --data.source.val_split"
+        splits = split(train, name, validation, str(val_split), context, remedy)
         return splits._replace(description=(*splits.description, *lines), warnings=tuple(warnings))
