@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxnext.data.archive import ArchiveSource, open_archive
+from jaxnext.data.archive import ArchiveSource, ArchiveTree, open_archive, open_tree
+from jaxnext.data.folder_source import FolderTree
 from jaxnext.errors import JaxnextError
 
 
@@ -42,3 +43,9 @@ def test_an_empty_archive(tmp_path: Path) -> None:
         pass
     with pytest.raises(JaxnextError, match=r"x\.zip: expected an archive with images in it, found an empty one"):
         open_archive(tmp_path / "x.zip")
+
+
+def test_a_folder_or_an_archive(tmp_path: Path, source: ArchiveSource) -> None:
+    assert isinstance(open_tree(Path(source.archive)), ArchiveTree)
+    (tmp_path / "folder.zip").mkdir()
+    assert isinstance(open_tree(tmp_path / "folder.zip"), FolderTree)

@@ -34,6 +34,7 @@ def test_predict_defaults() -> None:
 def test_predict_options() -> None:
     argv = "--data a b --checkpoint run --which last --data c --output x.csv --probabilities true --top_k 3"
     argv += " --batch_size 2 --workers 0 --keep_extension true --compilation_cache false"
+    argv += " --names n.csv --image_column x --submission_columns id,label"
     assert parse(argv.split(), INSTALLED) == Arguments(
         checkpoint=Path("run"),
         which="last",
@@ -45,6 +46,9 @@ def test_predict_options() -> None:
         workers=0,
         keep_extension=True,
         compilation_cache=False,
+        names=Path("n.csv"),
+        image_column="x",
+        submission_columns=("id", "label"),
     )
 
 
@@ -58,6 +62,14 @@ def test_predict_options() -> None:
         ("--checkpoint x --data a --top_k 0", "--top_k: expected at least 1, found 0"),
         ("--checkpoint x --data a --batch_size 0", "--batch_size: expected at least 1, found 0"),
         ("--checkpoint x --data a --workers=-1", "--workers: expected at least 0, found -1"),
+        (
+            "--checkpoint x --data a --submission_columns id",
+            "--submission_columns: expected two names such as id,label, found 'id'",
+        ),
+        (
+            "--checkpoint x --data a --image_column id",
+            "--image_column: expected --names with it, found 'id' alone",
+        ),
         ("--checkpoint x --data a --topk 3", "unknown option --topk; did you mean --top_k?"),
     ],
 )
@@ -99,7 +111,10 @@ def test_it_calls_predict_to_csv(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     options.pop("warn")("bad")
     assert tuple(capsys.readouterr()) == ("good\n", "bad\n")
     assert options.pop("cores") >= 1
-    assert options == {"probabilities": False, "top_k": 2, "batch_size": 16, "workers": 1, "keep_extension": False}
+    assert options == {"probabilities": False, "top_k": 2, "batch_size": 16, "workers": 1, "keep_extension": False} | {
+        "table": None,
+        "columns": ("image_name", "pred_label"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 import csv
 import os
 import shutil
-import tracemalloc
 from unittest.mock import create_autospec
 
 import jax
@@ -10,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnext.data.folder_source import files_source
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.inference import classifier as trained
 from jaxnext.inference.classifier import TrainedClassifier
-from jaxnext.inference.predict import cells, check_rows, header, predict_to_csv, row_name
+from jaxnext.inference.predict import cells, header, predict_to_csv
+from jaxnext.inference.rows import NamesTable
 
 
 @pytest.fixture(scope="module")
@@ -83,47 +82,6 @@ def test_names_are_relative_paths_without_extension(classifier, images, tmp_path
     assert rows(tmp_path / "p.csv")[1:] == [["a.b/x.y", "7"]]
 
 
-def test_two_files_that_would_share_a_name(images, tmp_path):
-    for name in ("x.jpg", "x.png"):
-        shutil.copy(images / "test" / "class7_0.jpg", tmp_path / name)
-    with pytest.raises(JaxnextError) as error:
-        check_rows(files_source([tmp_path]), False)
-    assert str(error.value) == (
-        f"{tmp_path / 'x.jpg'} and {tmp_path / 'x.png'} would both be the row 'x'; set --keep_extension true"
-    )
-    check_rows(files_source([tmp_path]), True)
-
-
-def test_row_names_literally():
-    assert [row_name(name, False) for name in ("x.jpg", "a.b/x.y.png")] == ["x", "a.b/x.y"]
-    assert row_name("a.b/x.y.png", True) == "a.b/x.y.png"
-
-
-@pytest.mark.parametrize("folders", [1, 2])
-def test_memory_is_that_of_the_names_and_little_more(folders, tmp_path):
-    """79 bytes of a name of 30 letters, a pointer and two numbers; several times that only while folders are listed."""
-
-    def used(count: int) -> tuple[int, int]:
-        paths = [tmp_path / f"{count}_{i}" for i in range(folders)]
-        for path in paths:
-            path.mkdir()
-            for i in range(count // folders):
-                (path / f"image{path.name[-1]:.>15}{i:06d}.jpg").touch()
-        tracemalloc.start()
-        source = files_source(paths)
-        check_rows(source, False)
-        kept, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert len(source) == count
-        return kept, most
-
-    used(500)
-    few, many = used(1000), used(6000)
-    kept, most = ((after - before) / 5000 for before, after in zip(few, many, strict=True))
-    assert kept < 105
-    assert most < {1: 200, 2: 340}[folders]
-
-
 def test_corrupt_image_has_no_row_and_is_listed(classifier, images, tmp_path):
     shutil.copytree(images / "test", tmp_path / "in")
     bad = tmp_path / "in" / "class5_1.jpg"
@@ -183,13 +141,31 @@ def test_a_folder_as_output_is_refused_before_anything_is_computed(classifier, i
     assert str(error.value) == f"{tmp_path}: expected the name of a file, found a folder"
 
 
-def test_a_file_name_that_is_not_utf_8(classifier, images, tmp_path):
-    name = os.fsdecode(b"caf\xe9.jpg")
-    shutil.copy(images / "test" / "class7_0.jpg", tmp_path / name)
-    with pytest.raises(
-        JaxnextError, match=r"caf\\udce9\.jpg': expected a file name in UTF-8, found bytes that are not"
-    ):
-        predict(classifier, [tmp_path], tmp_path / "out" / "p.csv")
+def test_a_file_name_that_is_not_utf_8_is_among_the_errors(classifier, images, tmp_path):
+    shutil.copytree(images / "test", tmp_path / "in")
+    bad = tmp_path / "in" / os.fsdecode(b"caf\xe9.jpg")
+    shutil.copy(images / "test" / "class7_0.jpg", bad)
+    status, lines = predict(classifier, [tmp_path / "in"], tmp_path / "out" / "p.csv")
+    assert status == 1
+    assert len(rows(tmp_path / "out" / "p.csv")) == 1 + 24
+    assert b"caf\xe9.jpg,its name is not UTF-8; rename it\n" in (tmp_path / "out" / "p.csv.errors.csv").read_bytes()
+    assert lines[0].endswith("caf\\udce9.jpg: the image cannot be read (its name is not UTF-8; rename it)")
+    assert lines[-1].endswith("p.csv.errors.csv: 1 of 25 images cannot be read")
+
+
+def test_a_submission_has_the_rows_of_its_table_in_their_order(classifier, images, tmp_path):
+    shutil.copytree(images / "test", tmp_path / "in")
+    predict(classifier, [tmp_path / "in"], tmp_path / "p.csv")
+    labels = dict(rows(tmp_path / "p.csv")[1:])
+    names = [*sorted(labels, key=lambda name: name[::-1]), "class3_1"]
+    (tmp_path / "sample.csv").write_text("id,label\r\n" + "".join(f"{name},0\r\n" for name in names))
+    options = {"table": NamesTable(tmp_path / "sample.csv"), "columns": ("id", "label")}
+    assert predict(classifier, [tmp_path / "in"], tmp_path / "s.csv", **options)[0] == 0
+    assert rows(tmp_path / "s.csv") == [["id", "label"], *([name, labels[name]] for name in names)]
+    (tmp_path / "in" / "class3_1.jpg").write_bytes(b"")
+    assert predict(classifier, [tmp_path / "in"], tmp_path / "s.csv", **options)[0] == 1
+    expected = [[name, labels[name] if name != "class3_1" else ""] for name in names]
+    assert rows(tmp_path / "s.csv")[1:] == expected
 
 
 def test_more_likeliest_classes_than_there_are(classifier, images, tmp_path):

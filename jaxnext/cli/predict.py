@@ -8,8 +8,9 @@ from jaxnext.cli.console import batch_bar, say, warn
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
 from jaxnext.cli.parser import NO_CHECKPOINT, Parser, check_least, given
-from jaxnext.cli.paths import path
+from jaxnext.cli.paths import optional_path, path
 from jaxnext.cli.precision import set_precision_of
+from jaxnext.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,9 @@ class Arguments:
     keep_extension: bool
     compilation_cache: bool | None
     onednn: bool = True
+    names: Path | None = None
+    image_column: str | None = None
+    submission_columns: tuple[str, str] = ("image_name", "pred_label")
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
@@ -40,10 +44,19 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     parser.option("probabilities", bool, "true: a column prob_<class> for each class", False)
     parser.option("top_k", int | None, "also columns label_1, prob_1, ... for this many likeliest classes")
     parser.option("keep_extension", bool, "true: image names keep their file extension", False)
+    parser.option(
+        "names",
+        str | None,
+        "CSV or TSV file, such as a sample submission: its images are predicted, one row each, in its order",
+    )
+    parser.option("image_column", str | None, "column of --names with the names of the images; null: guessed")
+    parser.option("submission_columns", str, "names of the first two columns", "image_name,pred_label")
     values = parser.parse(argv)
     checkpoint = given(values, "checkpoint", NO_CHECKPOINT)
     data = given(values, "data", "--data is missing: give a folder of images, or image files")
     check_least(values, top_k=1, batch_size=1, workers=0)
+    if values["image_column"] is not None and values["names"] is None:
+        raise UsageError(f"--image_column: expected --names with it, found {values['image_column']!r} alone")
     return Arguments(
         checkpoint=path("--checkpoint", checkpoint),
         which=values["which"],
@@ -54,9 +67,19 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
         batch_size=values["batch_size"],
         workers=values["workers"],
         keep_extension=values["keep_extension"],
+        names=optional_path("--names", values["names"]),
+        image_column=values["image_column"],
+        submission_columns=_columns(values["submission_columns"]),
         compilation_cache=values["compilation_cache"],
         onednn=values["onednn"],
     )
+
+
+def _columns(text: str) -> tuple[str, str]:
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names) or names[0] == names[1]:
+        raise UsageError(f"--submission_columns: expected two names such as id,label, found {text!r}")
+    return names[0], names[1]
 
 
 def run(argv: Sequence[str], invocation: Invocation) -> int:
@@ -66,6 +89,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
     from jaxnext.cli.compilation import compilation_cache
     from jaxnext.inference.classifier import TrainedClassifier
     from jaxnext.inference.predict import predict_to_csv
+    from jaxnext.inference.rows import NamesTable
 
     with compilation_cache(arguments.compilation_cache, precision, warn, warn, use_onednn=arguments.onednn):
         return predict_to_csv(
@@ -77,6 +101,8 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
             batch_size=arguments.batch_size,
             workers=arguments.workers,
             keep_extension=arguments.keep_extension,
+            table=NamesTable(arguments.names, arguments.image_column) if arguments.names is not None else None,
+            columns=arguments.submission_columns,
             cores=cores(),
             say=say,
             warn=warn,

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxnext.data.archive_index import DEFLATED, IN_TAR, Entries, index_archive
+from jaxnext.data.file_tree import FileTree
 from jaxnext.data.folder_index import Folder
+from jaxnext.data.folder_source import FolderTree
 from jaxnext.data.image_source import file_identity, stamp_of
 from jaxnext.data.listing import is_image
 from jaxnext.errors import JaxnextError
@@ -208,3 +210,17 @@ def open_archive(path: Path, store: Path | None = None) -> ArchiveTree:
     if not tree.entries.names:
         raise JaxnextError(f"{path}: expected an archive with images in it, found an empty one")
     return tree
+
+
+def open_tree(path: Path, store: Path | None = None) -> FileTree:
+    """Return the tree of a folder, or of an archive in its place.
+
+    Args:
+        path: of the folder or archive.
+        store: folder in which listings are kept; None: nothing is kept.
+
+    Raises:
+        JaxnextError: as ``open_archive``.
+    """
+    is_archive = path.suffix.lower() in SUFFIXES and path.is_file()
+    return open_archive(path, store) if is_archive else FolderTree(path, store)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxnext.data.folder_source import class_folder_source
+from jaxnext.data.archive import open_tree
+from jaxnext.data.class_folders import class_folders
 from jaxnext.data.image_source import ImageSource, fingerprint
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
@@ -31,8 +32,8 @@ def evaluate(
 
     Args:
         classifier: that is evaluated.
-        data: folder of class folders, matched to the classifier's classes by name; ``None``: the validation images of
-            the run.
+        data: folder or archive of class folders, matched to the classifier's classes by name; ``None``: the
+            validation images of the run.
         batch_size: images at a time.
         workers: processes that decode; ``None`` chooses.
         cores: processor cores, from which the number of workers is chosen, and threads where there are none.
@@ -70,7 +71,7 @@ def labelled(
     Arguments as for ``evaluate``.
     """
     if data is not None:
-        source = class_folder_source(data, classifier.classes)
+        source = class_folders(open_tree(data), classifier.classes)
         line = describe_left_out(source.left_out)
         return source, [f"{data}: {line}"] if line else []
     config = classifier.meta.config

@@ -3,10 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-from jaxnext.data.archive import SUFFIXES, open_archive
+from jaxnext.data.archive import SUFFIXES, open_tree
 from jaxnext.data.class_folders import class_folders
 from jaxnext.data.file_tree import FileTree
-from jaxnext.data.folder_source import FolderTree
 from jaxnext.data.image_source import ImageSource, some
 from jaxnext.data.joined_source import JoinedSource
 from jaxnext.data.labelled_files import open_labelled
@@ -108,10 +107,8 @@ def _tree(path: str, store: Path | None) -> FileTree:
     root = Path(path)
     if not root.exists():
         raise JaxnextError(f"data.path {root}: no such folder; give the one that holds train/ with --data.path FOLDER")
-    if root.is_dir():
-        return FolderTree(root, store)
-    if root.suffix.lower() in SUFFIXES:
-        return open_archive(root, store)
+    if root.is_dir() or root.suffix.lower() in SUFFIXES:
+        return open_tree(root, store)
     raise JaxnextError(
         f"data.path {root}: expected the folder that holds train/, or a {' or '.join(SUFFIXES)} file, found another"
     )
