@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxnext.data.balance import Balance
 from jaxnext.data.order import SequentialOrder, ShuffledOrder
 
 
@@ -84,3 +85,14 @@ def test_sequential() -> None:
     assert len(SequentialOrder(0, 2)) == 0
     with pytest.raises(ValueError, match="batch size at least 1"):
         SequentialOrder(5, 0)
+
+
+def test_a_balanced_order() -> None:
+    balance = Balance("oversample", np.array([0, 0, 0, 1], np.int32))
+    order = ShuffledOrder(len(balance), 0, 4, 2, 7, balance)
+    plans = [order.locate(i) for i in range(len(order))]
+    assert [len(plan.ids) for plan in plans] == [4, 2, 4, 2]
+    for epoch in (1, 2):
+        ids = [i for plan in plans if plan.epoch == epoch for i in plan.ids.tolist()]
+        assert ids == balance.draw(7, epoch).tolist()
+        assert sorted(ids) == [0, 1, 2, 3, 3, 3]

@@ -52,6 +52,13 @@ class DataConfig:
     """images for training are dealt into this many folds, by class and seed; null: data.val_fraction decides"""
     fold: int | None = None
     """fold, from 0, that is for validation, the others being for training: of data.folds, or of the column fold"""
+    classes: tuple[str, ...] | None = None
+    """classes to train on, in the order of the outputs; null: all, sorted as strings"""
+    share: float = 1.0
+    """share of the images of each class that is used, for training and validation; for a quick try"""
+    balance: Literal["none", "oversample", "weights"] = "none"
+    """none: each image comes once an epoch; oversample: those of smaller classes come several times, so that all
+    classes count as the largest; weights: as many draws as images, each of a class and then of one of its images"""
     cache: Literal["none", "memory", "disk"] = "none"
     """decoded images are kept after the first epoch: in the memory of the process, or on disk for later runs too"""
     cache_path: str | None = None
@@ -71,6 +78,8 @@ class DataConfig:
             fits = self.fold is not None and 0 <= self.fold <= last
             require(fits, "data.fold", f"a number from 0 to {last}, since data.folds is {self.folds}", self.fold)
         require(self.fold is None or self.fold >= 0, "data.fold", "null or at least 0", self.fold)
+        require(self.classes != (), "data.classes", "null or names of classes", [])
+        require(0 < self.share <= 1, "data.share", "a share above 0 and at most 1", self.share)
         for key in ("image_column", "label_column", "group_column"):
             value = getattr(self, key)
             require(value is None or self.labels is not None, f"data.{key}", "null without data.labels", value)

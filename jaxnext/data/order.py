@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxnext.data.balance import Balance
+
 
 class BatchPlan(NamedTuple):
     """One batch of an order."""
@@ -48,15 +50,19 @@ class BatchOrder(Protocol):
 class ShuffledOrder:
     """Training and validation batches of every epoch of a run.
 
-    The order of training examples is a function of seed and epoch alone, so that more epochs leave the earlier ones as
-    they were. Validation examples keep their order. The last batch of a phase may be smaller; none is empty.
+    The order of training examples is a function of seed and epoch alone, also a balanced one, so that more epochs leave
+    the earlier ones as they were. Validation examples keep their order. The last batch of a phase may be smaller; none
+    is empty.
     """
 
     train_size: int
+    """training examples in an epoch"""
     val_size: int
     batch_size: int
     epochs: int
     seed: int
+    balance: Balance | None = None
+    """draws the ``train_size`` examples of an epoch; None: each of as many comes once"""
 
     def __post_init__(self) -> None:
         if min(self.train_size, self.batch_size) < 1 or min(self.val_size, self.epochs, self.seed) < 0:
@@ -95,7 +101,7 @@ class ShuffledOrder:
         epoch = past + 1
         steps = self.train_steps_per_epoch
         if offset < steps:
-            order = _permutation(self.seed, epoch, self.train_size)
+            order = _epoch(self.balance or self.train_size, self.seed, epoch)
             ids = order[offset * self.batch_size : (offset + 1) * self.batch_size]
             return BatchPlan(index, epoch, True, past * steps + offset, ids, offset == steps - 1)
         offset -= steps
@@ -139,8 +145,11 @@ def _consecutive(offset: int, batch_size: int, size: int) -> NDArray[np.int64]:
 
 # Two, because batches of the next epoch are prepared while the last ones of this epoch still are.
 @functools.lru_cache(maxsize=2)
-def _permutation(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
-    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, epoch]))).permutation(size)
-    order = order.astype(np.int64, copy=False)
+def _epoch(examples: Balance | int, seed: int, epoch: int) -> NDArray[np.int64]:
+    if isinstance(examples, Balance):
+        order = examples.draw(seed, epoch)
+    else:
+        order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, epoch]))).permutation(examples)
+        order = order.astype(np.int64, copy=False)
     order.setflags(write=False)
     return order

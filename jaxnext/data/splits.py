@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from jaxnext.config.sections import DataConfig
 from jaxnext.data.holdout import grouped, stratified_folds, stratified_split
 from jaxnext.data.image_source import ImageSource, Subset, some
+from jaxnext.data.selection import choose_classes, take_share
 from jaxnext.errors import JaxnextError, UsageError, printable
 
 
@@ -89,9 +90,14 @@ def load_splits(data: DataConfig, seed: int, index: Path | None = None, tfds_fol
     columns = (data.labels, data.image_column, data.label_column, data.group_column)
     skip = data.on_corrupt == "skip"
     context = OpenContext(data.path, data.val_fraction, seed, index, tfds_folder, *columns, data.folds, data.fold, skip)
-    splits = source.open(context)
-    lines, warnings = (tuple(map(printable, lines)) for lines in (splits.description, splits.warnings))
-    return splits._replace(description=lines, warnings=warnings)
+    train, validation, _, lines, warnings = source.open(context)
+    if data.classes is not None:
+        train, validation, line = choose_classes(train, validation, data.classes)
+        lines = (*lines, line)
+    if data.share < 1:
+        train, validation, line = take_share(train, validation, data.share, seed)
+        lines = (*lines, line)
+    return Splits(train, validation, train.classes, tuple(map(printable, lines)), tuple(map(printable, warnings)))
 
 
 def describe(train: ImageSource, train_name: str, validation: ImageSource, name: str) -> list[str]:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from jaxnext.config.sections import Config
 from jaxnext.data.bad_image import BadImage
+from jaxnext.data.balance import balanced
 from jaxnext.data.cache.decoded import Cache
 from jaxnext.data.image_source import fingerprint
 from jaxnext.data.loader import HostBatch, default_workers, stream
@@ -64,8 +65,10 @@ class Run:
         self.optimizer: optax.GradientTransformation = config.optimizer.build().transformation()
         self.schedule: Schedule = config.schedule.build()
         self.programs = CompiledSteps(config, model, self.optimizer, env.host.devices)
+        balance = balanced(config.data.balance, splits.train.labels)
+        images = len(splits.train if balance is None else balance)
         self.order = ShuffledOrder(
-            len(splits.train), len(splits.validation), config.batch_size, config.epochs, config.seed
+            images, len(splits.validation), config.batch_size, config.epochs, config.seed, balance
         )
         self.length = Length(config.epochs, self.order.train_steps_per_epoch)
 
@@ -256,7 +259,7 @@ class Run:
             )
 
         first = (plan.step % self.order.train_steps_per_epoch) * self.config.batch_size
-        with self.bar(title, len(self.splits.train), first) as bar:
+        with self.bar(title, self.order.train_size, first) as bar:
             while True:
                 try:
                     host = wait.fetch(batches, pending and pending[1])
