@@ -7,13 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flat_config import model_config
 from quick_jit import quick_jit
 from tolerances import FLOAT32_LOGITS, FLOAT64_FORWARD
 from torch_ported import relative_error
 from torch_reference import SETTINGS
 
+from jaxnext.config.sections import Precision
+from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError
-from jaxnext.models.classifier import Classifier, build
+from jaxnext.models.classifier import Classifier
 from jaxnext.models.folding import fold, folded_shapes
 from jaxnext.models.layers import Dense, global_average_pool
 from jaxnext.models.norm import BatchNorm
@@ -22,15 +25,14 @@ from jaxnext.models.summary import variable_shapes
 from jaxnext.tree import flatten, path_name, unflatten
 
 BACKBONE = {"stage_sizes": (1, 2), "widths": (4, 8), "features": (8, 16), "stem_features": 4, "groups": 2}
-OPTIONS = {"none": {}, "cbam": {"reduction": 2}, "linear": {}, "fc": {"widths": (6, 5)}}
 CLASSES = 5
 IMAGES = np.random.default_rng(1).normal(size=(4, 32, 32, 3))
 
 
-def model_of(setting: str, precision: str = "float32") -> Classifier:
+def model_of(setting: str, precision: Precision = "float32") -> Classifier:
     names = SETTINGS[setting]
-    attention, head = ((names[part], OPTIONS[names[part]]) for part in ("attention", "head"))
-    return build(BACKBONE, attention, head, CLASSES, precision)
+    config = model_config(names["attention"], names["head"], reduction=2, head_widths=(6, 5), **BACKBONE)
+    return network(config, CLASSES, precision)
 
 
 def random_variables(model: Classifier) -> dict[str, Any]:
@@ -99,7 +101,7 @@ def test_by_hand() -> None:
     mean, var = np.array([10.0, 20.0, 30.0]), np.array([16 - 1e-5, 1.0, 0.0])
     small = {"stage_sizes": (1,), "widths": (4,), "features": (4,), "stem_features": 4, "groups": 2}
     with jax.enable_x64(True):
-        model = build(small, ("none", {}), ("fc", {"widths": (3,)}), 2, "float64")
+        model = network(model_config(head="fc", head_widths=(3,), **small), 2, "float64")
         variables = random_variables(model)
         variables["params"]["head"] = head
         variables["batch_stats"]["head"]["norm1"] = {"mean": mean, "var": var, "num_batches_tracked": np.array(1)}

@@ -6,22 +6,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flat_config import model_config
 from live_seed import SEED
 from quick_jit import quick_jit
 from tolerances import FLOAT64_FORWARD, FLOAT64_GRADIENT
 from torch_ported import CLASSES, gradient_errors, ported, relative_error, to_leaves, to_torch, train_copy
 from torch_reference import SETTINGS
 
-from jaxnext.errors import UsageError
-from jaxnext.models.classifier import Classifier, build
+from jaxnext.config.sections import Precision
+from jaxnext.engine.network import network
+from jaxnext.models.classifier import Classifier
 from jaxnext.models.summary import parameter_counts, variable_shapes
 from jaxnext.tree import flatten, path_name
 
 BACKBONE = {"stage_sizes": (1,), "widths": (4,), "features": (8,), "stem_features": 4, "groups": 2}
 
 
-def small(precision: str = "float32") -> Classifier:
-    return build(BACKBONE, ("cbam", {"reduction": 2}), ("fc", {"widths": (6,)}), 5, precision)
+def small(precision: Precision = "float32") -> Classifier:
+    return network(model_config("cbam", "fc", reduction=2, head_widths=(6,), **BACKBONE), 5, precision)
 
 
 # ---- sizes ----
@@ -40,47 +42,11 @@ def small(precision: str = "float32") -> Classifier:
     ],
 )
 def test_number_of_parameters(attention: str, head: str, backbone: dict[str, Any], classes: int, total: int) -> None:
-    params = variable_shapes(build(backbone, (attention, {}), (head, {}), classes, "float32"))["params"]
+    params = variable_shapes(network(model_config(attention, head, **backbone), classes, "float32"))["params"]
     assert sum(parameter_counts(params).values()) == total
 
 
-# ---- from names and options to modules ----
-
-
-@pytest.mark.parametrize(
-    ("attention", "head", "message"),
-    [
-        (("cbma", {}), ("fc", {}), "model.attention: expected one of none, cbam, found 'cbma'; did you mean cbam?"),
-        (("??", {}), ("fc", {}), "model.attention: expected one of none, cbam, found '??'"),
-        (("none", {}), ("linar", {}), "model.head: expected one of fc, linear, found 'linar'; did you mean linear?"),
-        (("none", {}), ("none", {}), "model.head: expected one of fc, linear, found 'none'"),
-        (
-            ("cbam", {"size": 3}),
-            ("fc", {}),
-            "model.attention.size: unknown option; cbam has reduction, kernel_size",
-        ),
-        (("none", {"kernel_size": 3}), ("fc", {}), "model.attention.kernel_size: unknown option; none has none"),
-        (("none", {}), ("fc", {"param_dtype": 1}), "model.head.param_dtype: unknown option; fc has widths, dropout"),
-    ],
-)
-def test_what_does_not_exist(attention: Any, head: Any, message: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        build({}, attention, head, 10, "float32")
-    assert str(caught.value) == message
-
-
-def test_fields_and_options_reach_the_modules() -> None:
-    attention, head = {"reduction": 2, "kernel_size": 3}, {"widths": (6,), "dropout": 0.25}
-    backbone = BACKBONE | {"remat": True}
-    model = build(backbone, ("cbam", attention), ("fc", head), 5, "float64", "batch")
-    dtype = {"param_dtype": jnp.dtype("float64")}
-    for module, expected in (
-        (model.backbone, backbone | dtype | {"axis_name": "batch"}),
-        (model.attention, attention | dtype),
-        (model.head, head | dtype | {"axis_name": "batch", "classes": 5}),
-    ):
-        assert {name: getattr(module, name) for name in expected} == expected
-    assert build({}, ("none", {}), ("linear", {}), 5, "float32").attention is None
+# ---- what reaches the modules ----
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ Precision = Literal["float32", "bfloat16", "float64"]
 SOURCES = Alternatives("data.source", "data.sources", "Source")
 AUGMENTATIONS = Alternatives("augment", "augment", "Augmentation", many=True)
 ATTENTIONS = Alternatives(
-    "model.attention", "models.attention", "Attention", ("axis_name", "param_dtype", "folded"), optional=True
+    "model.attention", "models.attention", "Attention", ("classes", "axis_name", "param_dtype"), optional=True
 )
-HEADS = Alternatives("model.head", "models.heads", "Head", ("classes", "axis_name", "param_dtype", "folded"))
+HEADS = Alternatives("model.head", "models.heads", "Head", ("classes", "axis_name", "param_dtype"))
 OPTIMIZERS = Alternatives("optimizer", "engine.optimizers", "Optimizer", light=True)
 SCHEDULES = Alternatives("schedule", "engine.schedules", "Schedule", light=True)
 

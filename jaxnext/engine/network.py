@@ -1,7 +1,14 @@
 """The network that a config describes."""
 
+from typing import Any
+
+import jax.numpy as jnp
+
 from jaxnext.config.sections import ModelConfig, Precision
-from jaxnext.models.classifier import Classifier, build
+from jaxnext.models.classifier import Classifier
+from jaxnext.models.resnext import ResNeXt
+
+_BACKBONE = ("stage_sizes", "widths", "features", "stem_features", "groups", "remat")
 
 
 def network(config: ModelConfig, classes: int, precision: Precision, axis_name: str | None = None) -> Classifier:
@@ -10,20 +17,17 @@ def network(config: ModelConfig, classes: int, precision: Precision, axis_name: 
     Args:
         config: the ``model`` section.
         classes: number of outputs.
-        precision: as for ``models.classifier.build``.
+        precision: float32; bfloat16 computes in bfloat16 and keeps float32 parameters; float64 needs
+            ``jax_enable_x64``.
         axis_name: mesh axis over which training splits the batch, or ``None``.
-
-    Raises:
-        UsageError: as ``models.classifier.build``.
     """
-    return build(
-        {name: getattr(config, name) for name in _BACKBONE},
-        (config.attention.type, config.attention.options),
-        (config.head.type, config.head.options),
-        classes,
-        precision,
-        axis_name,
+    shared: dict[str, Any] = {
+        "axis_name": axis_name,
+        "param_dtype": jnp.dtype("float64" if precision == "float64" else "float32"),
+    }
+    return Classifier(
+        ResNeXt(**{name: getattr(config, name) for name in _BACKBONE}, **shared),
+        config.attention.build(classes=classes, **shared),
+        config.head.build(classes=classes, **shared),
+        jnp.dtype(precision),
     )
-
-
-_BACKBONE = ("stage_sizes", "widths", "features", "stem_features", "groups", "remat")
