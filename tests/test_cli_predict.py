@@ -1,17 +1,13 @@
 from pathlib import Path
 from unittest.mock import create_autospec
 
-import jax
 import pytest
 
 from jaxnext.cli import predict as command
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.predict import Arguments, parse
-from jaxnext.config.sections import Config
-from jaxnext.config.yaml_text import dump_config
-from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.errors import UsageError
 from jaxnext.inference import classifier, predict
-from jaxnext.ops.cpu import onednn
 
 INSTALLED = Invocation()
 
@@ -55,13 +51,9 @@ def test_predict_options() -> None:
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        ("", "--checkpoint is missing: give the folder of a run or of a ported checkpoint"),
         ("--checkpoint x", "--data is missing: give a folder of images, or image files"),
-        ("--checkpoint x --data a --which bst", "--which: expected one of best, last, found 'bst'"),
         ("--checkpoint x --data a --probabilities yes", "--probabilities: expected true or false, found 'yes'"),
         ("--checkpoint x --data a --top_k 0", "--top_k: expected at least 1, found 0"),
-        ("--checkpoint x --data a --batch_size 0", "--batch_size: expected at least 1, found 0"),
-        ("--checkpoint x --data a --workers=-1", "--workers: expected at least 0, found -1"),
         (
             "--checkpoint x --data a --submission_columns id",
             "--submission_columns: expected two names such as id,label, found 'id'",
@@ -82,7 +74,6 @@ def test_mistakes_of_predict(argv: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["--checkpoint", "", "--data", "a"], "--checkpoint: expected a value, found an empty one"),
         (["--checkpoint", "x", "--data", "a", ""], "--data: expected a path, found an empty one"),
         (["--checkpoint", "x", "--data", "a", "--output="], "--output: expected a value, found an empty one"),
         (["--checkpoint", "x", "--data", "a", "--top_k", ""], "--top_k: expected a value, found an empty one"),
@@ -115,24 +106,3 @@ def test_it_calls_predict_to_csv(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         "table": None,
         "columns": ("image_name", "pred_label"),
     }
-
-
-@pytest.mark.parametrize(
-    ("precision", "options", "setting"),
-    [
-        ("float64", [], ("jax_enable_x64", True)),
-        ("float32", ["--compilation_cache", "false"], ("jax_enable_compilation_cache", False)),
-    ],
-)
-def test_what_jax_is_told(
-    precision, options: list[str], setting: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    onednn.is_available()  # its trial, done once in a process, changes a setting and sets it back
-    told: list[tuple[str, object]] = []
-    monkeypatch.setattr(jax.config, "update", lambda *setting: told.append(setting))
-    broken = create_autospec(classifier.TrainedClassifier, side_effect=JaxnextError("far enough"))
-    monkeypatch.setattr(classifier, "TrainedClassifier", broken)
-    (tmp_path / "config.yaml").write_text(dump_config(Config(precision=precision)))
-    with pytest.raises(JaxnextError, match="far enough"):
-        command.run(["--checkpoint", str(tmp_path), "--data", "a", *options], INSTALLED)
-    assert told[0] == setting

@@ -7,59 +7,38 @@ from pathlib import Path
 from jaxnext.cli.console import batch_bar, warn
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
-from jaxnext.cli.parser import NO_CHECKPOINT, Parser, check_least, given
-from jaxnext.cli.paths import optional_path, path
-from jaxnext.cli.precision import set_precision_of
+from jaxnext.cli.parser import Parser, arguments_of
+from jaxnext.cli.paths import optional_path
+from jaxnext.cli.trained_options import TrainedArguments, add_options, classifier, parse_options
 from jaxnext.cli.user_folders import folders
 
 
-@dataclasses.dataclass(frozen=True)
-class Arguments:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arguments(TrainedArguments):
     """What the command was asked for."""
 
-    checkpoint: Path
-    which: str
     data: Path | None
-    batch_size: int
-    workers: int | None
-    compilation_cache: bool | None
-    onednn: bool = True
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     """Read the options; errors as ``parse`` of ``train``."""
     usage = "--checkpoint DIR [--data FOLDER_OF_CLASS_FOLDERS] [--OPTION VALUE ...]"
     parser = Parser(invocation.usage("evaluate"), usage, "Loss, top-1, top-5 and accuracy of each class.")
-    parser.checkpoint()
-    parser.compilation_cache()
+    add_options(parser)
     parser.option("data", str | None, "folder with a folder for each class; null: the validation images of the run")
-    values = parser.parse(argv)
-    checkpoint = given(values, "checkpoint", NO_CHECKPOINT)
-    check_least(values, batch_size=1, workers=0)
-    return Arguments(
-        checkpoint=path("--checkpoint", checkpoint),
-        which=values["which"],
-        data=optional_path("--data", values["data"]),
-        batch_size=values["batch_size"],
-        workers=values["workers"],
-        compilation_cache=values["compilation_cache"],
-        onednn=values["onednn"],
-    )
+    values, checkpoint = parse_options(parser, argv)
+    return arguments_of(Arguments, values, checkpoint=checkpoint, data=optional_path("--data", values["data"]))
 
 
 def run(argv: Sequence[str], invocation: Invocation) -> int:
     """Run the command; return the exit status."""
     arguments = parse(argv, invocation)
-    precision = set_precision_of(arguments.checkpoint)
-    from jaxnext.cli.compilation import compilation_cache
-    from jaxnext.inference import evaluate as evaluation
-    from jaxnext.inference.classifier import TrainedClassifier
+    with classifier(arguments, invocation) as trained:
+        from jaxnext.inference import evaluate as evaluation
 
-    kept = folders()
-    with compilation_cache(arguments.compilation_cache, precision, warn, warn, use_onednn=arguments.onednn):
-        classifier = TrainedClassifier(arguments.checkpoint, arguments.which, train_command=invocation.usage("train"))
+        kept = folders()
         sums = evaluation.evaluate(
-            classifier,
+            trained,
             arguments.data,
             batch_size=arguments.batch_size,
             workers=arguments.workers,
@@ -69,5 +48,5 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
             index=kept.index,
             tfds_folder=kept.tfds,
         )
-    print(evaluation.report(sums, classifier.classes))
+        print(evaluation.report(sums, trained.classes))
     return 0

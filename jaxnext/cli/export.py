@@ -7,8 +7,8 @@ from typing import Final, Literal
 
 from jaxnext.cli.console import say
 from jaxnext.cli.invocation import Invocation
-from jaxnext.cli.parser import Parser, given
-from jaxnext.cli.paths import optional_path, path
+from jaxnext.cli.parser import Parser, arguments_of, given_path
+from jaxnext.cli.paths import optional_path
 from jaxnext.cli.precision import set_precision_of
 from jaxnext.errors import UsageError
 
@@ -37,17 +37,16 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
         "classes", str | None, "text file that receives the class names, one a line, in the order of the outputs"
     )
     values = parser.parse(argv)
-    checkpoint = given(values, "checkpoint", "RUN is missing: give the folder of a run or of a ported checkpoint")
-    output = path(
-        "--output", given(values, "output", "--output is missing: give a file that ends in .safetensors or .pth")
-    )
+    checkpoint = given_path(values, "checkpoint", "give the folder of a run or of a ported checkpoint", "RUN")
+    output = given_path(values, "output", "give a file that ends in .safetensors or .pth")
     if output.suffix not in _FORMATS:
         raise UsageError(f"--output: expected a file that ends in {' or '.join(_FORMATS)}, found {output}")
     classes = optional_path("--classes", values["classes"])
     # Files, not spellings: one may be absolute, or lead over a link.
     if classes is not None and classes.resolve() == output.resolve():
         raise UsageError(f"--classes: expected another file than --output, found {classes}")
-    return Arguments(path("RUN", checkpoint), values["which"], output, _FORMATS[output.suffix], classes)
+    form = _FORMATS[output.suffix]
+    return arguments_of(Arguments, values, checkpoint=checkpoint, output=output, form=form, classes=classes)
 
 
 def run(argv: Sequence[str], invocation: Invocation) -> int:

@@ -1,15 +1,17 @@
 """The grammar of the command lines: jsonargparse made strict, settings as dotted options, mistakes as one sentence."""
 
 import argparse
+import dataclasses
 import itertools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace, set_loader
 
+from jaxnext.cli.paths import path
 from jaxnext.config.choice import Alternatives, Choice
 from jaxnext.config.format1 import RENAMED
 from jaxnext.config.mapping import Setting, build, plain, settings
@@ -18,7 +20,7 @@ from jaxnext.config.values import check, nearest
 from jaxnext.config.yaml_text import config_names, find_config, load_yaml
 from jaxnext.errors import UsageError
 
-NO_CHECKPOINT = "--checkpoint is missing: give the folder of a run or of a ported checkpoint"
+_Arguments = TypeVar("_Arguments")
 
 
 class Parser(ArgumentParser):
@@ -54,13 +56,6 @@ class Parser(ArgumentParser):
         shown = list(default) if isinstance(default, tuple) else default
         (group or self).add_argument(f"--{key}", type=hint, default=shown, help=text)
 
-    def checkpoint(self) -> None:
-        """Adds what every command has that reads a checkpoint."""
-        self.option("checkpoint", str | None, "folder of a run or of a ported checkpoint")
-        self.option("which", Literal["best", "last"], "which checkpoint of a run", "best")
-        self.option("batch_size", int, "images computed at a time", 16)
-        self.option("workers", get_type_hints(Config)["workers"], _descriptions(Config)["workers"])
-
     def compilation_cache(self) -> None:
         """Adds what every command has that compiles for long."""
         text = (
@@ -86,9 +81,7 @@ class Parser(ArgumentParser):
                 continue
             if setting.section is not own:
                 own, group = setting.section, self.add_argument_group(_title(setting))
-            text = (
-                setting.text if setting.text is not None else _descriptions(type(own))[setting.key.rpartition(".")[2]]
-            )
+            text = setting.text if setting.text is not None else descriptions(type(own))[setting.key.rpartition(".")[2]]
             if isinstance(setting.hint, Alternatives):
                 self._choice(setting, text, group)
             else:
@@ -252,15 +245,33 @@ def config_of(values: Namespace, base: Config) -> Config:
         raise UsageError(str(error)) from error
 
 
-def given(values: Namespace, key: str, sentence: str) -> Any:
+def given(values: Namespace, key: str, advice: str, name: str = "") -> Any:
     """Return the value of an option that has to be given.
 
+    Args:
+        values: what the parser gave.
+        key: of the option.
+        advice: what to give.
+        name: as the user knows it; ``--KEY`` unless said.
+
     Raises:
-        UsageError: It was not: ``sentence``.
+        UsageError: it was not given.
     """
     if values[key] is None:
-        raise UsageError(sentence)
+        raise UsageError(f"{name or f'--{key}'} is missing: {advice}")
     return values[key]
+
+
+def given_path(values: Namespace, key: str, advice: str, name: str = "") -> Path:
+    """Return the path of an option that has to be given; arguments as ``given``, errors also those of ``path``."""
+    return path(name or f"--{key}", given(values, key, advice, name))
+
+
+def arguments_of(kind: type[_Arguments], values: Namespace, **own: Any) -> _Arguments:
+    """Return a command's dataclass: fields that are not among ``own`` have the values of the options of their names."""
+    arguments: Any = kind
+    names = [field.name for field in dataclasses.fields(arguments) if field.name not in own]
+    return kind(**{name: values[name] for name in names}, **own)
 
 
 def check_least(values: Namespace, **least: int) -> None:
@@ -295,8 +306,8 @@ def _check_text(text: str, hint: Any, key: str) -> None:
     check(value, hint, key)
 
 
-def _descriptions(section: type) -> dict[str, str]:
-    """The attribute docstrings of a dataclass, on one line each."""
+def descriptions(section: type) -> dict[str, str]:
+    """Return the attribute docstrings of a dataclass, on one line each."""
     parameters = docstring_parser.parse_from_object(section).params
     return {p.arg_name: " ".join((p.description or "").split()) for p in parameters}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxnext.cli.console import say, warn
 from jaxnext.cli.invocation import Invocation
-from jaxnext.cli.parser import Parser, choose_config, config_of, given, no_config, with_choices
+from jaxnext.cli.parser import Parser, choose_config, config_of, given, given_path, no_config, with_choices
 from jaxnext.cli.paths import optional_path, path
 from jaxnext.cli.precision import set_precision
 from jaxnext.cli.user_folders import cache_folder_if_known
@@ -48,11 +48,11 @@ def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arg
     values = parser.parse(argv)
     if choice is None:
         no_config(configs_dir)
-    source = given(values, "source", "SOURCE is missing: give a .pth, .pt or .safetensors file, or imagenet1k_v2")
-    output = given(values, "output", "--output is missing: give the folder that receives the checkpoint")
+    source = given(values, "source", "give a .pth, .pt or .safetensors file, or imagenet1k_v2", "SOURCE")
+    output = given_path(values, "output", "give the folder that receives the checkpoint")
     path("SOURCE", source)
     classes = optional_path("--classes", values["classes"])
-    return Arguments(source, config_of(values, base), path("--output", output), classes, _words(argv))
+    return Arguments(source, config_of(values, base), output, classes, _words(argv))
 
 
 def run(argv: Sequence[str], invocation: Invocation) -> int:

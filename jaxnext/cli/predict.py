@@ -7,27 +7,21 @@ from pathlib import Path
 from jaxnext.cli.console import batch_bar, say, warn
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
-from jaxnext.cli.parser import NO_CHECKPOINT, Parser, check_least, given
+from jaxnext.cli.parser import Parser, arguments_of, check_least, given
 from jaxnext.cli.paths import optional_path, path
-from jaxnext.cli.precision import set_precision_of
+from jaxnext.cli.trained_options import TrainedArguments, add_options, classifier, parse_options
 from jaxnext.errors import UsageError
 
 
-@dataclasses.dataclass(frozen=True)
-class Arguments:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arguments(TrainedArguments):
     """What the command was asked for."""
 
-    checkpoint: Path
-    which: str
     data: list[Path]
     output: Path
     probabilities: bool
     top_k: int | None
-    batch_size: int
-    workers: int | None
     keep_extension: bool
-    compilation_cache: bool | None
-    onednn: bool = True
     names: Path | None = None
     image_column: str | None = None
     submission_columns: tuple[str, str] = ("image_name", "pred_label")
@@ -37,8 +31,7 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     """Read the options; errors as ``parse`` of ``train``."""
     usage = "--checkpoint DIR --data FOLDER_OR_FILE ... [--output prediction.csv] [--OPTION VALUE ...]"
     parser = Parser(invocation.usage("predict"), usage, "Write the predicted class of each image to a CSV file.")
-    parser.checkpoint()
-    parser.compilation_cache()
+    add_options(parser)
     parser.add_argument("--data", type=str, nargs="+", action="extend", help="folders of images, and image files")
     parser.option("output", str, "the CSV file", "prediction.csv")
     parser.option("probabilities", bool, "true: a column prob_<class> for each class", False)
@@ -51,27 +44,19 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     )
     parser.option("image_column", str | None, "column of --names with the names of the images; null: guessed")
     parser.option("submission_columns", str, "names of the first two columns", "image_name,pred_label")
-    values = parser.parse(argv)
-    checkpoint = given(values, "checkpoint", NO_CHECKPOINT)
-    data = given(values, "data", "--data is missing: give a folder of images, or image files")
-    check_least(values, top_k=1, batch_size=1, workers=0)
+    values, checkpoint = parse_options(parser, argv)
+    data = [path("--data", text) for text in given(values, "data", "give a folder of images, or image files")]
+    check_least(values, top_k=1)
     if values["image_column"] is not None and values["names"] is None:
         raise UsageError(f"--image_column: expected --names with it, found {values['image_column']!r} alone")
-    return Arguments(
-        checkpoint=path("--checkpoint", checkpoint),
-        which=values["which"],
-        data=[path("--data", text) for text in data],
+    return arguments_of(
+        Arguments,
+        values,
+        checkpoint=checkpoint,
+        data=data,
         output=path("--output", values["output"]),
-        probabilities=values["probabilities"],
-        top_k=values["top_k"],
-        batch_size=values["batch_size"],
-        workers=values["workers"],
-        keep_extension=values["keep_extension"],
         names=optional_path("--names", values["names"]),
-        image_column=values["image_column"],
         submission_columns=_columns(values["submission_columns"]),
-        compilation_cache=values["compilation_cache"],
-        onednn=values["onednn"],
     )
 
 
@@ -85,15 +70,12 @@ def _columns(text: str) -> tuple[str, str]:
 def run(argv: Sequence[str], invocation: Invocation) -> int:
     """Run the command; return the exit status, 1 where an image could not be read."""
     arguments = parse(argv, invocation)
-    precision = set_precision_of(arguments.checkpoint)
-    from jaxnext.cli.compilation import compilation_cache
-    from jaxnext.inference.classifier import TrainedClassifier
-    from jaxnext.inference.predict import predict_to_csv
-    from jaxnext.inference.rows import NamesTable
+    with classifier(arguments, invocation) as trained:
+        from jaxnext.inference.predict import predict_to_csv
+        from jaxnext.inference.rows import NamesTable
 
-    with compilation_cache(arguments.compilation_cache, precision, warn, warn, use_onednn=arguments.onednn):
         return predict_to_csv(
-            TrainedClassifier(arguments.checkpoint, arguments.which, train_command=invocation.usage("train")),
+            trained,
             arguments.data,
             arguments.output,
             probabilities=arguments.probabilities,

@@ -9,8 +9,7 @@ from typing import Literal
 from jaxnext.cli.console import image_bar, say, warn
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
-from jaxnext.cli.parser import Parser, check_least, given
-from jaxnext.cli.paths import path
+from jaxnext.cli.parser import Parser, arguments_of, check_least, given_path
 
 _CORRUPT_STATUS = 1
 """Exit status where the data set is not finished, because images cannot be decoded."""
@@ -38,12 +37,10 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     text = "images that cannot be decoded; stop: list them and leave the data set unfinished; skip: leave them out"
     parser.option("on_corrupt", Literal["stop", "skip"], text, "stop")
     values = parser.parse(argv)
-    folder = given(values, "folder", "FOLDER is missing: give the folder with train/, or of class folders")
-    output = given(values, "output", "--output is missing: give the folder that receives the data set")
+    folder = given_path(values, "folder", "give the folder with train/, or of class folders", "FOLDER")
+    output = given_path(values, "output", "give the folder that receives the data set")
     check_least(values, image_size=1)
-    return Arguments(
-        path("FOLDER", folder), path("--output", output), values["image_size"], values["name"], values["on_corrupt"]
-    )
+    return arguments_of(Arguments, values, folder=folder, output=output)
 
 
 def run(argv: Sequence[str], invocation: Invocation) -> int:

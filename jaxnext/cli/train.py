@@ -14,7 +14,7 @@ from jaxnext.cli.interrupt import stop_on_interrupt
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import available_memory
 from jaxnext.cli.main import INTERRUPTED, main
-from jaxnext.cli.parser import Parser, check_least, choose_config, config_of, no_config, with_choices
+from jaxnext.cli.parser import Parser, arguments_of, check_least, choose_config, config_of, no_config, with_choices
 from jaxnext.cli.paths import path
 from jaxnext.cli.precision import set_precision
 from jaxnext.cli.user_folders import UNKNOWN_HOME, folders
@@ -72,12 +72,12 @@ def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arg
     if values["print_config"]:
         print(dump_config(config), end="")
         raise SystemExit(0)
-    return Arguments(
-        config,
-        path("--output", f"runs/{name}" if values["output"] is None else values["output"]),
+    return arguments_of(
+        Arguments,
+        values,
+        config=config,
+        output=path("--output", f"runs/{name}" if values["output"] is None else values["output"]),
         resume=values["resume"] == "auto",
-        compilation_cache=values["compilation_cache"],
-        onednn=values["onednn"],
         distributed=_distributed(values),
     )
 
