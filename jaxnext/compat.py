@@ -39,7 +39,7 @@ EVENT_COMPILED_OR_FOUND = "/jax/core/compile/backend_compile_duration"
 
 
 def known_options(options: XlaOptions, device: Any) -> dict[str, bool | int | str]:
-    """Those of XLA's options that a device's compiler knows; one that it does not know would end every compilation.
+    """Return the options of XLA that a device's compiler knows; any other would end every compilation.
 
     Args:
         options: names and values.
@@ -49,13 +49,13 @@ def known_options(options: XlaOptions, device: Any) -> dict[str, bool | int | st
 
 
 def unknown_options(options: XlaOptions, device: Any) -> tuple[str, ...]:
-    """The names of those that ``known_options`` leaves out."""
+    """Return the names of those that ``known_options`` leaves out."""
     return tuple(name for name, value in options.items() if not _is_known(name, value, device))
 
 
 @functools.cache
 def _is_known(name: str, value: bool | int | str, device: Any) -> bool:
-    """Tried once in a process, on a program that does nothing."""
+    """Try an option, once in a process, on a program that does nothing."""
     import jax
 
     try:
@@ -67,7 +67,7 @@ def _is_known(name: str, value: bool | int | str, device: Any) -> bool:
 
 
 def coordination_client() -> Any:
-    """JAX's client of the coordination service between processes, by which its own modules share keys and values.
+    """Return JAX's client of the coordination service, by which its own modules share keys between processes.
 
     ``jax._src.distributed.global_state`` (jax 0.10.0 to 0.12.0;
     https://github.com/jax-ml/jax/blob/main/jax/_src/distributed.py); Orbax takes it from there, too.

@@ -19,5 +19,5 @@ def printable(text: str) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """The message of any exception in one line; its type where it has none."""
+    """Return the message of any exception in one line; its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__

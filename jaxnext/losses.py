@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Negative log-likelihood of the label under the softmax, as ``torch.nn.CrossEntropyLoss(reduction="none")``.
+    """Return the label's negative log-likelihood, as ``torch.nn.CrossEntropyLoss(reduction="none")``.
 
     Args:
         logits: ``[N, classes]``.

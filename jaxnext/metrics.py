@@ -13,7 +13,7 @@ TOP = 5
 
 
 def metric_sums(logits: jax.Array, labels: jax.Array, mask: jax.Array) -> dict[str, jax.Array]:
-    """Sums over the examples that count.
+    """Return sums over the examples that count.
 
     Args:
         logits: ``[N, classes]``.
@@ -55,6 +55,6 @@ class Accumulator:
         return float(host["loss"]) / max(int(host["count"]), 1)
 
     def mean(self, name: str) -> float:
-        """A sum divided by the number of examples; NaN before any."""
+        """Return a sum divided by the number of examples; NaN before any."""
         count = int(self.sums["count"]) if self.sums else 0
         return float(self.sums[name]) / count if count else float("nan")

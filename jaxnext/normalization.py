@@ -45,7 +45,7 @@ def normalize(images: jax.Array, dtype: DTypeLike) -> jax.Array:
 
 
 def _reciprocals(values: tuple[float, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """1 over each value as PyTorch rounds it to ``dtype``: the first half of the digits, and the rest rounded."""
+    """Return 1 over each value as PyTorch rounds it to ``dtype``: the first half of the digits, the rest rounded."""
     bits = 26 if dtype == np.float64 else 12
     high, low = [], []
     for value in np.array(values, dtype).tolist():

@@ -5,9 +5,12 @@ from typing import Any
 
 from jaxnext.types import LeafPath
 
+PARTS = ("backbone", "attention", "head")
+"""The parts of a network: the second name of each leaf's path."""
+
 
 def flatten(nested: Mapping[str, Any], prefix: LeafPath = ()) -> dict[LeafPath, Any]:
-    """Leaves of a nested dict by path, in the dict's order. An empty dict inside has no leaf and disappears."""
+    """Return leaves of a nested dict by path, in the dict's order. An empty dict inside has no leaf and disappears."""
     flat: dict[LeafPath, Any] = {}
     for name, value in nested.items():
         path = (*prefix, name)
@@ -19,7 +22,7 @@ def flatten(nested: Mapping[str, Any], prefix: LeafPath = ()) -> dict[LeafPath, 
 
 
 def unflatten(flat: Mapping[LeafPath, Any]) -> dict[str, Any]:
-    """The nested dict of leaves given by path.
+    """Return the nested dict of leaves given by path.
 
     Raises:
         ValueError: where one path is the beginning of another.
@@ -53,5 +56,5 @@ def differences(expected: Mapping[LeafPath, Any], found: Mapping[LeafPath, Any])
 
 
 def path_name(path: LeafPath) -> str:
-    """The path as messages write it: ``params/head/output/kernel``."""
+    """Return the path as messages write it: ``params/head/output/kernel``."""
     return "/".join(path)

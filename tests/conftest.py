@@ -21,7 +21,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 GROUPS = {
     "steps in float64 and float32": ("test_golden", "test_exact"),
     "small runs": (
-        *("test_run", "test_fit", "test_checkpoint", "test_distributed"),
+        *("test_beginning", "test_epochs", "test_saving", "test_run", "test_fit"),
+        *("test_checkpoint", "test_distributed"),
         *("test_inference_predict", "test_inference_evaluate", "test_inference_classifier"),
     ),
 }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from flat_config import model_config
 from PIL import Image
 
 from jaxnext.config.sections import AUGMENTATIONS, OPTIMIZERS, Config, DataConfig
+from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.training.environment import Console, Folders, Host, RunEnvironment
 from jaxnext.training.fit import fit
 from jaxnext.training.progress import Progress
@@ -102,3 +104,56 @@ def train(
 ) -> Progress:
     """Fit ``config(data, **changes)`` into ``output``."""
     return fit(config(data, **changes), output, resume, env or run_env())
+
+
+TRAIN_STEPS, VAL_STEPS = 10, 3
+"""Batches of an epoch of the 96 training images and 24 validation images of the fixture ``images``."""
+
+
+def metrics(output: Path) -> list[dict[str, Any]]:
+    """The records of ``metrics.jsonl``."""
+    return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+
+
+def model_of(output: Path, kind: str = "last") -> Any:
+    """Variables and meta of a checkpoint."""
+    with Checkpoints(output) as checkpoints:
+        return checkpoints.restore_model(kind)
+
+
+def assert_same_model(a: Path, b: Path) -> None:
+    """Two runs have the same best and last weights, to the bit."""
+    for kind in ("best", "last"):
+        jax.tree.map(np.testing.assert_array_equal, model_of(a, kind)[0], model_of(b, kind)[0])
+
+
+def without_times(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records without what depends on the clock."""
+    times = ("images_per_second", "data_wait_fraction", "seconds")
+    return [{name: value for name, value in record.items() if name not in times} for record in records]
+
+
+def data(path: Path, **changes: Any) -> dict[str, DataConfig]:
+    """The ``data`` section with some changes, for ``config``."""
+    return {"data": dataclasses.replace(config(path).data, **changes)}
+
+
+def fit_with(
+    output: Path,
+    path: Path,
+    lines: list[str],
+    resume: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    epochs: int = 2,
+    **changes: Any,
+) -> Progress:
+    """Fit with some changes of the ``data`` section."""
+    return fit(config(path, epochs=epochs, **data(path, **changes)), output, resume, run_env(stop, lines))
+
+
+def spoiled(folder: Path, *names: str) -> Path:
+    """The small data set with files that are no images."""
+    path = write_images(folder, {"train": 2, "val": 1})
+    for name in names:
+        (path / name).write_bytes(b"not a picture")
+    return path

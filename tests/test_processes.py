@@ -124,12 +124,12 @@ def test_texts_are_gathered_in_the_order_of_the_processes(monkeypatch: pytest.Mo
 def test_a_text_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "PATIENCE", 0.1)
     with pytest.raises(
-        JaxnextError, match=r"^waited for process 1 in vain \(DEADLINE_EXCEEDED: .*/gathered/1/1/parts\)"
+        JaxnextError, match=r"^waited for process 1 in vain \(DEADLINE_EXCEEDED: .*/allgather/1/1/parts\)"
     ):
         Processes(0, 2, Memory()).allgather("")
 
 
-def test_equal_facts_agree() -> None:
+def test_equal_fingerprints() -> None:
     fingerprints = [Fingerprint("seed", "1", "same"), Fingerprint("data", "96", "see")]
     assert both(Memory(), fingerprints, fingerprints) == []
 
@@ -153,7 +153,7 @@ def test_the_first_difference_is_named_and_the_first_process_waits(
     raised = both(Memory(), [Fingerprint("seed", "1", "x"), Fingerprint("data", "96", "x")], second)
     assert raised == [
         f"process 1 differs from process 0 in {sentence}",
-        "waited for the other processes in vain (DEADLINE_EXCEEDED: jaxnext/meeting/1); "
+        "waited for the other processes in vain (DEADLINE_EXCEEDED: jaxnext/barrier/1); "
         "start all again with --resume auto",
     ]
 

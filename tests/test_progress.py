@@ -58,11 +58,11 @@ def test_a_progress_of_format_1_has_a_plateau() -> None:
     assert same(Progress.from_json(old), Progress.from_json(new))
 
 
-def test_best_accuracy() -> None:
-    assert Progress(Schedule().start(1.0)).best_accuracy == -1
+def test_best() -> None:
+    assert Progress(Schedule().start(1.0)).best is None
     history = tuple({"epoch": i, "val_accuracy": a} for i, a in enumerate([0.0, 0.5, 0.25], start=1))
-    assert Progress(Schedule().start(1.0), history=history).best_accuracy == 0.5
-    assert Progress(Schedule().start(1.0), history=history[:1]).best_accuracy == 0
+    assert Progress(Schedule().start(1.0), history=history).best == history[1]
+    assert Progress(Schedule().start(1.0), history=history[:1]).best == history[0]
 
 
 def test_a_missing_value_is_an_error() -> None:

@@ -262,8 +262,8 @@ def test_a_name_is_downloaded_verified_and_ported(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "difference"),
     [
-        ("resnet50", "batch_stats/backbone/stage2_block1/norm1/mean to be [128], found [64]"),
-        ("quickstart", "batch_stats/backbone/stage2_block1/norm1/mean to be [128], found [32]"),
+        ("resnet50", "batch_stats/backbone/stage2_block1/norm1/mean: expected [128], found [64]"),
+        ("quickstart", "batch_stats/backbone/stage2_block1/norm1/mean: expected [128], found [32]"),
     ],
 )
 def test_named_weights_of_another_net_are_refused_before_the_download(name, difference, tmp_path):

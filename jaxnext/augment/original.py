@@ -76,7 +76,7 @@ class Augmentation:
 
 
 def rotation_coefficients(angle: float, image_size: int) -> tuple[int, int, int, int, int, int]:
-    """The fixed-point map from output to input pixels of Pillow's ``Image.rotate(angle)`` on a square image.
+    """Return the fixed-point map from output to input pixels of Pillow's ``Image.rotate(angle)`` on a square image.
 
     Output pixel (x, y) shows the input pixel ``((a*x + b*y + c) >> 16, (d*x + e*y + f) >> 16)``. Both roundings are
     Pillow's: sine and cosine to 15 decimals, the coefficients to the nearest 1/65536. At 0, 90, 180 and 270 degrees
@@ -184,7 +184,7 @@ def augment(images: jax.Array, parameters: Drawn) -> jax.Array:
 
 
 def augment_sequentially(images: jax.Array, parameters: Drawn) -> jax.Array:
-    """``augment``, image after image: each runs the one branch that was drawn for it."""
+    """Augment image after image: each runs the one branch that was drawn for it."""
 
     def one(example: tuple[jax.Array, Drawn]) -> jax.Array:
         image, row = example
@@ -202,7 +202,7 @@ def augment_sequentially(images: jax.Array, parameters: Drawn) -> jax.Array:
 
 
 def augment_vectorized(images: jax.Array, parameters: Drawn) -> jax.Array:
-    """``augment``, all images at once: one gather and three blends, which leave alone what was not drawn."""
+    """Augment all images at once: one gather and three blends, which leave alone what was not drawn."""
     size = images.shape[2]
     last = (size << 16) - 32768
     mirrored, upended = (-65536, 0, last, 0, 65536, 32768), (65536, 0, 32768, 0, -65536, last)
@@ -224,7 +224,7 @@ def augment_vectorized(images: jax.Array, parameters: Drawn) -> jax.Array:
 
 
 def _pack(image: jax.Array) -> jax.Array:
-    """One uint32 a pixel, red lowest: ``[..., H, W, 3]`` to ``[..., H, W]``. A gather then moves a pixel at a time."""
+    """Pack ``[..., H, W, 3]`` to uint32 ``[..., H, W]``, red lowest. A gather then moves a pixel at a time."""
     wide = image.astype(jnp.uint32)
     return wide[..., 0] | (wide[..., 1] << 8) | (wide[..., 2] << 16)
 
@@ -244,7 +244,7 @@ def _join(red: jax.Array, green: jax.Array, blue: jax.Array) -> jax.Array:
 
 
 def _rotate(packed: jax.Array, affine: jax.Array) -> jax.Array:
-    """Nearest-neighbour gather of ``[H, W]`` pixels by 16.16 fixed-point coefficients ``[6]``; black outside."""
+    """Gather the nearest of ``[H, W]`` pixels by 16.16 fixed-point coefficients ``[6]``; black outside."""
     height, width = packed.shape
     y, x = (lax.broadcasted_iota(jnp.int32, (height, width), axis) for axis in (0, 1))
     source_x = (affine[0] * x + affine[1] * y + affine[2]) >> 16
@@ -256,7 +256,7 @@ def _rotate(packed: jax.Array, affine: jax.Array) -> jax.Array:
 
 
 def _jitter(packed: jax.Array, factors: jax.Array, order: jax.Array) -> jax.Array:
-    """Brightness, contrast and saturation of one image ``[H, W]`` in the given order, rounded to bytes in between."""
+    """Change brightness, contrast and saturation of an image ``[H, W]`` in this order, rounded to bytes in between."""
 
     def brightness(packed: jax.Array, factor: jax.Array) -> jax.Array:
         return _join(*(_blend(jnp.zeros_like(channel), channel, factor) for channel in _channels(packed)))
@@ -279,12 +279,12 @@ def _jitter(packed: jax.Array, factors: jax.Array, order: jax.Array) -> jax.Arra
 
 
 def _grey(red: jax.Array, green: jax.Array, blue: jax.Array) -> jax.Array:
-    """Pillow's conversion to mode L: ITU-R 601-2 luma in 16-bit fixed point, rounded to nearest."""
+    """Convert to Pillow's mode L: ITU-R 601-2 luma in 16-bit fixed point, rounded to nearest."""
     return (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
 
 
 def _mean(grey: jax.Array) -> jax.Array:
-    """Mean of ``[..., H, W]`` over each image, halves rounded up, as ImageEnhance.Contrast has it: ``[..., 1, 1]``."""
+    """Return the mean of each image ``[..., H, W]``, halves rounded up as by ImageEnhance.Contrast: ``[..., 1, 1]``."""
     count = np.uint32(grey.shape[-2] * grey.shape[-1])
     total = jnp.sum(grey.astype(jnp.uint32), axis=(-2, -1), keepdims=True, dtype=jnp.uint32)
     quotient = total // count
@@ -293,7 +293,7 @@ def _mean(grey: jax.Array) -> jax.Array:
 
 
 def _blend(start: jax.Array, end: jax.Array, factor: jax.Array) -> jax.Array:
-    """Pillow's ``Image.blend``: ``start + factor * (end - start)`` in float32, cut to 0 to 255, fraction dropped.
+    """Blend as Pillow does: ``start + factor * (end - start)`` in float32, cut to 0 to 255, fraction dropped.
 
     Pillow rounds the product before it adds. A compiler may fuse the two into one multiply-add that does not, which
     changes a byte here and there. So the factor is split into two halves of 12 bits: their products with a difference

@@ -150,7 +150,7 @@ def _listening(each: Callable[[str], None] | None, precision: str) -> Iterator[C
 
 
 def _own_folder(warn: Callable[[str], None]) -> str | None:
-    """The folder in the cache folder, made and shrunk; ``None`` where it cannot be written."""
+    """Return the folder in the cache folder, made and shrunk; ``None`` where it cannot be written."""
     folder: Path | str = "the cache folder"
     try:
         folder = cache_folder() / "compiled"
@@ -171,6 +171,6 @@ def _own_folder(warn: Callable[[str], None]) -> str | None:
 
 
 def _short(place: str) -> str:
-    """A path with ``~`` for the user's home."""
+    """Return a path with ``~`` for the user's home."""
     home = os.environ.get("HOME", "").rstrip("/")
     return f"~{place.removeprefix(home)}" if home and place.startswith(f"{home}/") else place

@@ -40,7 +40,7 @@ def together(
     main: Callable[..., int],
     connect_seconds: float = CONNECT_SECONDS,
 ) -> int:
-    """Runs a command in every process; where it fails in one, all end.
+    """Run a command in every process; where it fails in one, all end.
 
     Call it before JAX starts its backend. Without it, a process that fails would wait at its end for the others, which
     wait in a collective operation for it.
@@ -104,7 +104,7 @@ class Watch(threading.Thread):
             self.start()
 
     def run(self) -> None:
-        """Asks every half second whether a process has failed."""
+        """Ask every half second whether a process has failed."""
         while not self._over.wait(_POLL_SECONDS):
             sentence = self._failure()
             if sentence is not None and not self.failed:

@@ -52,5 +52,5 @@ def train_here(
     folder = Path("runs", name) if output is None else Path(output)
     console = Console(say, resume_command="the same call and resume=True")
     env = RunEnvironment(this_host(jax.local_devices()), console, folders(), stop)
-    history = fit(config, folder, resume, env).history
-    return TrainedRun(folder, max(history, key=lambda record: record["val_accuracy"], default=None), history)
+    progress = fit(config, folder, resume, env)
+    return TrainedRun(folder, progress.best, progress.history)

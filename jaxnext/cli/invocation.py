@@ -36,6 +36,6 @@ class Invocation:
 
 
 def _name_if_found(program: str) -> str:
-    """The name of a program, where the shell finds this very file by it."""
+    """Return the name of a program, where the shell finds this very file by it."""
     found = shutil.which(Path(program).name)
     return Path(program).name if found and Path(found) == Path(program) else program

@@ -102,7 +102,7 @@ def _console(argv: Sequence[str], invocation: Invocation) -> int:
 
 
 def _is_closed(stream: TextIO) -> bool:
-    """Whether nobody reads a stream any more. Asked of the descriptor: an unbuffered stream forgets that it failed."""
+    """Return whether nobody reads a stream any more, by its descriptor: an unbuffered stream forgets that it failed."""
     if not hasattr(select, "poll"):
         return True
     watch = select.poll()

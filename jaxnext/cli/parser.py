@@ -51,13 +51,13 @@ class Parser(ArgumentParser):
         self._chosen: dict[str, Choice] = {}
 
     def option(self, key: str, hint: Any, text: str, default: Any = None, group: Any = None) -> None:
-        """Adds ``--key`` with a value of the type ``hint``."""
+        """Add ``--key`` with a value of the type ``hint``."""
         self._types[key] = hint
         shown = list(default) if isinstance(default, tuple) else default
         (group or self).add_argument(f"--{key}", type=hint, default=shown, help=text)
 
     def compilation_cache(self) -> None:
-        """Adds what every command has that compiles for long."""
+        """Add what every command has that compiles for long."""
         text = (
             "true: compiled programs are kept for the next start, in ~/.cache/jaxnext/compiled (or XDG_CACHE_HOME); "
             "null: the same, except for float32 on an x86 CPU: the faster convolutions used there, but not for "
@@ -101,7 +101,7 @@ class Parser(ArgumentParser):
         self._choices[f"--{setting.key}"] = f"--{key}"
 
     def parse(self, argv: Sequence[str]) -> Namespace:
-        """The values of all options, under their dotted keys.
+        """Return the values of all options, under their dotted keys.
 
         Raises:
             UsageError: An unknown option, or a value that is empty or of another type than the option's.
@@ -118,7 +118,7 @@ class Parser(ArgumentParser):
         return values
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raises the sentence for an error of argparse or jsonargparse."""
+        """Raise the sentence for an error of argparse or jsonargparse."""
         raise UsageError(self._sentence(message)) from ex
 
     def _sentence(self, message: str) -> str:
@@ -132,7 +132,7 @@ class Parser(ArgumentParser):
         return " ".join(message.split())
 
     def _mistake(self, key: str) -> str | None:
-        """The sentence for the first value given to ``key`` that is not of its type."""
+        """Return the sentence for the first value given to ``key`` that is not of its type."""
         hint = self._types[key]
         for option, text in _given_values(self._argv, key):
             try:
@@ -178,12 +178,12 @@ def choose_config(argv: Sequence[str], configs_dir: Path) -> tuple[str, Config] 
 
 
 def no_config(configs_dir: Path) -> NoReturn:
-    """Raises the error of a command line without ``--config``."""
+    """Raise the error of a command line without ``--config``."""
     raise UsageError(f"--config is missing: give one of {config_names(configs_dir)}, or the path of a .yaml file")
 
 
 def with_choices(argv: Sequence[str], config: Config) -> Config:
-    """A config with what is chosen on the command line: ``--KEY NAME``, ``--KEY.type NAME``, a list for several.
+    """Return a config with what is chosen on the command line: ``--KEY NAME``, ``--KEY.type NAME``, a list for several.
 
     What is chosen anew has its defaults; what the config has chosen already keeps its options.
 
@@ -219,7 +219,7 @@ def with_choices(argv: Sequence[str], config: Config) -> Config:
 
 
 def config_of(values: Namespace, base: Config) -> Config:
-    """The ``Config`` of parsed settings; those that the command line does not offer come from ``base``.
+    """Return the ``Config`` of parsed settings; those that the command line does not offer come from ``base``.
 
     Args:
         values: what the parser gave.
@@ -286,7 +286,7 @@ def check_least(values: Namespace, **least: int) -> None:
 
 
 def _given_values(argv: Sequence[str], key: str) -> Iterable[tuple[str, str]]:
-    """The options ``key`` and ``key.something`` on a command line, with their values."""
+    """Return the options ``key`` and ``key.something`` on a command line, with their values."""
     for word, following in itertools.pairwise([*argv, ""]):
         name, equals, value = word.removeprefix("--").partition("=")
         if word.startswith("--") and (name == key or name.startswith(f"{key}.")):

@@ -76,7 +76,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
 
 
 def _words(argv: Sequence[str]) -> tuple[str, ...]:
-    """A command line without ``--output``."""
+    """Return a command line without ``--output``."""
     words, skip = [], False
     for word in argv:
         if not skip and word.partition("=")[0] != "--output":

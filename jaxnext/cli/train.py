@@ -94,7 +94,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
 
 
 def _train(arguments: Arguments, invocation: Invocation, resume_command: str, processes: Processes) -> int:
-    """This process's part of a training run."""
+    """Do this process's part of a training run."""
     import jax
 
     from jaxnext.cli.compilation import compilation_cache
@@ -136,12 +136,12 @@ def _give_back(step: int) -> None:
 
 
 def _pixels(config: Config) -> int:
-    """Of a training batch."""
+    """Return the number of pixels of a training batch."""
     return config.batch_size * config.data.image_size**2
 
 
 def _distributed(values: Namespace) -> Distributed | None:
-    """How several processes find each other; ``None`` where this is the only one."""
+    """Return how several processes find each other; ``None`` where this is the only one."""
     names = ("coordinator_address", "num_processes", "process_id")
     given = {name: values[name] for name in names if values[name] is not None}
     if not given:

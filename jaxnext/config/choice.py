@@ -135,7 +135,7 @@ class Choice:
             raise UsageError(str(error)) from error
 
     def check(self, **given: Any) -> Any:
-        """As ``build``, but what the class refuses stays a ``ValueError``."""
+        """Build as ``build`` does, but what the class refuses stays a ``ValueError``."""
         if self.type == NONE and self.alternatives.optional:
             return None
         module = importlib.import_module(f"jaxnext.{self.alternatives.package}.{self.type}")

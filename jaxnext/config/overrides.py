@@ -37,7 +37,7 @@ def override(config: Config, settings: Mapping[str, Any]) -> Config:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """A section over another; a choice of another type has options of its own, so that it replaces it."""
+    """Lay a section over another; a choice of another type has options of its own, so that it replaces it."""
     if isinstance(old, dict) and new == old.get("type"):
         return old
     if not (isinstance(old, dict) and isinstance(new, Mapping)) or new.get("type", old.get("type")) != old.get("type"):

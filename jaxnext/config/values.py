@@ -25,7 +25,7 @@ def is_finite(value: float) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name most like ``name``; a name without a section is also compared with the part after the last dot."""
+    """Return the known name most like ``name``; one without a dot is compared with what follows the last dot, too."""
 
     def likeness(candidate: str) -> float:
         last = candidate.rpartition(".")[2]
@@ -36,7 +36,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def expected(hint: Any) -> str:
-    """What a value of the type ``hint`` looks like, in words."""
+    """Describe a value of the type ``hint``."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         return ("one of " if len(arguments) > 1 else "") + ", ".join(arguments)
@@ -53,7 +53,7 @@ def _rank(hint: Any) -> int:
 
 
 def found(value: Any) -> str:
-    """A value as YAML would write it, short enough for a sentence."""
+    """Return a value as YAML would write it, short enough for a sentence."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = repr(value)
@@ -61,7 +61,7 @@ def found(value: Any) -> str:
 
 
 def check(value: Any, hint: Any, key: str) -> Any:
-    """``value`` as the type ``hint``: whole numbers become numbers and lists tuples, nothing else is converted.
+    """Return ``value`` as the type ``hint``: whole numbers become numbers and lists tuples, nothing else is converted.
 
     Raises:
         ValueError: The value is of another type; the message names ``key``.

@@ -65,7 +65,7 @@ _Dumper.add_representer(list, lambda dumper, data: dumper.represent_sequence(_TA
 
 
 def load_yaml(text: str) -> Any:
-    """The value of one YAML document.
+    """Return the value of one YAML document.
 
     Raises:
         ValueError: The text is not YAML, or repeats a key; the message is one clause, with the line.
@@ -81,7 +81,7 @@ def load_yaml(text: str) -> Any:
 
 
 def load_config(path: Path) -> Config:
-    """The ``Config`` of a YAML file; settings that the file does not name keep their defaults.
+    """Return the ``Config`` of a YAML file; settings that the file does not name keep their defaults.
 
     Raises:
         UsageError: No such file, not UTF-8, not YAML, or anything that ``build`` refuses; the sentence begins with
@@ -106,7 +106,7 @@ def load_config(path: Path) -> Config:
 
 
 def config_names(configs_dir: Path) -> str:
-    """The names that ``--config`` takes, in one line."""
+    """Return the names that ``--config`` takes, in one line."""
     return ", ".join(sorted(file.stem for file in configs_dir.glob("*.yaml")))
 
 
@@ -130,7 +130,7 @@ def find_config(given: str, configs_dir: Path) -> tuple[str, Config]:
 
 
 def dump_config(config: Config) -> str:
-    """YAML text with every setting of ``config``; ``load_config`` reads an equal one from it."""
+    """Return YAML text with every setting of ``config``; ``load_config`` reads an equal one from it."""
     values = plain(config)
     return yaml.dump(
         values,

@@ -54,7 +54,7 @@ class Meta:
     """fingerprint of the validation images"""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Return it as plain JSON values."""
         return {
             "format": FORMAT,
             "config": yaml_text.dump_config(self.config),
@@ -68,7 +68,7 @@ class Meta:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Meta":
-        """From what ``to_json`` wrote.
+        """Make one of what ``to_json`` wrote.
 
         Raises:
             ValueError: for another format, or preprocessing that this version does not do.
@@ -90,7 +90,7 @@ class Meta:
 
 
 def preprocessing(config: Config) -> dict[str, Any]:
-    """How an image becomes an input, as recorded in every checkpoint."""
+    """Return how an image becomes an input, as recorded in every checkpoint."""
     return {
         "image_size": config.data.image_size,
         "resize": "bilinear, antialiased, to a square",
@@ -133,7 +133,7 @@ class Checkpoints:
 
     @_quiet()
     def latest(self, kind: str) -> int | None:
-        """The number of the newest whole checkpoint of a kind, or ``None``. Creates nothing."""
+        """Return the number of the newest whole checkpoint of a kind, or ``None``. Creates nothing."""
         if not (self.root / kind).is_dir():
             return None
         return self._manager(kind).latest_step()
@@ -172,7 +172,7 @@ class Checkpoints:
         self._save("last", position, items)
 
     def restore_model(self, kind: str) -> tuple[Variables, Meta]:
-        """The newest model of a kind, as NumPy arrays.
+        """Return the newest model of a kind, as NumPy arrays.
 
         Raises:
             JaxnextError: where there is none, or it cannot be read.
@@ -181,7 +181,7 @@ class Checkpoints:
         return items["model"], items["meta"]
 
     def restore_last(self, optimizer: Any) -> tuple[Variables, Any, dict[str, Any], Meta]:
-        """What ``save_last`` saved; ``optimizer`` is a tree of the same structure.
+        """Return what ``save_last`` saved; ``optimizer`` is a tree of the same structure.
 
         Raises:
             JaxnextError: where there is none, it cannot be read, or the optimiser's state is another's.
@@ -251,8 +251,22 @@ class Checkpoints:
         return self._managers[kind]
 
 
+def read_model(folder: Path, which: str) -> tuple[Variables, Meta]:
+    """Return the newest model of a kind in a folder.
+
+    Raises:
+        JaxnextError: it is not the folder of a run or of a ported checkpoint, or as ``Checkpoints.restore_model``.
+    """
+    if not (folder / "checkpoints").is_dir():
+        raise JaxnextError(
+            f"{folder}: expected the folder of a run or of a ported checkpoint, found no checkpoints/ in it"
+        )
+    with Checkpoints(folder) as checkpoints:
+        return checkpoints.restore_model(which)
+
+
 def _alone() -> ocp.options.MultiprocessingOptions:
-    """Each of several processes reads, and the one that writes does so, without waiting for the others."""
+    """Have each of several processes read, and the one that writes write, without waiting for the others."""
     if jax.process_count() == 1:
         return ocp.options.MultiprocessingOptions()
     index = jax.process_index()

@@ -10,7 +10,7 @@ from jaxnext.errors import JaxnextError
 
 @contextlib.contextmanager
 def out_of_memory(batch_size: int, image_size: int) -> Iterator[None]:
-    """Turns a lack of device or host memory inside the block into advice.
+    """Turn a lack of device or host memory inside the block into advice.
 
     Args:
         batch_size: images at a time.

@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 def pipelined(started: Iterable[_T]) -> Iterator[_T]:
-    """Each item only when the next one has been taken from ``started``, which starts a step for each."""
+    """Yield each item only when the next one has been taken from ``started``, which starts a step for each."""
     before: list[_T] = []
     for item in started:
         yield from before
@@ -25,12 +25,12 @@ class DataWait:
     """Fetches batches, and adds up the seconds in which no step ran because the next batch was not there."""
 
     def __init__(self, clock: Callable[[], float], seconds: float = 0.0) -> None:
-        """Args: seconds; those waited so far."""
+        """Start with the seconds waited so far."""
         self.seconds = seconds
         self._clock = clock
 
     def fetch(self, batches: Iterator[HostBatch], running: dict[str, Any] | None) -> HostBatch:
-        """The next batch.
+        """Return the next batch.
 
         Args:
             batches: that are read.

@@ -31,7 +31,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def holds_run(output: Path) -> bool:
-    """Whether a folder holds a run or a ported checkpoint, that is, any checkpoint at all.
+    """Return whether a folder holds a run or a ported checkpoint, that is, any checkpoint at all.
 
     A run that ended before its first one has left nothing that could be lost; its folder may be used again.
     """
@@ -74,10 +74,10 @@ def _check_same(output: Path, old: Config, new: Config) -> None:
 
 
 def write_metrics(output: Path, history: Iterable[Mapping[str, Any]]) -> None:
-    """``metrics.jsonl``: one JSON object an epoch, rewritten whole."""
+    """Write ``metrics.jsonl``: one JSON object an epoch, rewritten whole."""
     write_text(output / METRICS, "".join(json.dumps(record) + "\n" for record in history))
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """An indented JSON file."""
+    """Write an indented JSON file."""
     write_text(path, json.dumps(values, indent=2) + "\n")

@@ -46,7 +46,7 @@ class TrainBatch(NamedTuple):
 def create(
     variables: dict[str, Any], optimizer: optax.GradientTransformation, learning_rate: float, seed: int
 ) -> TrainState:
-    """The state before the first step.
+    """Return the state before the first step.
 
     Args:
         variables: the model's ``params`` and ``batch_stats``.

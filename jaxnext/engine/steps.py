@@ -33,7 +33,7 @@ def augmented_train_step(
     optimizer: optax.GradientTransformation,
     augmentations: Sequence[Augmentation],
 ) -> tuple[TrainState, Sums]:
-    """One step of gradient descent on the mean cross-entropy of the examples that count. Runs under the mesh axis.
+    """Step down the gradient of the mean cross-entropy of the examples that count. Runs under the mesh axis.
 
     Args:
         state: the same on every device.
@@ -60,7 +60,7 @@ def train_step(
     model: Classifier,
     optimizer: optax.GradientTransformation,
 ) -> tuple[TrainState, Sums]:
-    """The training step after the augmentation: loss, gradient, statistics and update. Runs under the mesh axis.
+    """Do the training step after the augmentation: loss, gradient, statistics, update. Runs under the mesh axis.
 
     A batch of which no example counts, because no image could be read, is a step that changes nothing but its number.
 
@@ -100,7 +100,7 @@ def train_step(
 
 
 def example_keys(key: jax.Array, step: jax.Array, count: int) -> jax.Array:
-    """One random key per example, from the step and the example's place in the global batch.
+    """Return one random key per example, from the step and the example's place in the global batch.
 
     Drawn so that the number of devices does not matter.
 
@@ -117,7 +117,7 @@ def example_keys(key: jax.Array, step: jax.Array, count: int) -> jax.Array:
 
 
 def eval_step(variables: dict[str, Any], batch: Batch, *, model: Classifier) -> Sums:
-    """Metric sums of a batch over all devices, with running statistics and no augmentation."""
+    """Return metric sums of a batch over all devices, with running statistics and no augmentation."""
     logits = model.apply(variables, normalize(batch.image, model.dtype), train=False)
     sums = metric_sums(logits, batch.label, batch.mask)  # pyright: ignore[reportArgumentType]
     return psum(sums | _asked(batch.stop), AXIS)
@@ -128,7 +128,7 @@ def _asked(stop: jax.Array | None) -> Sums:
 
 
 def predict_step(variables: dict[str, Any], images: jax.Array, *, model: Classifier) -> jax.Array:
-    """Class probabilities ``[N, classes]`` of uint8 images ``[N, S, S, 3]``."""
+    """Return class probabilities ``[N, classes]`` of uint8 images ``[N, S, S, 3]``."""
     logits = model.apply(variables, normalize(images, model.dtype), train=False)
     return jax.nn.softmax(logits)  # pyright: ignore[reportArgumentType]
 
@@ -136,7 +136,7 @@ def predict_step(variables: dict[str, Any], images: jax.Array, *, model: Classif
 def compile_train_step(
     model: Classifier, optimizer: optax.GradientTransformation, mesh: Mesh, augmentations: Sequence[Augmentation]
 ) -> Callable[[TrainState, TrainBatch], tuple[TrainState, Sums]]:
-    """``train_step`` over a mesh, compiled on first call; it is given its state for good and overwrites it."""
+    """Return ``train_step`` over a mesh, compiled on first call; it is given its state for good and overwrites it."""
 
     def step(state: TrainState, train_batch: TrainBatch) -> tuple[TrainState, Sums]:
         return augmented_train_step(state, train_batch, model=model, optimizer=optimizer, augmentations=augmentations)
@@ -146,7 +146,7 @@ def compile_train_step(
 
 
 def compile_eval_step(model: Classifier, mesh: Mesh) -> Callable[[dict[str, Any], Batch], Sums]:
-    """``eval_step`` over a mesh, compiled on first call."""
+    """Return ``eval_step`` over a mesh, compiled on first call."""
 
     def step(variables: dict[str, Any], batch: Batch) -> Sums:
         return eval_step(variables, batch, model=model)
@@ -156,7 +156,7 @@ def compile_eval_step(model: Classifier, mesh: Mesh) -> Callable[[dict[str, Any]
 
 
 def compile_predict_step(model: Classifier, mesh: Mesh) -> Callable[[dict[str, Any], jax.Array], jax.Array]:
-    """``predict_step`` over a mesh, compiled on first call."""
+    """Return ``predict_step`` over a mesh, compiled on first call."""
 
     def step(variables: dict[str, Any], images: jax.Array) -> jax.Array:
         return predict_step(variables, images, model=model)

@@ -75,7 +75,7 @@ class TrainedClassifier:
     def predict(
         self, images: str | Path | Sequence[Any] | NDArray[np.uint8], batch_size: int = 16
     ) -> NDArray[np.floating]:
-        """Probabilities of the classes.
+        """Return probabilities of the classes.
 
         Args:
             images: paths of image files (or a single one), images of Pillow, taken as their
@@ -100,7 +100,7 @@ class TrainedClassifier:
     def stream(
         self, source: ImageSource, batch_size: int, workers: int, threads: int = 2
     ) -> Iterator[tuple[HostBatch, NDArray[np.floating]]]:
-        """Batches of a source in order, each with its probabilities ``[batch_size, classes]``, padding included.
+        """Yield a source's batches in order, each with its probabilities ``[batch_size, classes]``, padding included.
 
         Args:
             source: the images.
@@ -115,7 +115,7 @@ class TrainedClassifier:
     def evaluate(
         self, source: ImageSource, batch_size: int, workers: int, threads: int = 2
     ) -> Iterator[tuple[HostBatch, steps.Sums]]:
-        """Batches of a labelled source in order, each with its metric sums; arguments as for ``stream``."""
+        """Yield a labelled source's batches in order, each with metric sums; arguments as for ``stream``."""
         order = SequentialOrder(len(source), batch_size)
         rows = self._rows(batch_size)
         with stream(order, None, source, self.image_size, workers=workers, threads=threads) as batches:
@@ -142,7 +142,7 @@ class TrainedClassifier:
     def _probabilities(
         self, batches: Iterable[tuple[_T, NDArray[np.uint8]]], batch_size: int
     ) -> Iterator[tuple[_T, NDArray[np.floating]]]:
-        """Those of the images of each batch, waited for when the next batch has been sent."""
+        """Yield those of the images of each batch, waited for when the next batch has been sent."""
 
         def started() -> Iterator[tuple[_T, int, jax.Array]]:
             for key, images in batches:
@@ -158,7 +158,7 @@ class TrainedClassifier:
 
 
 def _pixels(image: Any, number: int) -> UInt8Image:
-    """The pixels of an image that is no path; ``number`` says which it is."""
+    """Return the pixels of an image that is no path; ``number`` says which it is."""
     expected = f"predict: image {number}: expected a uint8 array [height, width, 3], an image of Pillow, or only paths"
     try:
         array = to_rgb(image) if isinstance(image, Image.Image) else np.asarray(image)

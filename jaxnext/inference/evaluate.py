@@ -28,7 +28,7 @@ def evaluate(
     index: Path | None = None,
     tfds_folder: str | None = None,
 ) -> Accumulator:
-    """Metric sums over labelled images; each counts exactly once.
+    """Return metric sums over labelled images; each counts exactly once.
 
     Args:
         classifier: that is evaluated.
@@ -66,7 +66,7 @@ def evaluate(
 def labelled(
     classifier: TrainedClassifier, data: Path | None, index: Path | None = None, tfds_folder: str | None = None
 ) -> tuple[ImageSource, list[str]]:
-    """The images to evaluate on, with labels in the classifier's order, and lines about what was left out.
+    """Return the images to evaluate on, labelled in the classifier's order, and lines about what was left out.
 
     Arguments as for ``evaluate``.
     """
@@ -91,7 +91,7 @@ def labelled(
 
 
 def report(sums: Accumulator, classes: tuple[str, ...]) -> str:
-    """Loss, top-1 and top-5 over all images, then the accuracy of each class that has images."""
+    """Return loss, top-1 and top-5 over all images, then the accuracy of each class that has images."""
     lines = [
         f"images           {int(sums.sums['count']):,}",
         f"loss             {sums.mean('loss'):.4f}",

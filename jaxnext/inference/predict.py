@@ -101,7 +101,7 @@ def predict_to_csv(
 def header(
     classes: Sequence[str], probabilities: bool, top_k: int | None, columns: tuple[str, str] = COLUMNS
 ) -> list[str]:
-    """The CSV's first row."""
+    """Return the CSV's first row."""
     names = [*columns]
     for rank in range(1, (top_k or 0) + 1):
         names += [f"label_{rank}", f"prob_{rank}"]
@@ -109,7 +109,7 @@ def header(
 
 
 def cells(row: NDArray[np.floating], classes: Sequence[str], probabilities: bool, top_k: int | None) -> list[str]:
-    """One row after its name: label, likeliest classes, probabilities with nine digits, which a float32 needs.
+    """Return a row after its name: label, likeliest classes, probabilities with nine digits, which a float32 needs.
 
     Args:
         row: ``[classes]``, probabilities; of equal ones the earlier class comes first.

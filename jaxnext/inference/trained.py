@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jaxnext.engine.checkpoint import Checkpoints, Meta
+from jaxnext.engine.checkpoint import Meta, read_model
 from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import Classifier
@@ -23,12 +23,7 @@ def load_trained(checkpoint: Path, which: str, train_command: str) -> tuple[Vari
     Raises:
         JaxnextError: no such checkpoint, one that cannot be read, or one without a trained head.
     """
-    if not (checkpoint / "checkpoints").is_dir():
-        raise JaxnextError(
-            f"{checkpoint}: expected the folder of a run or of a ported checkpoint, found no checkpoints/ in it"
-        )
-    with Checkpoints(checkpoint) as checkpoints:
-        variables, meta = checkpoints.restore_model(which)
+    variables, meta = read_model(checkpoint, which)
     if "head" not in meta.trained or meta.classes is None:
         raise JaxnextError(
             f"{checkpoint}: expected a trained head, found the parts {', '.join(meta.trained)}; fine-tune it "

@@ -22,7 +22,7 @@ from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.layers import Conv, Dense
 from jaxnext.models.norm import BatchNorm
-from jaxnext.tree import flatten, path_name, unflatten
+from jaxnext.tree import differences, flatten, path_name, unflatten
 from jaxnext.types import LeafPath, Variables
 
 STATISTICS = ("mean", "var", "num_batches_tracked")
@@ -50,13 +50,7 @@ def fold(variables: Variables, model: Classifier) -> Variables:
         more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
         raise JaxnextError(f"expected finite weights, found NaN or infinity in {broken[0]}{more}")
     shapes, norms = _traced(model)
-    expected, found = ({path: list(leaf.shape) for path, leaf in leaves.items()} for leaves in (shapes, flat))
-    problems = [
-        f"{path_name(path)}: expected {expected.get(path, 'no such leaf')}, found {found.get(path, 'no such leaf')}"
-        for path in sorted(expected.keys() | found.keys())
-        if expected.get(path) != found.get(path)
-    ]
-    if problems:
+    if problems := differences(shapes, flat):
         raise JaxnextError("the weights do not fit this network:\n  " + "\n  ".join(problems))
     for norm, (layer, eps) in norms.items():
         _fold_one(flat, norm, layer, eps)

@@ -9,14 +9,12 @@ import numpy as np
 
 from jaxnext import compat
 from jaxnext.models.classifier import Classifier
-from jaxnext.tree import flatten, unflatten
+from jaxnext.tree import PARTS, flatten, unflatten
 from jaxnext.types import Variables
-
-PARTS = ("backbone", "attention", "head")
 
 
 def initialise(model: Classifier, seed: int, parts: Collection[str] = PARTS) -> Variables:
-    """Fresh variables as NumPy arrays: torchvision's initialisation of the backbone, PyTorch's of the rest.
+    """Return fresh variables as NumPy arrays: torchvision's initialisation of the backbone, PyTorch's of the rest.
 
     Args:
         model: the network.

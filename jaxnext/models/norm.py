@@ -123,7 +123,7 @@ def _forward(x, scale, bias, mask, eps, axis_name):
 
 
 def _moments(x: jax.Array, mask: jax.Array, dtype: jnp.dtype, axis_name: str | None) -> Statistics:
-    """Mean and biased variance of the rows that count, and the number of values per channel."""
+    """Return mean and biased variance of the rows that count, and the number of values per channel."""
     rows = mask.reshape(-1, *[1] * (x.ndim - 1))
     # Of an image 16 values or fewer, on a grid: a few that lie far from all others hardly move their mean.
     some = x[(slice(None), *(slice(size // 8, None, -(-size // 4)) for size in x.shape[1:-1]))]
@@ -172,5 +172,5 @@ def _normalise(x: jax.Array, mean: jax.Array, inverse: jax.Array, scale: jax.Arr
 
 
 def _along(vector: jax.Array, x: jax.Array) -> jax.Array:
-    """``[C]`` along the last axis of ``x``, of as many axes."""
+    """Lay ``[C]`` along the last axis of ``x``, of as many axes."""
     return lax.expand_dims(vector, range(x.ndim - 1))

@@ -14,13 +14,13 @@ from jaxnext.types import LeafPath
 
 
 def variable_shapes(model: Classifier) -> dict[str, Any]:
-    """Shapes and dtypes of a network's variables, as a nested dict of ``jax.ShapeDtypeStruct``; computes nothing."""
+    """Return a network's variables as a nested dict of ``jax.ShapeDtypeStruct``; computes nothing."""
     images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     return jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.key(0), images)
 
 
 def parameter_counts(params: Mapping[str, Any]) -> dict[str, int]:
-    """Parameters of each part: the backbone's stem and stages, attention, head; in that order.
+    """Return the number of parameters of each part: the backbone's stem and stages, attention, head; in that order.
 
     Args:
         params: the ``params`` collection, arrays or shapes.
@@ -34,7 +34,7 @@ def parameter_counts(params: Mapping[str, Any]) -> dict[str, int]:
 
 
 def summary(params: Mapping[str, Any]) -> str:
-    """A table, one part a line and the total last, thousands separated by commas."""
+    """Return a table, one part a line and the total last, thousands separated by commas."""
     counts = parameter_counts(params)
     rows = [*counts.items(), ("total", sum(counts.values()))]
     width = max(len(f"{count:,}") for _, count in rows)

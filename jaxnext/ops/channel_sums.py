@@ -22,7 +22,7 @@ Terms = Callable[..., tuple[jax.Array, ...]]
 
 
 def channel_sums(terms: Terms, *arrays: jax.Array) -> tuple[jax.Array, ...]:
-    """Sums of ``terms(*arrays)`` over all axes but the last.
+    """Sum ``terms(*arrays)`` over all axes but the last.
 
     Args:
         terms: element-wise in the arrays' rows; each result has the channels of the first array and its own dtype.
@@ -60,7 +60,7 @@ def _divisor(rows: int, most: int) -> int:
 
 
 def _pairwise_sum(terms: Sequence[jax.Array]) -> jax.Array:
-    """In pairs, and pairs of these: the error grows with the depth."""
+    """Add in pairs, and pairs of these: the error grows with the depth."""
     while len(terms) > 1:
         terms = [sum(terms[place + 1 : place + 2], start=terms[place]) for place in range(0, len(terms), 2)]
     return terms[0]

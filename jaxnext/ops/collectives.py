@@ -8,7 +8,7 @@ Tree = TypeVar("Tree")
 
 
 def psum(tree: Tree, axis_name: str | None) -> Tree:
-    """``lax.psum``, but nothing at all over one device, where XLA would copy every array.
+    """Sum as ``lax.psum`` does, but do nothing over one device, where XLA would copy every array.
 
     Args:
         tree: arrays, those of this device.

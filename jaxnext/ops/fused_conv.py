@@ -17,7 +17,7 @@ from .relu import relu as rectified
 
 
 def conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: Padding, groups: int) -> jax.Array:
-    """Grouped two-dimensional cross-correlation: ``pointwise_conv`` where it is one, else ``grouped_conv``.
+    """Compute a grouped cross-correlation: ``pointwise_conv`` where it is one, else ``grouped_conv``.
 
     Arguments and result are those of ``grouped_conv``.
     """
@@ -37,7 +37,7 @@ def fused_conv(
     residual: jax.Array | None = None,
     relu: bool = False,
 ) -> jax.Array:
-    """``relu(conv(x, kernel) + bias + residual)``, of finite values: oneDNN's ReLU makes zero of NaN.
+    """Compute ``relu(conv(x, kernel) + bias + residual)``, of finite values: oneDNN's ReLU makes zero of NaN.
 
     Args:
         x: ``[N, H, W, C]``, float32, bfloat16 or float64.

@@ -110,7 +110,7 @@ def grouped_conv(
     groups: int,
     formulation: Formulation | Plan | None = None,
 ) -> jax.Array:
-    """Grouped two-dimensional cross-correlation, as ``torch.nn.functional.conv2d(..., groups=groups)``.
+    """Compute a grouped cross-correlation, as ``torch.nn.functional.conv2d(..., groups=groups)``.
 
     ``jax.vmap``, ``jax.grad`` and second derivatives work; forward-mode differentiation (``jax.jvp``) does not, as for
     every function with a gradient of its own. ``jax.hessian`` goes forward over reverse and so fails:
@@ -208,7 +208,7 @@ def _on_platform(
     geometry: Geometry,
     plan: Plan | None,
 ) -> jax.Array:
-    """``part`` of the two arrays by the given plan, or by the rule's for the platform that will run it."""
+    """Compute ``part`` of the two arrays by the given plan, or by the rule's for the platform that will run it."""
     if plan is not None:
         return part(plan, first, second)
     height, width = x.shape[1:3]

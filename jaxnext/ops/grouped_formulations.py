@@ -10,6 +10,7 @@ function of the output's gradient with the kernel turned round. All can be diffe
 - ``pallas``: an implicit matrix product over blocks of about 128 channels, for the matrix units of GPUs and TPUs; on a
   CPU it is interpreted, slowly.
 - ``lanes``: the group index innermost, so that a vector register holds one channel of many groups; multiply-adds.
+  The kernel's gradient is that of ``packed32``.
 - ``onednn``: a call of the library that PyTorch uses on x86 CPUs, for float32 and where ``onednn`` allows it.
 """
 
@@ -74,7 +75,7 @@ def parts(name: Formulation) -> Parts:
     if family == "pallas":
         return Parts(_pallas, _pallas_kernel_gradient)
     if family == "lanes":
-        return Parts(_lanes, _lanes_kernel_gradient)
+        return parts("packed32")._replace(forward=_lanes)
     if family == "onednn":
         return Parts(_onednn, _onednn_kernel_gradient)
     channels, forward = int(name.removeprefix(family)), packed if family == "packed" else spare
@@ -119,7 +120,7 @@ def input_gradient(
 
 
 def _split_blocks(x: jax.Array, blocks: int) -> jax.Array:
-    """``[N, H, W, C]`` to ``[blocks, N, H, W, C // blocks]``."""
+    """Turn ``[N, H, W, C]`` to ``[blocks, N, H, W, C // blocks]``."""
     return jnp.moveaxis(x.reshape(*x.shape[:3], blocks, -1), 3, 0)
 
 
@@ -152,50 +153,25 @@ def _pallas_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int]
 # ---- Multiply-adds, one group a lane ----
 
 
-def _windows(x: jax.Array, window: tuple[int, int], size: tuple[int, int], stride: int) -> list[jax.Array]:
-    """For each kernel position, row-major, the values of a padded input that it meets: ``[N, H', W', ...]``."""
-    rows, columns = ((count - 1) * stride + 1 for count in size)
-    return [
-        x[:, i : i + rows : stride, j : j + columns : stride]
-        for i, j in itertools.product(range(window[0]), range(window[1]))
-    ]
-
-
-def _accumulator(dtype: jnp.dtype) -> jnp.dtype:
-    return jnp.promote_types(dtype, jnp.float32)
-
-
 def _to_lanes(x: jax.Array, groups: int) -> jax.Array:
-    """``[..., C]`` to ``[..., C // groups, groups]``."""
+    """Turn ``[..., C]`` to ``[..., C // groups, groups]``."""
     return x.reshape(*x.shape[:-1], groups, -1).swapaxes(-1, -2)
-
-
-def _from_lanes(x: jax.Array) -> jax.Array:
-    return x.swapaxes(-1, -2).reshape(*x.shape[:-2], -1)
 
 
 def _lanes(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     kh, kw = kernel.shape[:2]
-    size = geometry.output_size(x, kernel)
+    stride = geometry.stride
+    rows, columns = ((count - 1) * stride + 1 for count in geometry.output_size(x, kernel))
     spread = _to_lanes(kernel, geometry.groups)  # [kh, kw, in, out, groups]
     x = _to_lanes(pad(x, geometry.padding, geometry.dilation), geometry.groups)
-    windows = _windows(x, (kh, kw), size, geometry.stride)
-    accumulator = _accumulator(x.dtype)
+    accumulator = jnp.promote_types(x.dtype, jnp.float32)
     total = jnp.zeros((), accumulator)
-    for place, part in enumerate(windows):
+    for i, j in itertools.product(range(kh), range(kw)):
+        met = x[:, i : i + rows : stride, j : j + columns : stride]
         for channel in range(spread.shape[2]):
-            weights = spread[place // kw, place % kw, channel].astype(accumulator)
-            total = total + part[:, :, :, channel, None].astype(accumulator) * weights
-    return _from_lanes(total).astype(x.dtype)
-
-
-def _lanes_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], geometry: Geometry) -> jax.Array:
-    accumulator = _accumulator(x.dtype)
-    gradient = _to_lanes(dy, geometry.groups).astype(accumulator)[:, :, :, None]
-    x = _to_lanes(pad(x, geometry.padding, geometry.dilation), geometry.groups)
-    windows = _windows(x, window, (dy.shape[1], dy.shape[2]), geometry.stride)
-    sums = [(part.astype(accumulator)[:, :, :, :, None] * gradient).sum((0, 1, 2)) for part in windows]
-    return _from_lanes(jnp.stack(sums).reshape(*window, *sums[0].shape)).astype(x.dtype)
+            weights = spread[i, j, channel].astype(accumulator)
+            total = total + met[:, :, :, channel, None].astype(accumulator) * weights
+    return total.swapaxes(-1, -2).reshape(*total.shape[:-2], -1).astype(x.dtype)
 
 
 # ---- oneDNN ----
@@ -239,7 +215,7 @@ def _check_onednn(x: jax.Array) -> None:
 def _by_onednn(
     x: jax.Array, kernel: jax.Array, geometry: Geometry, kernel_dilation: int, kernel_axes: str = "HWIO"
 ) -> jax.Array:
-    """``onednn.convolve``, which takes no dilated input, no negative padding and no array without values."""
+    """Call ``onednn.convolve``, which takes no dilated input, no negative padding and no array without values."""
     stride, padding, groups, dilation = geometry
     none = ((0, 0), (0, 0))
     if min(map(min, padding)) < 0:

@@ -26,7 +26,7 @@ _LEAST = 16
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int, size: tuple[int, int]) -> jax.Array:
-    """Cross-correlations of blocks of channels, each dense.
+    """Cross-correlate blocks of channels, each dense.
 
     Args:
         x: ``[blocks, N, H, W, C]``, padded.
@@ -67,7 +67,7 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, size: tuple[int, int]
 
 
 def kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], stride: int) -> jax.Array:
-    """The gradient of ``convolve``'s kernel.
+    """Return the gradient of ``convolve``'s kernel.
 
     Args:
         x: ``[blocks, N, H, W, C]``, padded.
@@ -112,7 +112,7 @@ def kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int], stride
 
 
 def _on_platform(program: Any, **how: Any) -> Any:
-    """The program compiled by Triton or, on a TPU, Mosaic; interpreted on a CPU, for which Pallas has no compiler."""
+    """Compile a program by Triton or, on a TPU, Mosaic; interpret it on a CPU, for which Pallas has no compiler."""
     interpreted, mosaic = (pl.pallas_call(program, interpret=interpret, **how) for interpret in (True, False))
     triton = pl.pallas_call(program, compiler_params=pltriton.CompilerParams(), **how)
     return functools.partial(lax.platform_dependent, cpu=interpreted, tpu=mosaic, default=triton)
@@ -121,7 +121,7 @@ def _on_platform(program: Any, **how: Any) -> Any:
 def _pixels(
     x_ref: Any, place: tuple[int, int], stride: int, start: Any, rows: int, width: int, channels: Any
 ) -> jax.Array:
-    """The input that a tile of output pixels meets at a place of the kernel, ``[rows * width, channels]``."""
+    """Return the input that a tile of output pixels meets at a place of the kernel, ``[rows * width, channels]``."""
     (down, i), (right, j) = divmod(place[0], stride), divmod(place[1], stride)
     pixels = x_ref[i, j, pl.ds(start + down, rows), pl.ds(right, width), channels]
     return pixels.reshape(rows * width, pixels.shape[-1])
@@ -135,7 +135,7 @@ def _product(first: jax.Array, second: jax.Array, contracted: int) -> jax.Array:
 
 
 def _phases(x: jax.Array, stride: int, height: int, width: int, channels: int) -> jax.Array:
-    """``[blocks, N, stride, stride, height, width, channels]``: pixels that a kernel's place meets lie side by side."""
+    """Give ``[blocks, N, stride, stride, height, width, channels]``: what a kernel's place meets lies together."""
     blocks, images = x.shape[:2]
     x = _padded(x, {2: height * stride, 3: width * stride, 4: channels})
     x = x.reshape(blocks, images, height, stride, width, stride, channels)
@@ -143,20 +143,20 @@ def _phases(x: jax.Array, stride: int, height: int, width: int, channels: int) -
 
 
 def _padded(x: jax.Array, sizes: dict[int, int]) -> jax.Array:
-    """With zeros behind, or cut, to these sizes of axes."""
+    """Put zeros behind, or cut, to these sizes of axes."""
     edges = [(0, sizes.get(axis, size) - size, 0) for axis, size in enumerate(x.shape)]
     return lax.pad(x, jnp.zeros((), x.dtype), edges)
 
 
 def _tiles(size: tuple[int, int]) -> tuple[int, int, int]:
-    """Rows and width of a tile of output pixels, and how many tiles lie below each other."""
+    """Return rows and width of a tile of output pixels, and how many tiles lie below each other."""
     height, width = _power_of_two(size[0]), max(_power_of_two(size[1]), _LEAST // 2)
     rows = max(min(_TILE // width, height), _LEAST // width, 1)
     return rows, width, -(-size[0] // rows)
 
 
 def _whole(channels: int) -> int:
-    """Channels of a block, with zeros behind them: a tile's or several tiles'."""
+    """Return channels of a block, with zeros behind them: a tile's or several tiles'."""
     return max(_power_of_two(channels), _LEAST) if channels <= _TILE else -(-channels // _TILE) * _TILE
 
 

@@ -26,7 +26,7 @@ class Geometry(NamedTuple):
     """distance of the input's values, with zeros between them"""
 
     def output_size(self, x: jax.Array, kernel: jax.Array) -> tuple[int, int]:
-        """Height and width of the output for an input ``[N, H, W, ...]`` and a kernel ``[kh, kw, ...]``."""
+        """Return height and width of the output for an input ``[N, H, W, ...]`` and a kernel ``[kh, kw, ...]``."""
         height, width = (
             ((x.shape[1 + axis] - 1) * self.dilation + 1 + sum(self.padding[axis]) - kernel.shape[axis]) // self.stride
             + 1
@@ -66,8 +66,9 @@ def native_kernel_gradient(x: jax.Array, dy: jax.Array, window: tuple[int, int],
 def _safely_padded(
     x: jax.Array, window: tuple[int, int], padding: Padding, dilation: int
 ) -> tuple[jax.Array, Padding, int]:
-    """Input, padding and dilation for XLA, which on the CPU reads outside of an input that is cropped at its beginning
-    and padded at its end (openxla/xla#48713); so does its gradient where the padding is as long as the window."""
+    """Return input, padding and dilation for XLA, which on the CPU reads outside of an input that is cropped at its
+    beginning and padded at its end (openxla/xla#48713); so does its gradient where the padding is as long as the
+    window."""
     if all(0 <= low < length for (low, _), length in zip(padding, window, strict=True)):
         return x, padding, dilation
     return pad(x, padding, dilation), ((0, 0), (0, 0)), 1
@@ -104,7 +105,7 @@ def spare(x: jax.Array, kernel: jax.Array, geometry: Geometry, channels: int) ->
 
 
 def _dense_outputs(x: jax.Array, kernel: jax.Array, geometry: Geometry, channels: int) -> list[jax.Array]:
-    """The output channels of each block."""
+    """Return the output channels of each block."""
     blocks, in_block = blocks_of(geometry.groups, kernel.shape[2], channels)
     pairs = zip(jnp.split(x, blocks, axis=-1), jnp.split(kernel, blocks, axis=-1), strict=True)
     return [_conv(part, block_diagonal(k, in_block), geometry) for part, k in pairs]
@@ -140,7 +141,7 @@ def kernel_gradient_padding(x: jax.Array, dy: jax.Array, window: tuple[int, int]
 
 
 def _reach(dy: jax.Array, geometry: Geometry) -> tuple[int, int]:
-    """Height and width of the output's gradient, spread by the stride."""
+    """Return height and width of the output's gradient, spread by the stride."""
     return (dy.shape[1] - 1) * geometry.stride + 1, (dy.shape[2] - 1) * geometry.stride + 1
 
 

@@ -15,7 +15,7 @@ from .grouped_formulations import with_gradient_of
 
 @jax.custom_vjp
 def pointwise_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """``torch.nn.functional.conv2d`` with a 1x1 kernel, on the last axis.
+    """Convolve as ``torch.nn.functional.conv2d`` with a 1x1 kernel, on the last axis.
 
     ``jax.vmap`` and second derivatives by ``jax.grad`` or ``jax.jacrev`` work, ``jax.jvp`` and ``jax.hessian`` do not.
 

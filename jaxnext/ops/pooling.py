@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 
 def max_pool(x: jax.Array) -> jax.Array:
-    """3x3 max-pool with stride 2 and padding 1, as ``torch.nn.MaxPool2d(3, 2, 1)``.
+    """Pool by the maximum of 3x3 with stride 2 and padding 1, as ``torch.nn.MaxPool2d(3, 2, 1)``.
 
     ``jax.vmap`` and second derivatives by ``jax.grad`` or ``jax.jacrev`` work, ``jax.jvp`` and ``jax.hessian`` do not.
 
@@ -31,7 +31,7 @@ def max_pool(x: jax.Array) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def maximum(x: jax.Array, axis: int) -> jax.Array:
-    """The largest value along ``axis``, as ``torch.max(x, axis)``. NaN propagates.
+    """Return the largest value along ``axis``, as ``torch.max(x, axis)``. NaN propagates.
 
     Args:
         x: any shape and float dtype.
@@ -59,12 +59,12 @@ maximum.defvjp(_maximum_forward, _maximum_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _max3(x: jax.Array, axis: int) -> jax.Array:
-    """Maximum of three neighbours at stride 2 along ``axis``."""
+    """Return the maximum of three neighbours at stride 2 along ``axis``."""
     return _first_maximum(x, axis)[0]
 
 
 def _first_maximum(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
-    """The maximum of each window and which of its three places (0, 1, 2) held it first."""
+    """Return the maximum of each window, and which of its three places (0, 1, 2) held it first."""
     size = x.shape[axis]
     count = (size + 1) // 2
     widths = [(0, 0)] * x.ndim

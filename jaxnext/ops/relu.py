@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 @jax.custom_jvp
 def relu(x: jax.Array) -> jax.Array:
-    """``torch.nn.functional.relu``: what is not above zero becomes zero, NaN stays.
+    """Rectify as ``torch.nn.functional.relu``: what is not above zero becomes zero, NaN stays.
 
     Args:
         x: any shape and float dtype.

@@ -9,11 +9,8 @@ import numpy as np
 from jaxnext.errors import JaxnextError
 from jaxnext.porting.files.state_dict import AVERAGING_COUNTER
 from jaxnext.porting.torchvision import Entry, to_jax, torch_shape, weight_map
-from jaxnext.tree import path_name
+from jaxnext.tree import PARTS, path_name
 from jaxnext.types import LeafPath
-
-PARTS: Final = ("backbone", "attention", "head")
-"""The parts of a model: the second name of each leaf path."""
 
 LINEAR_HEAD: Final = ("fc.weight", "fc.bias")
 """The head of torchvision's models."""
@@ -38,7 +35,7 @@ class Merged(NamedTuple):
 
 
 def source_classes(source: Mapping[str, np.ndarray]) -> int | None:
-    """The number of classes of the head in ``source``, or None where it has none.
+    """Return the number of classes of the head in ``source``, or None where it has none.
 
     It is the output size of ``fc``, or else of the last layer with a matrix in the Sequential ``fc``.
     """
@@ -52,7 +49,7 @@ def source_classes(source: Mapping[str, np.ndarray]) -> int | None:
 
 
 def merge(target: Target, source: Mapping[str, np.ndarray], *, name: str, require_head: bool = False) -> Merged:
-    """Fills a model's leaves from a PyTorch state dict.
+    """Fill a model's leaves from a PyTorch state dict.
 
     Every tensor of the source is used, or it is on the short list of what may be left out: ``fc.weight`` and
     ``fc.bias`` with another number of classes than the model's, or where the model's head is of another kind, and the
@@ -117,7 +114,7 @@ def _has_part(part: str, entries: Mapping[LeafPath, Entry], source: Mapping[str,
 
 
 def _unfit_head(target: Target, entries: Mapping[LeafPath, Entry], source: Mapping[str, np.ndarray]) -> list[str]:
-    """The names of the source's linear head, if it is whole and the model's head has another kind or size."""
+    """Return the names of the source's linear head, if it is whole and the model's head has another kind or size."""
     weight, bias = (source.get(key) for key in LINEAR_HEAD)
     if weight is None or bias is None or weight.ndim != 2 or bias.shape != weight.shape[:1]:
         return []
@@ -130,7 +127,7 @@ def _unfit_head(target: Target, entries: Mapping[LeafPath, Entry], source: Mappi
 
 
 def _value(array: np.ndarray, entry: Entry, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray | str:
-    """The array in the model's layout and dtype, or what is wrong with it."""
+    """Return the array in the model's layout and dtype, or what is wrong with it."""
     expected = torch_shape(entry.transform, shape)
     found = array.shape[:2] if entry.transform == "perceptron" and array.shape[2:] == (1, 1) else array.shape
     if found != expected:

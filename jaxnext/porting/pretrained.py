@@ -1,6 +1,5 @@
 """ImageNet weights by name: downloaded once, resumed when broken off, verified by their digest."""
 
-import difflib
 import hashlib
 import http.client
 import urllib.error
@@ -10,6 +9,7 @@ from typing import Final
 
 from tqdm import tqdm
 
+from jaxnext.config.values import nearest
 from jaxnext.errors import JaxnextError, UsageError
 
 FILES: Final[dict[str, str]] = {
@@ -37,7 +37,7 @@ def fetch(
     progress: bool = True,
     timeout: float = TIMEOUT,
 ) -> Path:
-    """Gives the file of named weights, downloading it to ``cache_dir`` unless it is there.
+    """Give the file of named weights, downloading it to ``cache_dir`` unless it is there.
 
     A download goes to ``<file>.part``; broken off, it goes on from there the next time. A cached file is verified too.
 
@@ -57,8 +57,8 @@ def fetch(
             put it), the file cannot be written, or the digest is wrong (the file is removed).
     """
     if name not in FILES:
-        near = difflib.get_close_matches(name, FILES, n=1, cutoff=0.0)
-        raise UsageError(f"unknown weights {name!r}: did you mean {near[0]}? The names are {', '.join(FILES)}")
+        near, names = nearest(name, FILES), ", ".join(FILES)
+        raise UsageError(f"unknown weights {name!r}: did you mean {near}? The names are {names}")
     path = cache_dir / FILES[name]
     url = base_url + path.name
     try:
@@ -88,7 +88,7 @@ def _verify(path: Path, name: str, url: str) -> None:
 
 
 def _download(url: str, part: Path, path: Path, progress: bool, timeout: float) -> None:
-    """Brings ``part`` to its full length, going on where it ends."""
+    """Bring ``part`` to its full length, going on where it ends."""
     have = part.stat().st_size if part.exists() else 0
     try:
         response = _open(url, have, timeout)

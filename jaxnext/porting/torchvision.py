@@ -63,7 +63,7 @@ _HIDDEN_LAYER_MODULES: Final = 4
 
 
 def weight_map(leaves: Iterable[LeafPath]) -> dict[LeafPath, Entry]:
-    """The PyTorch name and layout of each leaf of a model.
+    """Return the PyTorch name and layout of each leaf of a model.
 
     Args:
         leaves: all leaf paths of the model, collection first. Together they say how many hidden layers the head has,
@@ -103,7 +103,7 @@ def _module_name(template: str, found: dict[str, str], hidden_layers: int) -> st
 
 
 def to_jax(transform: Transform, array: np.ndarray) -> np.ndarray:
-    """A PyTorch tensor in the model's layout; the dtype stays, but for a counter's. The result may be a view.
+    """Return a PyTorch tensor in the model's layout; the dtype stays, but for a counter's. It may be a view.
 
     Raises:
         ValueError: the tensor's rank does not fit the transform, or a counter does not fit int32.
@@ -123,7 +123,7 @@ def to_jax(transform: Transform, array: np.ndarray) -> np.ndarray:
 
 
 def to_torch(transform: Transform, array: np.ndarray) -> np.ndarray:
-    """A leaf of the model in PyTorch's layout: the inverse of ``to_jax``. The result may be a view.
+    """Return a leaf of the model in PyTorch's layout: the inverse of ``to_jax``. The result may be a view.
 
     Raises:
         ValueError: the leaf's rank does not fit the transform.
@@ -137,7 +137,7 @@ def to_torch(transform: Transform, array: np.ndarray) -> np.ndarray:
 
 
 def torch_shape(transform: Transform, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """PyTorch's shape of a leaf that has ``shape`` in the model."""
+    """Return PyTorch's shape of a leaf that has ``shape`` in the model."""
     if transform == "convolution" and len(shape) == 4:
         return (shape[3], shape[2], shape[0], shape[1])
     return shape[::-1] if transform in ("dense", "perceptron") else shape

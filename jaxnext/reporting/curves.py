@@ -34,7 +34,7 @@ def draw_curves(history: Sequence[dict[str, Any]], folder: Path) -> None:
 
 
 def curve(history: Sequence[dict[str, Any]], name: str) -> Figure:
-    """One quantity over the epochs, training and validation, with the epochs in which the learning rate fell.
+    """Draw one quantity over the epochs, training and validation, with the epochs in which the learning rate fell.
 
     Args:
         history: as for ``draw_curves``.
@@ -81,8 +81,8 @@ def _range(values: Sequence[float], name: str) -> tuple[float, float]:
 
 
 def _mark_reductions(axes: Axes, history: Sequence[dict[str, Any]], at_top: bool) -> None:
-    """A dotted line where the learning rate fell, with the new one written where the curves are not: late in a run the
-    loss is low and the accuracy high. A label that would cover the one before is left out."""
+    """Draw a dotted line where the learning rate fell, with the new one written where the curves are not: late in a
+    run the loss is low and the accuracy high. A label that would cover the one before is left out."""
     labelled = -math.inf
     for before, record in pairwise(history):
         if record["learning_rate"] >= before["learning_rate"]:

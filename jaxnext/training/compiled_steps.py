@@ -59,12 +59,12 @@ class CompiledSteps:
         return "; ".join([line, *parallel.compiled_without(self.mesh.local_devices[0], self.config.precision)])
 
     def temporary_memory(self) -> int:
-        """Bytes that the compiled training step takes beside its arguments and results; 0 where XLA does not say."""
+        """Return the bytes that the training step takes beside arguments and results; 0 where XLA does not say."""
         analysis = self._train.memory_analysis()
         return 0 if analysis is None else analysis.temp_size_in_bytes
 
     def replicate(self, tree: Any) -> Any:
-        """The same arrays on every device."""
+        """Put the same arrays on every device."""
         return parallel.replicate(tree, self.mesh)
 
     def train(self, state: TrainState, host: HostBatch, step: int, stop: bool = False) -> tuple[TrainState, steps.Sums]:
@@ -98,12 +98,12 @@ class CompiledSteps:
 
 
 def variables_of(state: TrainState) -> Variables:
-    """The model's variables, where they are."""
+    """Return the model's variables, where they are."""
     return {"params": state.params, "batch_stats": state.batch_stats}
 
 
 def _compiled(lowered: Any, cache: CompilationCache | None) -> tuple[Any, bool]:
-    """A compiled program, and whether it was found in the cache."""
+    """Return a compiled program, and whether it was found in the cache."""
     before = cache.found() if cache else 0
     program = lowered.compile()
     return program, cache is not None and cache.found() > before

@@ -18,7 +18,13 @@ class CorruptImages:
     """
 
     def __init__(self, skip: bool, output: Path, warn: Callable[[str], None]) -> None:
-        """Args: whether the run goes on without them; its folder; shows a line to the user."""
+        """Begin with none.
+
+        Args:
+            skip: whether the run goes on without them.
+            output: its folder.
+            warn: shows a line to the user.
+        """
         self.skip, self.file = skip, output / "corrupt.csv"
         self._warn = warn
         self._reasons: dict[str, str] = {}
@@ -29,7 +35,7 @@ class CorruptImages:
         return len(self._reasons)
 
     def record(self, errors: Sequence[BadImage]) -> None:
-        """The images of a batch that failed. Each is named once.
+        """Take up the images of a batch that failed. Each is named once.
 
         Raises:
             JaxnextError: the run is to stop at the first.
@@ -50,7 +56,7 @@ class CorruptImages:
         self._news.clear()
 
     def verified(self, bad: Sequence[BadImage], images: int) -> None:
-        """What a scan of so many images found.
+        """Take up what a scan of so many images found.
 
         Raises:
             JaxnextError: there are some, and the run is to stop.
@@ -90,7 +96,7 @@ class CorruptImages:
         self._written = len(self._reasons)
 
     def summary(self) -> str:
-        """How many, as the end of a line; empty where there are none."""
+        """Say how many, as the end of a line; empty where there are none."""
         if not self._reasons:
             return ""
         return f"; {len(self):,} {'image' if len(self) == 1 else 'images'} left out as corrupt"

@@ -25,7 +25,7 @@ def fingerprints(
     classes: tuple[str, ...],
     state: Any,
 ) -> list[Fingerprint]:
-    """What is compared, the likeliest causes first.
+    """Return what is compared, the likeliest causes first.
 
     Args:
         config: of the run.
@@ -61,7 +61,7 @@ def fingerprints(
 
 
 def digest(tree: Any) -> str:
-    """A short text that is the same for trees of the same arrays or texts, to the bit."""
+    """Return a short text that is the same for trees of the same arrays or texts, to the bit."""
     found = hashlib.sha256()
     for path, leaf in jax.tree.leaves_with_path(tree):
         array = np.asarray(leaf)

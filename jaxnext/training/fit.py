@@ -12,7 +12,9 @@ from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.models.check import check_parts
 from jaxnext.models.summary import check_size, summary, variable_shapes
+from jaxnext.training.beginning import fingerprints_of, fresh, resumed, verify, write_description
 from jaxnext.training.environment import RunEnvironment
+from jaxnext.training.epochs import train_epochs
 from jaxnext.training.progress import Progress
 from jaxnext.training.run import Run
 
@@ -45,21 +47,20 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
     check_size(shapes["params"], config.model.max_parameters)
     with Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.image_size):
         run = Run(config, output, splits, classes, model, checkpoints, env, cache)
-        resumed = checkpoints.latest("last") is not None
-        state, progress = run.resumed(shapes) if resumed else run.fresh(shapes)
+        goes_on = checkpoints.latest("last") is not None
+        state, progress = resumed(run, shapes) if goes_on else fresh(run, shapes)
         if env.processes.count > 1:
-            env.processes.assert_equal(run.fingerprints(state))
-        if progress.position < len(run.order):
-            run.verify()
+            env.processes.assert_equal(fingerprints_of(run, state))
+        verified = progress.position == len(run.order) or verify(run)
         if env.processes.first:
             run_folder.start(output, config)
-            run.corrupt.begin(resumed)
-            run.write_description()
-        return run.go(state, progress)
+            run.corrupt.begin(goes_on)
+            write_description(run)
+        return train_epochs(run, state, progress, verified)
 
 
 def open_decoded_cache(config: Config, splits: Splits, env: RunEnvironment) -> tuple[Cache, list[str]]:
-    """The decoded cache of a run, and lines about it; errors as ``open_cache``."""
+    """Return the decoded cache of a run, and lines about it; errors as ``open_cache``."""
     data = config.data
     if data.cache_path is not None and data.cache != "disk":
         raise UsageError(
@@ -74,7 +75,7 @@ def open_decoded_cache(config: Config, splits: Splits, env: RunEnvironment) -> t
 
 
 def class_names(config: Config, splits: Splits) -> tuple[str, ...]:
-    """Names of the model's outputs: the data's classes, and a number for each output beyond them.
+    """Return names of the model's outputs: the data's classes, and a number for each output beyond them.
 
     Raises:
         JaxnextError: more classes in the data than outputs, or fewer training images than a batch.

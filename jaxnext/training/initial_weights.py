@@ -5,16 +5,16 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxnext.engine.checkpoint import Checkpoints, Meta
+from jaxnext.engine.checkpoint import Meta, read_model
 from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import Classifier
-from jaxnext.models.initialisation import PARTS, initialise
-from jaxnext.tree import differences, flatten, unflatten
+from jaxnext.models.initialisation import initialise
+from jaxnext.tree import PARTS, differences, flatten, unflatten
 from jaxnext.types import LeafPath, Variables
 
 
 def complete(model: Classifier, variables: Variables, seed: int) -> Variables:
-    """``variables`` with every part that still consists of shapes (``jax.ShapeDtypeStruct``) initialised."""
+    """Return ``variables`` with every part that still consists of shapes (``jax.ShapeDtypeStruct``) initialised."""
     flat = flatten(variables)
     parts = {path[1] for path, leaf in flat.items() if isinstance(leaf, jax.ShapeDtypeStruct)}
     return unflatten(flat | flatten(initialise(model, seed, parts))) if parts else variables
@@ -23,7 +23,7 @@ def complete(model: Classifier, variables: Variables, seed: int) -> Variables:
 def load_weights(
     folder: Path, fresh: Variables, classes: tuple[str, ...], port_command: str = "jaxnext port"
 ) -> tuple[Variables, list[str]]:
-    """The trained parts of a checkpoint over fresh variables.
+    """Put the trained parts of a checkpoint over fresh variables.
 
     The backbone and the attention must fit. A head is taken where it was trained on the same class list, in the same
     order, and has the same layers; any other is initialised anew. Each part gets a line that says which.
@@ -46,8 +46,7 @@ def load_weights(
             f"{port_command} imagenet1k_v2 --config baseline --output {folder}, "
             "or start from scratch with --model.weights null"
         )
-    with Checkpoints(folder) as checkpoints:
-        variables, meta = checkpoints.restore_model("best")
+    variables, meta = read_model(folder, "best")
     flat, found = flatten(fresh), flatten(variables)
     lines, problems = [], []
     for part in PARTS:

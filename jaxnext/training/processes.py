@@ -1,4 +1,4 @@
-"""The processes of one run, each with its own devices: what they must agree on, and where they wait for each other.
+"""The processes of one run, each with its own devices: what must be equal in all, and where they wait for each other.
 
 All of them compute the same steps; only the first one writes into the run's folder and speaks. They share the folder of
 the run: each reads the checkpoint for itself.
@@ -27,11 +27,11 @@ class Store(Protocol):
         ...
 
     def key_value_try_get(self, key: str) -> str:
-        """The value; an error where there is none yet."""
+        """Return the value; an error where there is none yet."""
         ...
 
     def blocking_key_value_get(self, key: str, timeout_in_ms: int) -> str:
-        """The value, waited for."""
+        """Return the value, waited for."""
         ...
 
     def wait_at_barrier(self, barrier_id: str, timeout_in_ms: int) -> None:
@@ -62,11 +62,11 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Return whether this is the process that writes and speaks."""
         return self.index == 0
 
     def note(self, sums: dict[str, Any]) -> dict[str, Any]:
-        """A step's metric sums without ``stop``, the number of devices whose process was asked to stop."""
+        """Return a step's metric sums without ``stop``, the number of devices whose process was asked to stop."""
         if "stop" in sums:
             sums = dict(sums)
             self.stopping |= bool(sums.pop("stop"))
@@ -84,12 +84,12 @@ class Processes:
             return
         self._rendezvous += 1
         try:
-            self.store.wait_at_barrier(f"jaxnext/meeting/{self._rendezvous}", PATIENCE * 1000)
+            self.store.wait_at_barrier(f"jaxnext/barrier/{self._rendezvous}", PATIENCE * 1000)
         except RuntimeError as error:
             raise _missed(error, "the other processes") from error
 
     def allgather(self, text: str) -> list[str]:
-        """The texts of all processes, the first one's first. All must call it, in the same order; it waits for them.
+        """Return the texts of all processes, the first one's first. All must call it, in one order; it waits for them.
 
         Raises:
             JaxnextError: one did not come.
@@ -97,7 +97,7 @@ class Processes:
         if self.store is None:
             return [text]
         self._rendezvous += 1
-        key = f"jaxnext/gathered/{self._rendezvous}"
+        key = f"jaxnext/allgather/{self._rendezvous}"
         parts = [text[i : i + _PART] for i in range(0, len(text), _PART)]
         for number, part in enumerate(parts):
             self.store.key_value_set(f"{key}/{self.index}/part/{number}", part)
@@ -122,10 +122,10 @@ class Processes:
         """
         if self.store is None:
             return
-        own = {fact.name: fact for fact in fingerprints}
+        own = {each.name: each for each in fingerprints}
         if self.first:
             self.store.key_value_set(
-                "jaxnext/fingerprints", json.dumps({name: fact.value for name, fact in own.items()})
+                "jaxnext/fingerprints", json.dumps({name: each.value for name, each in own.items()})
             )
         else:
             try:

@@ -31,12 +31,12 @@ class Progress:
     """of them, seconds in which no step ran because data was not there"""
 
     @property
-    def best_accuracy(self) -> float:
-        """Highest validation accuracy of a finished epoch; below zero before the first."""
-        return max((record["val_accuracy"] for record in self.history), default=-1.0)
+    def best(self) -> Record | None:
+        """Return the record of the finished epoch with the highest validation accuracy, the first of equal ones."""
+        return max(self.history, key=lambda record: record["val_accuracy"], default=None)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values, from which ``from_json`` makes an equal one: floats keep every bit."""
+        """Return it as plain JSON values, from which ``from_json`` makes an equal one: floats keep every bit."""
         return {
             # JSON has no infinity.
             "schedule": {name: value if math.isfinite(value) else str(value) for name, value in self.schedule.items()},

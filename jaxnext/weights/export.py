@@ -10,12 +10,11 @@ import numpy as np
 import safetensors.numpy
 
 from jaxnext.atomic import whole_file
-from jaxnext.engine.checkpoint import Checkpoints
+from jaxnext.engine.checkpoint import read_model
 from jaxnext.errors import JaxnextError
 from jaxnext.porting.files.write_torch import write_torch
-from jaxnext.porting.merge import PARTS
 from jaxnext.porting.torchvision import to_torch, torch_order, weight_map
-from jaxnext.tree import flatten, path_name
+from jaxnext.tree import PARTS, flatten, path_name
 from jaxnext.types import LeafPath
 
 ExportFormat = Literal["pth", "safetensors"]
@@ -49,12 +48,7 @@ def export_weights(
         JaxnextError: no such checkpoint; a part that PyTorch has no counterpart of, every leaf of it named; class names
             asked for that are not there or are not lines; a file that cannot be written.
     """
-    if not (checkpoint / "checkpoints").is_dir():
-        raise JaxnextError(
-            f"{checkpoint}: expected the folder of a run or of a ported checkpoint, found no checkpoints/ in it"
-        )
-    with Checkpoints(checkpoint) as checkpoints:
-        variables, meta = checkpoints.restore_model(which)
+    variables, meta = read_model(checkpoint, which)
     leaves = {path: np.asarray(leaf) for path, leaf in flatten(variables).items() if path[1] in meta.trained}
     tensors = torch_tensors(leaves, str(checkpoint))
     names = None if classes is None else class_lines(meta.classes, str(checkpoint), str(classes))
@@ -79,7 +73,7 @@ def export_weights(
 
 
 def torch_tensors(leaves: dict[LeafPath, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    """A PyTorch state dict of a model's leaves, in its order; the arrays are in C order, as safetensors needs them.
+    """Return a PyTorch state dict of a model's leaves, in its order; arrays in C order, as safetensors needs them.
 
     Args:
         leaves: by path, collection first.
@@ -102,7 +96,7 @@ def torch_tensors(leaves: dict[LeafPath, np.ndarray], name: str) -> dict[str, np
 
 
 def class_lines(names: tuple[str, ...] | None, checkpoint: str, file: str) -> str:
-    """Class names as the text of a file that ``port_weights.py --classes`` reads.
+    """Return class names as the text of a file that ``port_weights.py --classes`` reads.
 
     Raises:
         JaxnextError: there are none, or one is not a line of UTF-8 text.

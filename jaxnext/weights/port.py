@@ -4,6 +4,7 @@ import itertools
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +18,11 @@ from jaxnext.engine.run_folder import CONFIG, holds_run, write_text
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.models.summary import check_size, summary, variable_shapes
 from jaxnext.porting.files.state_dict import load_state_dict
-from jaxnext.porting.merge import LINEAR_HEAD, PARTS, Merged, merge, source_classes
+from jaxnext.porting.merge import LINEAR_HEAD, Merged, merge, source_classes
 from jaxnext.porting.pretrained import ARCHITECTURE, BASE_URL, FILES, fetch
 from jaxnext.porting.torchvision import weight_map
 from jaxnext.text_lines import read_lines
-from jaxnext.tree import flatten, path_name, unflatten
+from jaxnext.tree import PARTS, differences, flatten, unflatten
 from jaxnext.types import LeafPath
 
 IMAGENET_CLASSES = 1000
@@ -105,25 +106,21 @@ def check_architecture(source: str, config: Config) -> None:
     """
     if source not in FILES or Path(source).exists():
         return
-    wanted, found = (backbone_shapes(model) for model in (NAMED_NET, config.model))
-    differing = [path for path in sorted(wanted | found) if wanted.get(path) != found.get(path)]
-    if differing:
-        path = differing[0]
+    wanted, found = (_backbone_shapes(model) for model in (NAMED_NET, config.model))
+    if differing := differences(wanted, found):
         raise UsageError(
-            f"{source}: the weights are those of a {ARCHITECTURE}, and the config describes another network: expected "
-            f"{path_name(path)} to be {wanted.get(path, 'absent')}, found {found.get(path, 'absent')}; choose another "
-            "--config, or give a file with weights of that network"
+            f"{source}: the weights are those of a {ARCHITECTURE}, and the config describes another network: "
+            f"{differing[0]}; choose another --config, or give a file with weights of that network"
         )
 
 
-def backbone_shapes(model: ModelConfig) -> dict[LeafPath, list[int]]:
-    """Shape of each leaf of a network's backbone."""
+def _backbone_shapes(model: ModelConfig) -> dict[LeafPath, Any]:
     leaves = flatten(variable_shapes(network(model, 1, "float32")))
-    return {path: list(leaf.shape) for path, leaf in leaves.items() if path[1] == "backbone"}
+    return {path: leaf for path, leaf in leaves.items() if path[1] == "backbone"}
 
 
 def locate(source: str, cache: Path | None, base_url: str) -> Path:
-    """The file of a source: a path, or a name that is downloaded into the cache."""
+    """Return the file of a source: a path, or a name that is downloaded into the cache."""
     path = Path(source)
     if path.exists():
         return path
@@ -137,7 +134,7 @@ def locate(source: str, cache: Path | None, base_url: str) -> Path:
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
-    """Class names from a text file (a line each, in the order of the outputs) or a folder's folders, sorted as strings.
+    """Read class names from a text file (a line each, in the order of the outputs) or a folder's folders, sorted.
 
     Raises:
         JaxnextError: nothing there, an empty line, a name that stands twice.
@@ -166,7 +163,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
 
 
 def head_size(tensors: dict[str, np.ndarray], source: str, names: tuple[str, ...] | None, config: Config) -> int | None:
-    """The number of outputs of the head that is to be ported; ``None`` where none is.
+    """Return the number of outputs of the head that is to be ported; ``None`` where none is.
 
     Raises:
         JaxnextError: class names were given and the source's head has another number of outputs, or there is no head.
@@ -188,7 +185,7 @@ def head_size(tensors: dict[str, np.ndarray], source: str, names: tuple[str, ...
 
 
 def describe(merged: Merged, source: str) -> list[str]:
-    """A line for each part of the network, and one for what was left out."""
+    """Return a line for each part of the network, and one for what was left out."""
     there = {path[1] for path in (*merged.filled, *merged.new)}
     lines = []
     for part in PARTS:
@@ -204,7 +201,7 @@ def describe(merged: Merged, source: str) -> list[str]:
 
 
 def rounding(tensors: dict[str, np.ndarray], merged: Merged, source: str) -> list[str]:
-    """A line where values were rounded to the model's dtype, which has fewer digits than the source's."""
+    """Return a line where values were rounded to the model's dtype, which has fewer digits than the source's."""
     entries = weight_map(merged.filled)
     pairs = [(tensors.get(entries[path].source), leaf) for path, leaf in merged.filled.items() if path in entries]
     rounded = [
@@ -224,7 +221,7 @@ def rounding(tensors: dict[str, np.ndarray], merged: Merged, source: str) -> lis
 
 
 def free_name(output: Path) -> Path:
-    """A name beside ``output`` under which nothing lies."""
+    """Return a name beside ``output`` under which nothing lies."""
     numbers = itertools.chain([""], itertools.count(2))
     names = (output.with_name(f"{output.name}_named{number}") for number in numbers)
     return next(name for name in names if not name.exists())

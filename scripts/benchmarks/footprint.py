@@ -140,7 +140,8 @@ def _predict(images: int, options: argparse.Namespace, folder: Path, cores: int,
     from jaxnext.engine.network import network
     from jaxnext.inference.classifier import TrainedClassifier
     from jaxnext.inference.predict import predict_to_csv
-    from jaxnext.models.initialisation import PARTS, initialise
+    from jaxnext.models.initialisation import initialise
+    from jaxnext.tree import PARTS
 
     config = Config(
         data=DataConfig(image_size=32),

@@ -56,7 +56,7 @@ def give_back_if_short(step: int, available: int | None) -> None:
 
 
 def _set_malloc(*options: tuple[int, int]) -> bool:
-    """Whether there is a glibc to take the options."""
+    """Return whether there is a glibc to take the options."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:
         return False

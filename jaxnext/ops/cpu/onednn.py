@@ -7,7 +7,7 @@ only with versions of jaxlib in which they were tried, and after a trial in this
 ``why_unavailable`` says so and XLA computes everything: a training step takes 1.2 times as long. ``test_onednn.py``
 fails where they are gone.
 
-XLA's threads bear none of oneDNN's kernels that start threads within threads: those that make a matrix product of a
+XLA's threads support none of oneDNN's kernels that start threads within threads: those that make a matrix product of a
 convolution (``gemm`` in what ONEDNN_VERBOSE=1 prints) hang, or corrupt the memory. oneDNN falls back to them without
 AVX2, and for dilated kernels of depthwise convolutions.
 """
@@ -50,7 +50,7 @@ def convolve(
     residual: jax.Array | None = None,
     relu: bool = False,
 ) -> jax.Array:
-    """Grouped two-dimensional cross-correlation on the CPU, without derivatives.
+    """Compute a grouped two-dimensional cross-correlation on the CPU, without derivatives.
 
     What may follow it costs no further pass over memory: the bias is added, then the residual, and what is negative is
     set to zero.
@@ -115,7 +115,7 @@ def convolve(
 
 
 def transposed_product(x: jax.Array, y: jax.Array) -> jax.Array:
-    """``x.T @ y`` on the CPU, without derivatives; only where ``multiplies`` says so.
+    """Compute ``x.T @ y`` on the CPU, without derivatives; only where ``multiplies`` says so.
 
     Args:
         x: float32 ``[R, C]``; not empty.
@@ -149,7 +149,7 @@ def _check(
     dilation: int,
     groups: int,
 ) -> None:
-    """Raises for what is not as ``convolve`` has it: oneDNN would end the process for most of it."""
+    """Refuse what is not as ``convolve`` has it: oneDNN would end the process for most of it."""
     arrays = f"{x.dtype}{list(x.shape)} and {kernel.dtype}{list(kernel.shape)}"
     if min(*x.shape, *kernel.shape) < 1 or groups < 1 or size[3] % groups or x.shape[3] != size[2] * groups:
         raise ValueError(f"onednn.convolve: expected values, and channels in {groups} groups, found {arrays}")
@@ -172,15 +172,15 @@ def _check_followers(bias: jax.Array | None, residual: jax.Array | None, output:
 
 
 def supports(kernel: Sequence[int], dilation: int, groups: int) -> bool:
-    """Whether ``convolve`` takes a kernel of shape ``[kh, kw, C // groups, F]``: not one that is dilated with one
-    channel of input and output a group."""
+    """Return whether ``convolve`` takes a kernel of shape ``[kh, kw, C // groups, F]``: not one that is dilated with
+    one channel of input and output a group."""
     return dilation == 1 or kernel[2] > 1 or kernel[3] > groups
 
 
 def output_shape(
     x: jax.Array, kernel: Sequence[int], stride: int, padding: Padding, dilation: int
 ) -> tuple[int, int, int, int]:
-    """``[N, H', W', F]`` for the same arguments and a kernel of shape ``[kh, kw, C // groups, F]``."""
+    """Return ``[N, H', W', F]`` for the same arguments and a kernel of shape ``[kh, kw, C // groups, F]``."""
     height, width = (
         (x.shape[1 + axis] + sum(padding[axis]) - (kernel[axis] - 1) * dilation - 1) // stride + 1 for axis in (0, 1)
     )
@@ -203,7 +203,7 @@ def disabled(reason: str = "it is switched off") -> Iterator[None]:
 def why_unavailable(dtype: jax.typing.DTypeLike) -> str | None:
     """Say what keeps programs that compute in ``dtype`` on the CPU from calling ``convolve``.
 
-    One obstacle is JAX's persistent compilation cache: XLA cannot write a program that makes this call to a file, and
+    One reason is JAX's persistent compilation cache: XLA cannot write a program that makes this call to a file, and
     does not notice.
 
     Args:
@@ -226,7 +226,7 @@ def why_unavailable(dtype: jax.typing.DTypeLike) -> str | None:
 
 @functools.cache
 def is_available() -> bool:
-    """Whether ``convolve`` computes what it should, after a trial.
+    """Return whether ``convolve`` computes what it should, after a trial.
 
     On Linux, on x86-64 with AVX2, with a version of jaxlib that was tried.
     """
@@ -248,7 +248,7 @@ def is_available() -> bool:
 
 @functools.cache
 def multiplies() -> bool:
-    """Whether ``transposed_product`` computes what it should, after a trial.
+    """Return whether ``transposed_product`` computes what it should, after a trial.
 
     Where ``is_available`` says that oneDNN does, with AVX-512: without it oneDNN multiplies in threads within threads.
     """
@@ -260,7 +260,7 @@ def multiplies() -> bool:
 
 
 def _tried(function: Callable[..., jax.Array], *operands: np.ndarray) -> np.ndarray | None:
-    """What ``function`` computes on the CPU; ``None`` where JAX was told to do without CPUs or jaxlib lacks it."""
+    """Return what ``function`` computes on the CPU; ``None`` where JAX does without CPUs or jaxlib lacks it."""
     try:
         cpu = jax.local_devices(backend="cpu")[0]
         with jax.ensure_compile_time_eval(), jax.default_device(cpu), _without_cache():
@@ -270,7 +270,7 @@ def _tried(function: Callable[..., jax.Array], *operands: np.ndarray) -> np.ndar
 
 
 def _has(*features: str) -> bool:
-    """Whether the processor has all of them, by the names that Linux has for them."""
+    """Return whether the processor has all of them, by the names that Linux has for them."""
     try:
         lines = _CPUINFO.read_text().splitlines()
     except OSError:

@@ -67,12 +67,12 @@ class Tensor:
 
 
 def malformed(what: str) -> NoReturn:
-    """Raises the error for a pickle that no PyTorch wrote."""
+    """Raise the error for a pickle that no PyTorch wrote."""
     raise JaxnextError(f"its pickle is damaged or not PyTorch's: {what}")
 
 
 def checked_count(value: object, what: str) -> int:
-    """The number ``value`` if it can count elements; ``what`` names it in the error."""
+    """Return the number ``value`` if it can count elements; ``what`` names it in the error."""
     # The value itself stays out of the message: a hostile integer may be too long to be printed at all.
     if type(value) is not int or not 0 <= value < _MAX_COUNT:
         malformed(f"{what} is not a whole number from 0 to 2**62")
@@ -133,7 +133,7 @@ def _tensor(args: tuple[object, ...], dtype: str | None = None) -> Tensor:
 
 
 def keep(target: dict[str, object], key: object, value: object) -> None:
-    """Sets an item of a dict that the pickle describes, if ``key`` can be a name: text of at most ``MAX_NAME``.
+    """Set an item of a dict that the pickle describes, if ``key`` can be a name: text of at most ``MAX_NAME``.
 
     Raises:
         JaxnextError: it is a tensor's, and longer.
@@ -147,7 +147,7 @@ def keep(target: dict[str, object], key: object, value: object) -> None:
 
 
 def name_too_long(name: str) -> NoReturn:
-    """Raises the error for a tensor whose name has more than ``MAX_NAME`` characters."""
+    """Raise the error for a tensor whose name has more than ``MAX_NAME`` characters."""
     raise JaxnextError(f"its tensor {name[:40]!a}... has a name of more than {MAX_NAME:,} characters")
 
 
@@ -247,7 +247,7 @@ _ELEMENT_TYPES: Final = frozenset(f"builtins.{name}" for name in ("list", "dict"
 
 
 def find(module: str, name: str) -> Global:
-    """Looks a name up; raises ``RefusedGlobalError`` for one that is not in the tables."""
+    """Look a name up; raise ``RefusedGlobalError`` for one that is not in the tables."""
     module = "builtins" if module == "__builtin__" else module
     full = f"{module}.{name}"
     if full in _CALLS or full in STORAGES or full in _DTYPES or full in _ELEMENT_TYPES:
@@ -256,7 +256,7 @@ def find(module: str, name: str) -> Global:
 
 
 def call(function: object, args: object) -> object:
-    """What a call of the name ``function`` gives; an object made of a class counts as a call of the class."""
+    """Return what a call of the name ``function`` gives; making an object counts as a call of its class."""
     if not isinstance(function, Global) or function.name not in _CALLS or type(args) is not tuple:
         malformed("it calls what is not a function")
     return _CALLS[function.name](args)

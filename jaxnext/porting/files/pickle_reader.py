@@ -36,7 +36,7 @@ MAX_OPCODES: Final = 500_000
 def read_pickle(
     data: memoryview, start: int = 0, max_opcodes: int = MAX_OPCODES
 ) -> tuple[object, int, dict[str, Storage]]:
-    """Reads one pickle.
+    """Read one pickle.
 
     Args:
         data: the bytes that hold it.

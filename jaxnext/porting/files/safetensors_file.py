@@ -22,17 +22,17 @@ MAX_HEADER: Final = 5_000_000
 
 
 def is_safetensors(data: bytes) -> bool:
-    """Whether ``data`` begins with a header length that lies within it and the brace of a JSON object."""
+    """Return whether ``data`` begins with a header length that lies within it and the brace of a JSON object."""
     return data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8
 
 
 def is_cut_safetensors(data: bytes) -> bool:
-    """Whether ``data`` begins as ``is_safetensors`` has it, with a header that it does not hold to its end."""
+    """Return whether ``data`` begins as ``is_safetensors`` has it, with a header that it does not hold whole."""
     return data[8:10] == b'{"' and len(data) - 8 < int.from_bytes(data[:8], "little") <= MAX_HEADER
 
 
 def read_safetensors(data: bytes) -> dict[str, np.ndarray]:
-    """Reads every tensor of a file.
+    """Read every tensor of a file.
 
     Args:
         data: the whole file.

@@ -23,7 +23,7 @@ MAX_TENSORS: Final = 50_000
 
 
 def load_state_dict(path: Path, say: Callable[[str], None] = lambda line: None) -> dict[str, np.ndarray]:
-    """Reads the tensors of a state dict, without PyTorch and without executing anything that the file contains.
+    """Read the tensors of a state dict, without PyTorch and without executing anything that the file contains.
 
     The format is told by the file's content. The state dict may be the saved object itself or lie under one of
     ``wrappers.WRAPPERS``; those of ``PREFIXES`` that every name has are taken off. What is not a tensor is left out.
@@ -59,7 +59,7 @@ def load_state_dict(path: Path, say: Callable[[str], None] = lambda line: None) 
 
 
 def without_prefixes(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Takes ``PREFIXES`` off, again and again, as long as every name has the same one.
+    """Take ``PREFIXES`` off, again and again, as long as every name has the same one.
 
     ``AVERAGING_COUNTER`` alone may stand beside names that have ``module.``.
     """
@@ -82,7 +82,7 @@ def without_prefixes(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _tensors(data: bytes) -> tuple[dict[str, np.ndarray], str]:
-    """The tensors of a file, and what is said of those that were passed over."""
+    """Return the tensors of a file, and what is said of those that were passed over."""
     if data[:4] == b"PK\x03\x04":
         value, storage_bytes = read_zip(data)
     elif is_safetensors(data):

@@ -38,12 +38,12 @@ DTYPES: Final = (
 
 
 def numpy_dtype(name: str) -> np.dtype:
-    """The NumPy dtype of a name such as ``float32`` or ``bfloat16``."""
+    """Return the NumPy dtype of a name such as ``float32`` or ``bfloat16``."""
     return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
 
 
 def read_zip(data: bytes) -> tuple[object, StorageBytes]:
-    """Reads a zip file of ``torch.save``.
+    """Read a zip file of ``torch.save``.
 
     Args:
         data: the whole file.
@@ -80,7 +80,7 @@ def read_zip(data: bytes) -> tuple[object, StorageBytes]:
 
 
 def old_protocol() -> NoReturn:
-    """Raises the error for a file in pickle protocol 0 or 1."""
+    """Raise the error for a file in pickle protocol 0 or 1."""
     raise JaxnextError(
         "its pickle does not begin as those of protocols 2 to 5 do, which are read; PyTorch writes protocol 2 "
         "unless it is told otherwise, so load the file with PyTorch and save it again without pickle_protocol"
@@ -88,7 +88,7 @@ def old_protocol() -> NoReturn:
 
 
 def is_legacy(data: bytes) -> bool:
-    """Whether ``data`` begins with the pickled magic number of the legacy format."""
+    """Return whether ``data`` begins with the pickled magic number of the legacy format."""
     # PROTO and its number, from protocol 4 on FRAME and its length, then LONG1.
     start = 11 if data[2:3] == b"\x95" else 2
     magic = b"\x8a\x0a" + _LEGACY_MAGIC.to_bytes(10, "little") + b"."
@@ -96,7 +96,7 @@ def is_legacy(data: bytes) -> bool:
 
 
 def read_legacy(data: bytes) -> tuple[object, StorageBytes]:
-    """Reads a file of ``torch.save`` from before PyTorch 1.6; arguments, result and errors as of ``read_zip``.
+    """Read a file of ``torch.save`` from before PyTorch 1.6; arguments, result and errors as of ``read_zip``.
 
     The file is a row of pickles (magic number, protocol, facts of the machine, the object, the storages' keys), then
     for each key an 8-byte count of elements and the elements, little-endian.
@@ -134,7 +134,7 @@ def _itemsize(storage: Storage) -> int:
 
 
 def tensor_array(tensor: Tensor, storage_bytes: StorageBytes, limit: int) -> np.ndarray:
-    """The tensor's values, as a read-only view of the file's bytes.
+    """Return the tensor's values, as a read-only view of the file's bytes.
 
     Args:
         tensor: what the pickle says of it; everything is checked here.

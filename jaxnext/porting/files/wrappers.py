@@ -28,7 +28,7 @@ class _Found(NamedTuple):
 
 
 def choose(value: object) -> Choice:
-    """Finds the state dict in what a file holds: the object itself, or a dict under ``WRAPPERS``, however deep.
+    """Find the state dict in what a file holds: the object itself, or a dict under ``WRAPPERS``, however deep.
 
     Tensors beside a wrapped state dict that are none themselves (a best accuracy, a random state) are passed over.
 
@@ -66,7 +66,7 @@ def choose(value: object) -> Choice:
 
 
 def _state_dicts(value: dict[str, object]) -> list[_Found]:
-    """All dicts with tensors, the object itself and those under ``WRAPPERS``, in the order in which they are chosen."""
+    """List all dicts with tensors, the object itself and those under ``WRAPPERS``, in the order of choice."""
     found: list[_Found] = []
     # A dict may contain itself, or another thousands of times: each is looked at once.
     seen: set[int] = set()
@@ -99,7 +99,7 @@ def _no_tensors(found: str) -> NoReturn:
 
 
 def resave_line(path: Path) -> str:
-    """The line of PyTorch that saves the tensors of ``path`` alone, to ``<name>.tensors.pth`` beside it.
+    """Return the line of PyTorch that saves the tensors of ``path`` alone, to ``<name>.tensors.pth`` beside it.
 
     It keeps the dicts under ``WRAPPERS``, so that of what it saves the same is chosen, and prints the names of tensors
     that are not read (complex or quantised ones, float8, sparse).

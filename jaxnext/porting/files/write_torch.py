@@ -29,7 +29,7 @@ _PADDING_HEAD: Final = 4
 
 
 def write_torch(file: IO[bytes], tensors: Mapping[str, np.ndarray]) -> None:
-    """Writes a state dict as ``torch.save`` does.
+    """Write a state dict as ``torch.save`` does.
 
     ``torch.load`` reads it, also with ``weights_only=True`` and with ``mmap=True``.
 
@@ -66,7 +66,7 @@ def _write_member(archive: zipfile.ZipFile, position: int, name: str, content: b
 
 
 def _pickled(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """The pickle, protocol 2, of an ``OrderedDict`` of tensors."""
+    """Return the pickle, protocol 2, of an ``OrderedDict`` of tensors."""
     items = b"".join(_text(name) + _tensor(str(number), array) for number, (name, array) in enumerate(tensors.items()))
     return b"\x80\x02" + _ORDERED_DICT + b"(" + items + b"u."
 

@@ -43,7 +43,7 @@ class Member(NamedTuple):
 
 
 def read_directory(data: bytes) -> dict[str, Member]:
-    """The members by name, as the directory at the archive's end lists them.
+    """Return the members by name, as the directory at the archive's end lists them.
 
     Raises:
         JaxnextError: it is cut short or damaged, or lists a name twice, more than ``MAX_MEMBERS``, or members that
@@ -73,7 +73,7 @@ def read_directory(data: bytes) -> dict[str, Member]:
 
 
 def read_member(data: bytes, member: Member) -> memoryview:
-    """The bytes of an uncompressed member, its checksum verified.
+    """Return the bytes of an uncompressed member, its checksum verified.
 
     Raises:
         JaxnextError: it is compressed, encrypted or damaged. The message does not name the file.
@@ -98,7 +98,7 @@ def _damaged(what: str) -> NoReturn:
 
 
 def _place(data: bytes, end: int) -> tuple[int, int, int]:
-    """Number of members, size and start of the directory, from the record at ``end`` or its 64-bit form before it."""
+    """Read number of members, size and start of the directory, in the record at ``end`` or its 64-bit form before."""
     _, _, count, size, start, _ = _END.unpack_from(data, end)
     if end >= _END_64_PLACE.size:
         signature, place = _END_64_PLACE.unpack_from(data, end - _END_64_PLACE.size)
@@ -130,7 +130,7 @@ def _entries(data: bytes, start: int, end: int, count: int) -> list[Member]:
 
 
 def _from_zip64_extra(data: bytes, start: int, end: int, sizes: list[int]) -> list[int]:
-    """Size, stored size and header's place, those that do not fit 32 bits taken from the 64-bit extra field."""
+    """Take from the 64-bit extra field what of size, stored size and header's place does not fit 32 bits."""
     while start + 4 <= end:
         kind, length = struct.unpack_from("<HH", data, start)
         start += 4

@@ -1,0 +1,108 @@
+"""How a run begins: its first state, fresh or from its last checkpoint, and what is checked and written before it."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxnext.data.bad_image import BadImage
+from jaxnext.data.verify import check_shards, find_bad_images, share_of
+from jaxnext.engine import run_folder
+from jaxnext.engine.state import TrainState, create
+from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.training.fingerprints import fingerprints
+from jaxnext.training.initial_weights import complete, load_weights
+from jaxnext.training.processes import Fingerprint
+from jaxnext.training.progress import Progress
+from jaxnext.training.run import Run
+from jaxnext.training.saving import model_of
+from jaxnext.types import Variables
+
+
+def fresh(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
+    """Return the state and progress of a new run, from ``model.weights`` where that is given."""
+    config, console = run.config, run.env.console
+    variables, lines = shapes, ["weights: newly initialised"]
+    if config.model.weights is not None:
+        variables, lines = load_weights(Path(config.model.weights), shapes, run.classes, console.port_command)
+    for line in lines:
+        console.say(line)
+    variables = complete(run.model, variables, config.seed)
+    progress = Progress(run.schedule.start(config.optimizer["learning_rate"]))
+    state = create(variables, run.optimizer, run.learning_rate(progress), config.seed)
+    return run.steps.replicate(state), progress
+
+
+def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
+    """Return the state and progress of the newest checkpoint ``last``.
+
+    Raises:
+        UsageError: the run has begun more epochs than the config has.
+        JaxnextError: the data or its classes are no longer those of the run.
+    """
+    moments = jax.eval_shape(run.optimizer.init, shapes["params"])
+    variables, moments, saved, meta = run.checkpoints.restore_last(moments)
+    progress = Progress.from_json(saved["progress"])
+    done, found = len(progress.history), run.data()
+    if progress.position > len(run.order):
+        epochs = done + (progress.position % run.order.batches_per_epoch > 0)
+        raise UsageError(f"epochs: expected at least the {epochs} that this run has begun, found {run.config.epochs}")
+    if saved["data"] != found or meta.classes != run.classes:
+        raise JaxnextError(
+            f"{run.output}: the data has changed since this run began: expected {saved['data']} and classes "
+            f"{list(meta.classes or ())}, found {found} and classes {list(run.classes)}"
+        )
+    state = create(variables, run.optimizer, run.learning_rate(progress), run.config.seed)
+    state = state._replace(optimizer=moments, step=np.int32(run.train_steps_before(progress.position)))
+    run.env.console.say(f"resuming after epoch {done}, batch {progress.position} of the run")
+    return run.steps.replicate(state), progress
+
+
+def verify(run: Run) -> bool:
+    """Look at every image where ``data.verify`` asks for it, each process at its share of them.
+
+    Returns:
+        false where it was asked to stop meanwhile.
+
+    Raises:
+        JaxnextError: some cannot be read, and the run is not to go on without them; or a packed shard is damaged.
+    """
+    if not run.config.data.verify:
+        return True
+    sources, processes = (run.splits.train, run.splits.validation), run.processes
+    check_shards(sources, processes.index, processes.count, run.env.stop)
+    own = [share_of(source, processes.index, processes.count) for source in sources]
+    with run.bar("verifying", sum(map(len, own))) as bar:
+        size, cores = run.config.data.image_size, run.env.host.cores
+        found = find_bad_images(own, size, run.cache, cores, bar.update, run.env.stop)
+    run.cache.flush()
+    parts = [json.loads(text) for text in processes.allgather(json.dumps(found))]
+    if None in parts:
+        return False
+    bad, images = [BadImage(*entry) for part in parts for entry in part], sum(map(len, sources))
+    run.corrupt.verified(bad, images)
+    run.env.console.say(f"verified {images:,} images: {len(bad):,} cannot be read")
+    return True
+
+
+def write_description(run: Run) -> None:
+    """Write ``run.json``: versions, commit, devices, counts of the data."""
+    host, splits = run.env.host, run.splits
+    description = {
+        **host.versions,
+        "devices": [device.device_kind for device in host.devices],
+        "platform": host.devices[0].platform,
+        "processes": run.processes.count,
+        "train_images": len(splits.train),
+        "val_images": len(splits.validation),
+        "classes": list(run.classes),
+    }
+    run_folder.write_json(run.output / "run.json", description)
+
+
+def fingerprints_of(run: Run, state: TrainState) -> list[Fingerprint]:
+    """Return what every process of the run must have found alike."""
+    weights = {**model_of(state), "optimizer": jax.tree.map(np.asarray, state.optimizer)}
+    checkpoint, versions = run.checkpoints.latest("last"), run.env.host.versions
+    return fingerprints(run.config, run.output, versions, checkpoint, run.data(), run.classes, weights)

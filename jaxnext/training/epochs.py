@@ -1,0 +1,235 @@
+"""The loop of a run: epoch after epoch of training steps and validation."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxnext.data.loader import HostBatch, default_workers, stream
+from jaxnext.data.order import BatchPlan
+from jaxnext.engine.pipeline import DataWait, pipelined
+from jaxnext.engine.state import TrainState
+from jaxnext.errors import JaxnextError
+from jaxnext.metrics import Accumulator
+from jaxnext.training.compiled_steps import variables_of
+from jaxnext.training.progress import Progress, Record
+from jaxnext.training.run import Run
+from jaxnext.training.saving import save_epoch, save_last, write_history
+
+
+def train_epochs(run: Run, state: TrainState, progress: Progress, verified: bool = True) -> Progress:
+    """Train epoch after epoch to the end of the run, or until asked to stop.
+
+    Args:
+        run: that is trained.
+        state: at the position of ``progress``.
+        progress: so far.
+        verified: false where the run was asked to stop before its first step.
+
+    Returns:
+        where the run stands.
+    """
+    env, order = run.env, run.order
+    if progress.history:
+        # A run that was killed between its last checkpoint and these files has them again.
+        write_history(run, progress)
+    if progress.position < len(order) and verified:
+        env.console.say(run.steps.compile(state, env.compilation_cache, env.host.clock))
+        env.host.step_memory(run.steps.temporary_memory())
+        run.processes.barrier()
+        while progress.position < len(order) and not run.stopping():
+            state, progress = _epochs(run, state, progress)
+    if progress.position < len(order):
+        run.corrupt.share(run.processes)
+        save_last(run, state, progress)
+        run.cache.flush()
+        run.processes.barrier()
+        env.console.say(f"stopped and saved; go on with: {env.console.resume_command}")
+    elif best := progress.best:
+        env.console.say(
+            f"done: best validation accuracy {best['val_accuracy']:.2%} in epoch {best['epoch']}; "
+            f"checkpoints, metrics and curves are in {run.output}{run.corrupt.summary()}"
+        )
+    return progress
+
+
+def _workers(run: Run) -> int:
+    """Return how many worker processes are asked for, or suit the machine and what the cache holds by now."""
+    if run.config.workers is not None:
+        return run.config.workers
+    return default_workers(run.env.host.cores, run.splits.train, run.cache)
+
+
+def _epochs(run: Run, state: TrainState, progress: Progress) -> tuple[TrainState, Progress]:
+    """Train up to the last epoch, a stop, or an epoch after which another number of workers suits."""
+    workers = _workers(run)
+    with stream(
+        run.order,
+        run.splits.train,
+        run.splits.validation,
+        run.config.data.image_size,
+        start=progress.position,
+        workers=workers,
+        threads=run.env.host.cores,
+        cache=run.cache,
+        rows=run.steps.own_rows,
+    ) as batches:
+        while True:
+            state, progress = _epoch(run, state, progress, iter(batches))
+            if progress.position == len(run.order) or _workers(run) != workers or run.stopping():
+                return state, progress
+
+
+def _epoch(
+    run: Run, state: TrainState, progress: Progress, batches: Iterator[HostBatch]
+) -> tuple[TrainState, Progress]:
+    """Do what is left of one epoch. Asked to stop, return early with a position inside the epoch."""
+    plan, clock = run.order.locate(progress.position), run.env.host.clock
+    if plan.training:
+        state, progress = _train(run, state, progress, batches, plan)
+        if run.stopping():
+            return state, progress
+    begin, wait = clock(), DataWait(clock, progress.data_wait)
+    validation = _validate(run, state, progress, batches, wait)
+    if validation is None:
+        return state, progress
+    return state, _finish(run, state, progress, validation, progress.seconds + clock() - begin, wait.seconds)
+
+
+def _train(
+    run: Run, state: TrainState, progress: Progress, batches: Iterator[HostBatch], plan: BatchPlan
+) -> tuple[TrainState, Progress]:
+    """Do the training steps from ``plan`` to the end of its epoch."""
+    sums, clock, begin = Accumulator(progress.sums), run.env.host.clock, run.env.host.clock()
+    wait, done = DataWait(clock, progress.data_wait), 0
+    pending: Any = None
+    rate: float | None = None
+
+    def so_far() -> Progress:
+        return dataclasses.replace(
+            progress,
+            position=progress.position + done,
+            sums=sums.sums,
+            seconds=progress.seconds + clock() - begin,
+            data_wait=wait.seconds,
+        )
+
+    first = (plan.step % run.order.train_steps_per_epoch) * run.config.batch_size
+    with run.bar(f"epoch {plan.epoch}/{run.config.epochs}", run.order.train_size, first) as bar:
+        while True:
+            try:
+                host = wait.fetch(batches, pending and pending[1])
+                run.corrupt.record(host.errors)
+            except JaxnextError:
+                _count(run, pending, sums, bar, progress)
+                _save_what_is_done(run, state, so_far())
+                raise
+            if (wanted := run.schedule.rate(progress.schedule, plan.step, run.length)) != rate:
+                rate = wanted
+                leaf = jnp.asarray(rate, state.learning_rate.dtype)
+                state = state._replace(learning_rate=run.steps.replicate(leaf))
+            state, step_sums = run.steps.train(state, host, plan.step, run.asked())
+            _count(run, pending, sums, bar, progress)
+            pending, done = (plan, step_sums, len(plan.ids) - len(host.errors)), done + 1
+            if plan.last or run.stopping():
+                break
+            plan = run.order.locate(plan.index + 1)
+        _count(run, pending, sums, bar, progress)
+    return state, so_far()
+
+
+def _count(run: Run, pending: Any, sums: Accumulator, bar: Any, progress: Progress) -> None:
+    """Wait for a step's sums, add them up, and stop the run where its loss is not finite."""
+    if pending is None:
+        return
+    plan, step_sums, images = pending
+    loss = sums.add(run.processes.note(step_sums))
+    run.check_finite("loss", loss, f"epoch {plan.epoch}, step {plan.step + 1}", progress)
+    bar.update(images)
+    bar.set_postfix_str(f"loss {sums.mean('loss'):.4f}", refresh=False)
+
+
+def _validate(
+    run: Run, state: TrainState, progress: Progress, batches: Iterator[HostBatch], wait: DataWait
+) -> Accumulator | None:
+    """Return metric sums over the validation images; ``None`` if asked to stop on the way."""
+    variables, sums = variables_of(state), Accumulator()
+
+    def started() -> Iterator[tuple[int, Any]]:
+        running = None
+        for _ in range(run.order.val_steps_per_epoch):
+            try:
+                host = wait.fetch(batches, running)
+                run.corrupt.record(host.errors)
+            except JaxnextError:
+                _save_what_is_done(run, state, progress)
+                raise
+            running = run.steps.evaluate(variables, host, run.asked())
+            yield len(run.order.locate(host.index).ids) - len(host.errors), running
+
+    with run.bar("validation", len(run.splits.validation)) as bar:
+        for images, step_sums in pipelined(started()):
+            sums.add(run.processes.note(step_sums))
+            bar.update(images)
+            if run.stopping():
+                return None
+    return sums
+
+
+def _save_what_is_done(run: Run, state: TrainState, progress: Progress) -> None:
+    """Save before the run ends for want of data, unless it has done nothing."""
+    if progress.position:
+        save_last(run, state, progress)
+
+
+def _finish(
+    run: Run, state: TrainState, progress: Progress, validation: Accumulator, seconds: float, data_wait: float
+) -> Progress:
+    """Record an epoch, whose seconds and waits include validation, move the schedule, save, draw."""
+    training, epoch = Accumulator(progress.sums), len(progress.history) + 1
+    run.corrupt.share(run.processes)
+    _check_any(run, training, "training")
+    _check_any(run, validation, "validation")
+    last_step = epoch * run.length.steps_per_epoch - 1
+    record: Record = {
+        "epoch": epoch,
+        "train_loss": training.mean("loss"),
+        "train_accuracy": training.mean("correct"),
+        "val_loss": validation.mean("loss"),
+        "val_accuracy": validation.mean("correct"),
+        "learning_rate": run.schedule.rate(progress.schedule, last_step, run.length),
+        "images_per_second": int(training.sums["count"]) / progress.seconds,
+        "data_wait_fraction": data_wait / seconds,
+        "seconds": seconds,
+    }
+    run.check_finite("validation loss", record["val_loss"], f"epoch {epoch}", progress)
+    best = progress.best is None or record["val_accuracy"] > progress.best["val_accuracy"]
+    schedule = run.schedule.after_epoch(progress.schedule, record["val_loss"])
+    progress = Progress(schedule, epoch * run.order.batches_per_epoch, (*progress.history, record))
+    if run.processes.first:
+        save_epoch(run, state, progress, best)
+        run.env.console.say(_line(record, run.config.epochs, best) + run.corrupt.summary())
+    run.cache.flush()
+    run.processes.barrier()
+    return progress
+
+
+def _check_any(run: Run, sums: Accumulator, what: str) -> None:
+    """Raise where not one image of an epoch's training or validation could be read."""
+    if not int(sums.sums["count"]):
+        if run.processes.first:
+            run.corrupt.write()
+        raise JaxnextError(
+            f"expected {what} images, found that not one can be read; {run.corrupt.file} has the reasons"
+        )
+
+
+def _line(record: Record, epochs: int, best: bool) -> str:
+    return (
+        f"epoch {record['epoch']}/{epochs}: "
+        f"train loss {record['train_loss']:.4f}, accuracy {record['train_accuracy']:.2%}; "
+        f"val loss {record['val_loss']:.4f}, accuracy {record['val_accuracy']:.2%}{' (best)' if best else ''}; "
+        f"learning rate {record['learning_rate']:g}; {record['images_per_second']:.0f} images/s, "
+        f"data wait {record['data_wait_fraction']:.1%}"
+    )

@@ -1,0 +1,68 @@
+"""What a run leaves in its folder on the way: checkpoints, metrics and curves."""
+
+import math
+
+import jax
+import numpy as np
+
+from jaxnext.data.image_source import fingerprint
+from jaxnext.engine import run_folder
+from jaxnext.engine.checkpoint import Meta
+from jaxnext.engine.state import TrainState
+from jaxnext.training.compiled_steps import variables_of
+from jaxnext.training.progress import Progress
+from jaxnext.training.run import Run
+from jaxnext.tree import PARTS
+from jaxnext.types import Variables
+
+
+def save_epoch(run: Run, state: TrainState, progress: Progress, best: bool) -> None:
+    """Write the checkpoints, metrics and curves after an epoch; ``best``: of all epochs it is."""
+    epoch, every = len(progress.history), run.config.checkpoint_every
+    kinds = ["best"] * best + ["every"] * bool(every and epoch % every == 0)
+    variables, meta = model_of(state), _meta(run, progress)
+    for kind in kinds:
+        run.checkpoints.save_model(kind, epoch, variables, meta)
+    save_last(run, state, progress)
+    write_history(run, progress)
+
+
+def save_last(run: Run, state: TrainState, progress: Progress) -> None:
+    """Save all that the run needs to go on from here; of several processes the first one does.
+
+    Raises:
+        JaxnextError: the weights are not finite, although the loss of their step was.
+    """
+    if not run.processes.first:
+        return
+    variables = model_of(state)
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
+        # The step's own loss was finite, its update was not: the next loss would say so, too late.
+        run.check_finite("network", math.nan, f"epoch {len(progress.history) + 1}", progress)
+    moments = jax.tree.map(np.asarray, state.optimizer)
+    saved = {"progress": progress.to_json(), "data": run.data()}
+    run.corrupt.write()
+    run.checkpoints.save_last(progress.position, variables, moments, saved, _meta(run, progress))
+
+
+def write_history(run: Run, progress: Progress) -> None:
+    """Write ``metrics.jsonl`` and the curves, from the records of the finished epochs."""
+    if not run.processes.first:
+        return
+    # Imported when there is something to draw, for Matplotlib takes longer to import than a step to run.
+    from jaxnext.reporting.curves import draw_curves
+
+    run_folder.write_metrics(run.output, progress.history)
+    draw_curves(progress.history, run.output)
+
+
+def model_of(state: TrainState) -> Variables:
+    """Return the model's variables on the host."""
+    return jax.tree.map(np.asarray, variables_of(state))
+
+
+def _meta(run: Run, progress: Progress) -> Meta:
+    """Return what a checkpoint of this run says of itself."""
+    trained = tuple(part for part in PARTS if part != "attention" or run.model.attention is not None)
+    accuracy = float(progress.history[-1]["val_accuracy"]) if progress.history else None
+    return Meta(run.config, run.classes, trained, len(progress.history), accuracy, fingerprint(run.splits.validation))
