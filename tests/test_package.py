@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 IMPORTS = """
 import json, logging, os, pkgutil, signal, sys, warnings
 import jaxnext
-print(json.dumps(sorted({"jax", "numpy", "yaml", "absl", "PIL"} & set(sys.modules))))
+print(json.dumps(sorted({"jax", "numpy", "jsonargparse", "absl", "PIL"} & set(sys.modules))))
 
 # Other people's packages have effects of their own; they come first.
-import flax.linen, grain, jax, matplotlib.figure, optax, orbax.checkpoint, PIL.Image, sklearn, tqdm
+import flax.linen, grain, jax, jsonargparse, matplotlib.figure, optax, orbax.checkpoint, PIL.Image, sklearn, tqdm
 import tensorflow_datasets
 from absl import flags
 
@@ -35,6 +35,7 @@ def process():
         "jax": {name: repr(value) for name, value in jax.config.values.items()},
         "flags": flags.FLAGS.is_parsed(),
         "path": sys.path[:],
+        "loaders": sorted(jsonargparse._loaders_dumpers.loaders),
         "errors": sys.stdout.errors,
     }
 

@@ -1,31 +1,30 @@
-"""The grammar of the command lines: settings as dotted options, mistakes as one sentence."""
+"""The grammar of the command lines: jsonargparse made strict, settings as dotted options, mistakes as one sentence."""
 
 import argparse
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import NoneType
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
+
+import docstring_parser
+from jsonargparse import ArgumentParser, Namespace, set_loader
 
 from jaxnext.cli.paths import path
 from jaxnext.config.choice import Alternatives, Choice
 from jaxnext.config.format1 import RENAMED
 from jaxnext.config.mapping import Setting, build, plain, settings
 from jaxnext.config.sections import Config
-from jaxnext.config.values import check, expected, found, nearest
+from jaxnext.config.values import check, nearest
 from jaxnext.config.yaml_text import config_names, find_config, load_yaml
 from jaxnext.errors import UsageError
 
 _Arguments = TypeVar("_Arguments")
 
-Values = Mapping[str, Any]
-"""The values of a command line's options, by their dotted keys."""
 
-
-class Parser(argparse.ArgumentParser):
-    """argparse with abbreviations off, values read as in config files, and every mistake one sentence."""
+class Parser(ArgumentParser):
+    """jsonargparse with abbreviations off and every mistake raised as a ``UsageError`` of one sentence."""
 
     def __init__(self, program: str, usage: str, description: str) -> None:
         """Make a parser without options.
@@ -35,18 +34,27 @@ class Parser(argparse.ArgumentParser):
             usage: what follows it.
             description: what the command does.
         """
-        super().__init__(prog=program, usage=f"{program} {usage}", description=description, allow_abbrev=False)
+        # Values on the command line follow the same YAML as config files.
+        set_loader("jaxnext", load_yaml, (ValueError,))
+        super().__init__(
+            prog=program,
+            usage=f"{program} {usage}",
+            description=description,
+            allow_abbrev=False,
+            exit_on_error=False,
+            parser_mode="jaxnext",
+            print_config=None,
+        )
+        self._types: dict[str, Any] = {}
+        self._argv: list[str] = []
+        self._choices: dict[str, str] = {}
         self._chosen: dict[str, Choice] = {}
 
     def option(self, key: str, hint: Any, text: str, default: Any = None, group: Any = None) -> None:
         """Add ``--key`` with a value of the type ``hint``."""
-        (group or self).add_argument(
-            f"--{key}",
-            type=lambda value: _value(value, hint, f"--{key}"),
-            default=default,
-            metavar=key.rpartition(".")[2].upper(),
-            help=_help(text, hint, default),
-        )
+        self._types[key] = hint
+        shown = list(default) if isinstance(default, tuple) else default
+        (group or self).add_argument(f"--{key}", type=hint, default=shown, help=text)
 
     def compilation_cache(self) -> None:
         """Add what every command has that compiles for long."""
@@ -73,39 +81,70 @@ class Parser(argparse.ArgumentParser):
                 continue
             if setting.section is not own:
                 own, group = setting.section, self.add_argument_group(_title(setting))
+            text = setting.text if setting.text is not None else descriptions(type(own))[setting.key.rpartition(".")[2]]
             if isinstance(setting.hint, Alternatives):
-                self._choice(setting, group)
+                self._choice(setting, text, group)
             else:
-                self.option(setting.key, setting.hint, setting.text, setting.value, group)
+                self.option(setting.key, setting.hint, text, setting.value, group)
 
-    def _choice(self, setting: Setting, group: Any) -> None:
-        # with_choices has read and checked it.
+    def _choice(self, setting: Setting, text: str, group: Any) -> None:
+        # jsonargparse cannot have both a value and options below one key.
         names = ", ".join(setting.hint.names())
         if setting.hint.many:
-            word, text = "list", f"{setting.text}: names, or mappings with type and options ({names})"
-            shown = _help(text, list, tuple(choice.type for choice in setting.value))
+            key, text = f"{setting.key}.list", f"{text}: names, or mappings with type and options ({names})"
+            # with_choices checks it.
+            group.add_argument(f"--{key}", type=list[Any], default=[c.type for c in setting.value], help=text)
         else:
-            word, shown = "type", _help(f"{setting.text}: {names}", str, setting.value.type)
+            key = f"{setting.key}.type"
+            self.option(key, str, f"{text}: {names}", setting.value.type, group)
             self._chosen[setting.key] = setting.value
-        flags = f"--{setting.key}", f"--{setting.key}.{word}"
-        group.add_argument(*flags, dest=setting.key, metavar=word.upper(), help=shown)
+        self._choices[f"--{setting.key}"] = f"--{key}"
 
-    def parse(self, argv: Sequence[str]) -> Values:
+    def parse(self, argv: Sequence[str]) -> Namespace:
         """Return the values of all options, under their dotted keys.
 
         Raises:
-            UsageError: an unknown option, or a value that is empty or of another type than the option's.
+            UsageError: An unknown option, or a value that is empty or of another type than the option's.
         """
-        return vars(self.parse_args(argv))
+        self._argv = []
+        for word in argv:
+            option, equals, value = word.partition("=")
+            self._argv.append(f"{self._choices.get(option, option)}{equals}{value}")
+        values = self.parse_args(self._argv)
+        # jsonargparse also takes yes for true and 1_000 for 1000, which a config file does not.
+        for key in self._types:
+            if mistake := self._mistake(key):
+                raise UsageError(mistake)
+        return values
 
-    def error(self, message: str) -> NoReturn:
-        """Raise the sentence for an error of argparse."""
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise the sentence for an error of argparse or jsonargparse."""
+        raise UsageError(self._sentence(message)) from ex
+
+    def _sentence(self, message: str) -> str:
         if match := re.match(r"unrecognized arguments: (.*)", message, re.DOTALL):
             options = [word.partition("=")[0] for word in match[1].split() if re.match(r"--?[^\W\d]", word)]
-            message = self._unknown(options[0]) if options else f"unexpected argument {match[1]!r}"
-        elif match := re.match(r"argument (--[^\s/:]+)\S*: expected (?:at least )?one argument", message):
-            message = f"{match[1]}: expected a value after it (one that begins with a dash is written {match[1]}=VALUE)"
-        raise UsageError(" ".join(message.split()))
+            return self._unknown(options[0]) if options else f"unexpected argument {match[1]!r}"
+        if match := re.match(r"argument (--\S+): expected (?:at least )?one argument", message):
+            return f"{match[1]}: expected a value after it (one that begins with a dash is written {match[1]}=VALUE)"
+        if match := re.match(r'Parser key "([^"]+)":', message):
+            return self._mistake(match[1]) or " ".join(message.split())
+        return " ".join(message.split())
+
+    def _mistake(self, key: str) -> str | None:
+        """Return the sentence for the first value given to ``key`` that is not of its type."""
+        hint = self._types[key]
+        for option, text in _given_values(self._argv, key):
+            try:
+                if not text:
+                    return f"--{option}: expected a value, found an empty one"
+                if option == key:
+                    _check_text(text, hint, f"--{key.removesuffix('.list')}")
+                else:
+                    return self._unknown(f"--{option}")
+            except ValueError as error:
+                return str(error)
+        return None
 
     def _unknown(self, option: str) -> str:
         for old, new in RENAMED.items():
@@ -179,7 +218,7 @@ def with_choices(argv: Sequence[str], config: Config) -> Config:
         raise UsageError(str(error)) from error
 
 
-def config_of(values: Values, base: Config) -> Config:
+def config_of(values: Namespace, base: Config) -> Config:
     """Return the ``Config`` of parsed settings; those that the command line does not offer come from ``base``.
 
     Args:
@@ -196,9 +235,9 @@ def config_of(values: Values, base: Config) -> Config:
         *sections, name = setting.key.split(".")
         place: Any = nested
         for section in sections:
-            inner = place[section]
+            found = place[section]
             # Options of one of several are kept under its name, in a list.
-            place = inner if not isinstance(inner, list) else {item["type"]: item for item in inner}
+            place = found if not isinstance(found, list) else {item["type"]: item for item in found}
         place[name] = values[setting.key]
     try:
         return build(nested)
@@ -206,7 +245,7 @@ def config_of(values: Values, base: Config) -> Config:
         raise UsageError(str(error)) from error
 
 
-def given(values: Values, key: str, advice: str, name: str = "") -> Any:
+def given(values: Namespace, key: str, advice: str, name: str = "") -> Any:
     """Return the value of an option that has to be given.
 
     Args:
@@ -223,19 +262,19 @@ def given(values: Values, key: str, advice: str, name: str = "") -> Any:
     return values[key]
 
 
-def given_path(values: Values, key: str, advice: str, name: str = "") -> Path:
+def given_path(values: Namespace, key: str, advice: str, name: str = "") -> Path:
     """Return the path of an option that has to be given; arguments as ``given``, errors also those of ``path``."""
     return path(name or f"--{key}", given(values, key, advice, name))
 
 
-def arguments_of(kind: type[_Arguments], values: Values, **own: Any) -> _Arguments:
+def arguments_of(kind: type[_Arguments], values: Namespace, **own: Any) -> _Arguments:
     """Return a command's dataclass: fields that are not among ``own`` have the values of the options of their names."""
     arguments: Any = kind
     names = [field.name for field in dataclasses.fields(arguments) if field.name not in own]
     return kind(**{name: values[name] for name in names}, **own)
 
 
-def check_least(values: Values, **least: int) -> None:
+def check_least(values: Namespace, **least: int) -> None:
     """Refuse numbers below the least value of their option.
 
     Raises:
@@ -254,30 +293,23 @@ def _given_values(argv: Sequence[str], key: str) -> Iterable[tuple[str, str]]:
             yield name, value if equals else following
 
 
-def _value(text: str, hint: Any, option: str) -> Any:
-    """Return the value of an option's text, read as in a config file; but for text, which stays as it is."""
-    if not text:
-        raise UsageError(f"{option}: expected a value, found an empty one")
+def _check_text(text: str, hint: Any, key: str) -> None:
+    kinds = (hint,) if get_origin(hint) is tuple else (hint, *get_args(hint))
+    lists = any(get_origin(kind) is tuple for kind in kinds)
+    # Text stands as it is, unless it is the list that may stand in its place.
+    if str in kinds and not (lists and text.startswith("[")):
+        return
     try:
         value = load_yaml(text)
     except ValueError:
         value = text
-    kinds = (hint,) if get_origin(hint) is tuple else (hint, *get_args(hint))
-    lists = any(get_origin(kind) is tuple for kind in kinds)
-    # Text stands as it is, unless it is the list, or the null, that may stand in its place.
-    if str in kinds and not (lists and text.startswith("[")) and not (NoneType in kinds and value is None):
-        return text
-    try:
-        return check(value, hint, option)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    check(value, hint, key)
 
 
-def _help(text: str, hint: Any, default: Any) -> str:
-    plain_type = hint.__name__ if isinstance(hint, type) else str(hint).replace("None", "null")
-    kind = expected(hint) if re.search("bool|Literal", plain_type) else plain_type
-    shown = default if isinstance(default, str) else found(list(default) if isinstance(default, tuple) else default)
-    return f"{text} (type: {kind}, default: {shown})".replace("%", "%%")
+def descriptions(section: type) -> dict[str, str]:
+    """Return the attribute docstrings of a dataclass, on one line each."""
+    parameters = docstring_parser.parse_from_object(section).params
+    return {p.arg_name: " ".join((p.description or "").split()) for p in parameters}
 
 
 def _title(setting: Setting) -> str:

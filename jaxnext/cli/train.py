@@ -6,22 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from jsonargparse import Namespace
+
 from jaxnext.cli.console import say, warn
 from jaxnext.cli.distributed import Distributed, together
 from jaxnext.cli.interrupt import stop_on_interrupt
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import available_memory
 from jaxnext.cli.main import INTERRUPTED, main
-from jaxnext.cli.parser import (
-    Parser,
-    Values,
-    arguments_of,
-    check_least,
-    choose_config,
-    config_of,
-    no_config,
-    with_choices,
-)
+from jaxnext.cli.parser import Parser, arguments_of, check_least, choose_config, config_of, no_config, with_choices
 from jaxnext.cli.paths import path
 from jaxnext.cli.precision import set_precision
 from jaxnext.cli.user_folders import UNKNOWN_HOME, folders
@@ -147,7 +140,7 @@ def _pixels(config: Config) -> int:
     return config.batch_size * config.data.image_size**2
 
 
-def _distributed(values: Values) -> Distributed | None:
+def _distributed(values: Namespace) -> Distributed | None:
     """Return how several processes find each other; ``None`` where this is the only one."""
     names = ("coordinator_address", "num_processes", "process_id")
     given = {name: values[name] for name in names if values[name] is not None}

@@ -4,13 +4,14 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_type_hints
+
+from jsonargparse import Namespace
 
 from jaxnext.cli.console import warn
 from jaxnext.cli.invocation import Invocation
-from jaxnext.cli.parser import Parser, Values, check_least, given_path
+from jaxnext.cli.parser import Parser, check_least, descriptions, given_path
 from jaxnext.cli.precision import set_precision_of
-from jaxnext.config.mapping import settings
 from jaxnext.config.sections import Config
 
 if TYPE_CHECKING:
@@ -34,12 +35,11 @@ def add_options(parser: Parser) -> None:
     parser.option("checkpoint", str | None, "folder of a run or of a ported checkpoint")
     parser.option("which", Literal["best", "last"], "which checkpoint of a run", "best")
     parser.option("batch_size", int, "images computed at a time", 16)
-    workers = next(setting for setting in settings(Config()) if setting.key == "workers")
-    parser.option("workers", workers.hint, workers.text)
+    parser.option("workers", get_type_hints(Config)["workers"], descriptions(Config)["workers"])
     parser.compilation_cache()
 
 
-def parse_options(parser: Parser, argv: Sequence[str]) -> tuple[Values, Path]:
+def parse_options(parser: Parser, argv: Sequence[str]) -> tuple[Namespace, Path]:
     """Return the values of all options, and the folder of the checkpoint, checked."""
     values = parser.parse(argv)
     checkpoint = given_path(values, "checkpoint", "give the folder of a run or of a ported checkpoint")

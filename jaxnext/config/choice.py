@@ -10,9 +10,8 @@ import ast
 import dataclasses
 import functools
 import importlib
-import inspect
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -146,31 +145,19 @@ class Choice:
 
 
 @functools.cache
-def descriptions(section: type) -> Mapping[str, str]:
-    """Return the docstrings of a dataclass's fields, each in one line."""
-    fields = _fields(Path(inspect.getfile(section)), section.__name__)
-    return types.MappingProxyType({node.target.id: text for node, text in fields})
-
-
-def _fields(file: Path, kind: str) -> Iterator[tuple[Any, str]]:
-    """Yield the annotated fields of a class in a file, each with the docstring below it."""
-    tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
-    (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind)
-    for node, after in zip(found.body, [*found.body[1:], None], strict=True):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            text = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
-            yield node, " ".join(str(text).split())
-
-
-@functools.cache
 def _read(file: Path, kind: str, given: tuple[str, ...]) -> Mapping[str, Option]:
     """Read the options of a file: annotated fields with a literal for a default and a docstring below."""
+    tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind)
     options = {}
-    for node, text in _fields(file, kind):
-        if node.target.id in given:
+    for node, after in zip(found.body, [*found.body[1:], None], strict=True):
+        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)) or node.target.id in given:
             continue
         if node.value is None:
             raise ValueError(f"{file}, {node.target.id}: expected a default, found none")
         hint = eval(compile(ast.Expression(node.annotation), str(file), "eval"), {"Literal": Literal})
+        text = ""
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            text = " ".join(str(after.value.value).split())
         options[node.target.id] = Option(hint, ast.literal_eval(node.value), text)
     return types.MappingProxyType(options)

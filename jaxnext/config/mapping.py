@@ -5,7 +5,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from jaxnext.config.choice import Alternatives, Choice, descriptions
+from jaxnext.config.choice import Alternatives, Choice
 from jaxnext.config.sections import Config, alternatives_of
 from jaxnext.config.values import check, found, nearest
 
@@ -18,8 +18,8 @@ class Setting(NamedTuple):
     hint: Any
     """type of its value; an ``Alternatives`` where it chooses a file"""
     value: Any
-    text: str
-    """what it means, in one line"""
+    text: str | None
+    """what it means; ``None``: the attribute docstring of its section says so"""
     section: Any
     """the dataclass or the ``Choice`` that it belongs to"""
 
@@ -101,19 +101,19 @@ def settings(config: Config) -> Iterator[Setting]:
 
 
 def _settings(section: Any, prefix: str) -> Iterator[Setting]:
-    hints, texts = typing.get_type_hints(type(section)), descriptions(type(section))
+    hints = typing.get_type_hints(type(section))
     inner = []
     for field in dataclasses.fields(section):
         key, value = f"{prefix}{field.name}", getattr(section, field.name)
         alternatives = alternatives_of(key)
         if alternatives is not None:
-            yield Setting(key, alternatives, value, texts[field.name], section)
+            yield Setting(key, alternatives, value, None, section)
             for choice in value if isinstance(value, tuple) else (value,):
                 inner.append((choice, f"{key}.{choice.type}." if alternatives.many else f"{key}."))
         elif dataclasses.is_dataclass(value):
             inner.append((value, f"{key}."))
         else:
-            yield Setting(key, hints[field.name], value, texts[field.name], section)
+            yield Setting(key, hints[field.name], value, None, section)
     for each, before in inner:
         if isinstance(each, Choice):
             for name, option in each.alternatives.options(each.type).items():
