@@ -3,18 +3,13 @@ from typing import Any, Literal
 
 import pytest
 
-from jaxnext.config.values import check, expected, found, is_finite, nearest, require
+from jaxnext.config.values import check, expected, found, nearest, require
 
 
 def test_require() -> None:
     require(True, "a", "b", "c")
     with pytest.raises(ValueError, match=r"^seed: expected at least 1, found 'x'$"):
         require(False, "seed", "at least 1", "x")
-
-
-@pytest.mark.parametrize(("value", "finite"), [(0.0, True), (math.inf, False), (math.nan, False)])
-def test_is_finite(value: float, finite: bool) -> None:
-    assert is_finite(value) is finite
 
 
 @pytest.mark.parametrize(

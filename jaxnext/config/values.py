@@ -1,7 +1,6 @@
 """Values of settings: whether one is of the type that is expected, and how a sentence shows it."""
 
 import difflib
-import math
 import sys
 import types
 import typing
@@ -17,11 +16,6 @@ def require(ok: bool, key: str, expected: str, found: object) -> None:
     """
     if not ok:
         raise ValueError(f"{key}: expected {expected}, found {found!r}")
-
-
-def is_finite(value: float) -> bool:
-    """Return whether a number is neither infinite nor NaN."""
-    return math.isfinite(value)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

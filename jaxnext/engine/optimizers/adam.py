@@ -1,9 +1,10 @@
 """Adam as PyTorch computes it."""
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING
 
-from jaxnext.config.values import is_finite, require
+from jaxnext.config.values import require
 
 if TYPE_CHECKING:
     import optax
@@ -26,12 +27,12 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         rate, decay = self.learning_rate, self.weight_decay
-        require(is_finite(rate) and rate > 0, "optimizer.learning_rate", "a number above 0", rate)
-        require(is_finite(decay) and decay >= 0, "optimizer.weight_decay", "a number of at least 0", decay)
+        require(math.isfinite(rate) and rate > 0, "optimizer.learning_rate", "a number above 0", rate)
+        require(math.isfinite(decay) and decay >= 0, "optimizer.weight_decay", "a number of at least 0", decay)
         for name in ("beta1", "beta2"):
             value = getattr(self, name)
             require(0 <= value < 1, f"optimizer.{name}", "a number from 0 to below 1", value)
-        require(is_finite(self.eps) and self.eps > 0, "optimizer.eps", "a number above 0", self.eps)
+        require(math.isfinite(self.eps) and self.eps > 0, "optimizer.eps", "a number above 0", self.eps)
 
     def transformation(self) -> "optax.GradientTransformation":
         """Return what makes directions of gradients, without the step size, which the training step applies.

@@ -5,8 +5,9 @@ it; PyTorch also leaves out a reduction of at most 1e-8 and treats NaN as no imp
 """
 
 import dataclasses
+import math
 
-from jaxnext.config.values import is_finite, require
+from jaxnext.config.values import require
 from jaxnext.engine.schedule import Length, ScheduleState
 
 SMALLEST_CHANGE = 1e-8
@@ -31,11 +32,11 @@ class Schedule:
     def __post_init__(self) -> None:
         require(0 < self.factor < 1, "schedule.factor", "a number between 0 and 1", self.factor)
         require(self.patience >= 0, "schedule.patience", "at least 0", self.patience)
-        fits = is_finite(self.threshold) and 0 <= self.threshold < 1
+        fits = math.isfinite(self.threshold) and 0 <= self.threshold < 1
         require(fits, "schedule.threshold", "from 0 to below 1", self.threshold)
         require(self.cooldown >= 0, "schedule.cooldown", "at least 0", self.cooldown)
         low = self.min_learning_rate
-        require(is_finite(low) and low >= 0, "schedule.min_learning_rate", "a number of at least 0", low)
+        require(math.isfinite(low) and low >= 0, "schedule.min_learning_rate", "a number of at least 0", low)
 
     def start(self, learning_rate: float) -> ScheduleState:
         """Return the state before the first epoch."""
