@@ -272,7 +272,7 @@ def test_named_weights_of_another_net_are_refused_before_the_download(name, diff
         port("imagenet1k_v2", tmp_path / "w", other, cache=tmp_path / "cache", base_url="http://127.0.0.1:9/")
     assert str(error.value) == (
         "imagenet1k_v2: the weights are those of a ResNeXt-50 32x4d, and the config describes another network: "
-        f"expected {difference}; choose another --config, or give a file with weights of that network"
+        f"{difference}; choose another --config, or give a file with weights of that network"
     )
     assert list(tmp_path.iterdir()) == []
 

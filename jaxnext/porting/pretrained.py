@@ -57,7 +57,7 @@ def fetch(
             put it), the file cannot be written, or the digest is wrong (the file is removed).
     """
     if name not in FILES:
-        near, names = nearest(name, FILES), ", ".join(FILES)
+        near, names = nearest(name, reversed(FILES)), ", ".join(FILES)
         raise UsageError(f"unknown weights {name!r}: did you mean {near}? The names are {names}")
     path = cache_dir / FILES[name]
     url = base_url + path.name
