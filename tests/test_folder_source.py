@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxnext.data.folder_source import class_folder_source, files_source
+from jaxnext.data.folder_source import FolderTree, class_folder_source, files_source
 from jaxnext.data.image_source import Subset
 from jaxnext.errors import JaxnextError
 
@@ -126,3 +126,18 @@ def test_files_of_one_size_and_time_that_trade_places_have_other_stamps(tmp_path
     two.rename(one)
     (tmp_path / "a/x").rename(two)
     assert not {source.stamp(0), source.stamp(1)} & set(stamps)
+
+
+def test_links_that_lead_outside_are_said(tmp_path: Path) -> None:
+    root = write(tmp_path / "images", "a/1.png")
+    write(tmp_path / "images-2", "b/1.png", "b/2.png")
+    (root / "b").symlink_to(tmp_path / "images-2" / "b")
+    (root / "a" / "2.png").symlink_to("../../images-2/b/2.png")
+    (root / "a" / "3.png").symlink_to("1.png")
+    (root / "a" / "4.png").symlink_to(root / "a" / "1.png")
+    tree = FolderTree(root)
+    assert tree.list_images() == (["a/1.png", "a/2.png", "a/3.png", "a/4.png", "b/1.png", "b/2.png"], [])
+    assert tree.keep() == [f"{root}: 2 links lead outside of it: a/2.png, b"]
+    again = FolderTree(root)
+    assert again.list_folder()[0] == ["a", "b"]
+    assert again.keep() == [f"{root}: 1 links lead outside of it: b"]

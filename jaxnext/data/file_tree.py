@@ -53,5 +53,5 @@ class FileTree(Protocol):
         ...
 
     def keep(self) -> list[str]:
-        """Keep the listing for the next start; return lines for the user where that is not possible."""
+        """Keep the listing for the next start; return lines for the user: what is unusual, or could not be kept."""
         ...

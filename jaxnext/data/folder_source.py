@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from jaxnext.data.class_folders import class_folders
 from jaxnext.data.folder_index import FolderIndex
-from jaxnext.data.image_source import file_identity, stamp_of
+from jaxnext.data.image_source import file_identity, some, stamp_of
 from jaxnext.data.listing import is_image, list_folder, list_images
 from jaxnext.errors import JaxnextError
 
@@ -60,11 +60,11 @@ class FolderTree:
 
     def list_folder(self) -> tuple[list[str], list[str], list[str]]:
         """Names in the folder, as ``listing.list_folder``."""
-        return list_folder(self.path)
+        return list_folder(self.path, self._outside)
 
     def list_images(self, under: str = "") -> tuple[list[str], list[str]]:
         """Images below a folder and what was left out, as ``listing.list_images``."""
-        return list_images(self.path, under, self._index)
+        return list_images(self.path, under, self._index, self._outside)
 
     def below(self, name: str) -> "FolderTree":
         """Return the tree of a folder in this one."""
@@ -78,11 +78,17 @@ class FolderTree:
         return FolderSource((str(self.path),), roots, tuple(names), labels, tuple(classes), tuple(left_out))
 
     def keep(self) -> list[str]:
-        """Write the index of the folders that were listed; lines for the user where that is not possible."""
-        if self._index is None:
-            return []
-        self._index.save()
-        return self._index.lines
+        """Write the index of the folders that were listed; lines about links, and where that is not possible."""
+        links = sorted(self._outside)
+        lines = [f"{self.path}: {len(links):,} links lead outside of it: {some(links)}"] if links else []
+        if self._index is not None:
+            self._index.save()
+            lines += self._index.lines
+        return lines
+
+    @functools.cached_property
+    def _outside(self) -> set[str]:
+        return set()
 
     @functools.cached_property
     def _index(self) -> FolderIndex | None:

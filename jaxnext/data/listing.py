@@ -35,28 +35,41 @@ def is_image(name: str) -> bool:
     return dot > 0 and name[0] != "." and name[dot:].lower() in image_extensions()
 
 
-def list_images(root: Path, under: str = "", index: FolderIndex | None = None) -> tuple[list[str], list[str]]:
+def list_images(
+    root: Path, under: str = "", index: FolderIndex | None = None, outside: set[str] | None = None
+) -> tuple[list[str], list[str]]:
     """Images below a folder, sorted, and what was left out, as paths relative to ``root``.
 
     Args:
         root: the folder that names are relative to.
         under: the folder below it that is listed; empty: all of it.
         index: what earlier starts know of the folders below ``root``; folders that have changed since are listed again.
+        outside: receives the links that lead outside of ``root``.
 
     Raises:
         JaxnextError: a folder that cannot be read, or a link that leads back to a folder that contains it.
     """
     images: list[str] = []
     left_out: list[str] = []
-    for below, folder in _walk(root, under, frozenset(), index):
+    for below, folder in _walk(root, under, frozenset(), index, outside):
         images += [below + name for name in folder.images] if below else folder.images
         left_out += [below + name for name in folder.left_out]
     return sorted(images), sorted(left_out)
 
 
-def list_folder(folder: Path) -> tuple[list[str], list[str], list[str]]:
-    """Names in a folder: folders, files, and hidden ones of both kinds (folders among these with a slash), sorted."""
-    folders, files, hidden, _ = _scan(folder)
+def list_folder(folder: Path, outside: set[str] | None = None) -> tuple[list[str], list[str], list[str]]:
+    """Names in a folder: folders, files, and hidden ones of both kinds (folders among these with a slash), sorted.
+
+    Args:
+        folder: that is listed.
+        outside: receives the links that lead outside of it.
+
+    Raises:
+        JaxnextError: it cannot be read.
+    """
+    folders, files, hidden, links = _scan(folder)
+    if outside is not None:
+        outside.update(_outside(folder, folder, links))
     return folders, files, hidden
 
 
@@ -83,10 +96,14 @@ def _kind(name: str) -> str:
 
 
 def _walk(
-    root: Path, under: str, ancestors: frozenset[tuple[int, int]], index: FolderIndex | None
+    root: Path,
+    under: str,
+    ancestors: frozenset[tuple[int, int]],
+    index: FolderIndex | None,
+    outside: set[str] | None,
 ) -> Iterator[tuple[str, Folder]]:
     """The folders from ``under`` on: the beginning of the names in each, and what it holds."""
-    path = root / under
+    path, below = root / under, f"{under}/" if under else ""
     # Before it is listed: what changes meanwhile is then newer.
     status = path.stat()
     identity = (status.st_dev, status.st_ino)
@@ -101,18 +118,32 @@ def _walk(
         # Links may come to lead elsewhere, which the folder's times do not tell.
         if index and not links:
             index.add(under, status, folder)
-    below = f"{under}/" if under else ""
+        if outside is not None:
+            outside.update(below + name for name in _outside(root, path, links))
     yield below, folder
     for name in folder.folders:
-        yield from _walk(root, below + name, ancestors | {identity}, index)
+        yield from _walk(root, below + name, ancestors | {identity}, index, outside)
 
 
-def _scan(folder: Path) -> tuple[list[str], list[str], list[str], bool]:
-    """Names as ``list_folder`` has them, and whether there are links among them."""
+def _outside(root: Path, folder: Path, links: Sequence[str]) -> Iterator[str]:
+    """The links in a folder whose own target is not below ``root``; what that leads to is not followed."""
+    if not links:
+        return
+    places = tuple(f"{place}/" for place in (root.absolute(), os.path.realpath(root)))
+    here = os.path.realpath(folder)
+    for name in links:
+        # Not pathlib, which takes longer: there may be a link for each image.
+        target = os.path.normpath(os.path.join(here, os.readlink(os.path.join(here, name))))  # noqa: PTH115, PTH118
+        if not f"{target}/".startswith(places):
+            yield name
+
+
+def _scan(folder: Path) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Names as ``list_folder`` has them, and those of links among them."""
     folders: list[str] = []
     files: list[str] = []
     hidden: list[str] = []
-    links = False
+    links: list[str] = []
     try:
         with os.scandir(folder) as scan:
             for entry in scan:
@@ -121,7 +152,8 @@ def _scan(folder: Path) -> tuple[list[str], list[str], list[str], bool]:
                     hidden.append(f"{name}/" if is_dir else name)
                 else:
                     (folders if is_dir else files).append(name)
-                links = links or entry.is_symlink()
+                if entry.is_symlink():
+                    links.append(name)
     except FileNotFoundError:
         raise JaxnextError(f"{folder}: no such folder") from None
     except OSError as error:
