@@ -56,7 +56,7 @@ def write_folder(root: Path, splits: dict[str, int]) -> Path:
 def pack_folder(folder: Path, output: Path, **options: Any) -> Outcome:
     """Packs with these options, and with the command's defaults for the others."""
     quiet: dict[str, Any] = {"say": lambda line: None, "warn": lambda line: None, "progress": Counter()}
-    defaults: dict[str, Any] = {"name": None, "image_size": None, "on_corrupt": "stop", "threads": 2}
+    defaults: dict[str, Any] = {"name": None, "pixels": None, "on_corrupt": "stop", "threads": 2}
     return pack.pack(folder, output, **(defaults | quiet | options))
 
 

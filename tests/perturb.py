@@ -62,11 +62,11 @@ PERTURBATIONS = {
         ("test_folder_source", "test_folder", "test_weights_port", "test_listing"),
     ),
     "resize without antialiasing": Perturbation(
-        "jaxnext/data/decode.py",
-        "Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)",
-        "Image.fromarray(image).transform((size, size), Image.Transform.AFFINE, "
-        "(image.shape[1] / size, 0, 0, 0, image.shape[0] / size, 0), Image.Resampling.BILINEAR)",
-        ("test_golden", "test_decode", "test_exact"),
+        "jaxnext/data/resize.py",
+        "Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)",
+        "Image.fromarray(image).transform((width, height), Image.Transform.AFFINE, "
+        "(image.shape[1] / width, 0, 0, 0, image.shape[0] / height, 0), Image.Resampling.BILINEAR)",
+        ("test_golden", "test_resize", "test_exact"),
     ),
 }
 

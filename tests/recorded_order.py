@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import small_run
 from PIL import Image
+from square import square
 
 from jaxnext.data.image_source import MemorySource
 from jaxnext.data.loader import stream
@@ -44,7 +45,7 @@ def rows_on_devices(devices: Sequence[Any], workers: int) -> list[list[int]]:
     programs._train = lambda state, given: seen.append(given.batch)
     programs._evaluate = lambda variables, batch: seen.append(batch)
     size = config.data.image_size
-    with stream(SCHEDULE, images(7), images(3), size, workers=workers, rows=programs.own_rows) as batches:
+    with stream(SCHEDULE, images(7), images(3), square(size), workers=workers, rows=programs.own_rows) as batches:
         for host in batches:
             if SCHEDULE.locate(host.index).training:
                 programs.train(None, host, 0)  # pyright: ignore

@@ -54,7 +54,7 @@ class Odd(nn.Module):
 
 @pytest.mark.parametrize("attention", [None, Attention(2), Squeeze()])
 def test_what_trains_and_predicts_passes(attention: nn.Module | None) -> None:
-    check_parts(Classifier(BACKBONE, attention, Head(5, (6,))), 5, 40)
+    check_parts(Classifier(BACKBONE, attention, Head(5, (6,))), 5, (40, 40))
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_what_trains_and_predicts_passes(attention: nn.Module | None) -> None:
 )
 def test_what_cannot_be_loaded_or_predicted_with_is_refused(how: str, message: str) -> None:
     with pytest.raises(JaxnextError, match=f"^{message}"):
-        check_parts(Classifier(BACKBONE, None, Odd(how)), 5, 96)
+        check_parts(Classifier(BACKBONE, None, Odd(how)), 5, (96, 96))
 
 
 def test_an_option_out_of_range_keeps_its_own_sentence() -> None:
     with pytest.raises(UsageError, match=r"^model\.attention\.reduction: expected 1 to 8, the channels, found 9"):
-        check_parts(Classifier(BACKBONE, Attention(9), Head(5)), 5, 40)
+        check_parts(Classifier(BACKBONE, Attention(9), Head(5)), 5, (40, 40))

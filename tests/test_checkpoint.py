@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import re
@@ -251,13 +252,11 @@ def test_a_missing_item_is_named(saved: Path, tmp_path: Path, item: str) -> None
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"format": 3}, "expected checkpoint format 2 or an earlier one, found 3"),
-        ({"format": None}, "expected checkpoint format 2 or an earlier one, found None"),
+        ({"format": 4}, "expected checkpoint format 3 or an earlier one, found 4"),
+        ({"format": None}, "expected checkpoint format 3 or an earlier one, found None"),
         (
-            {"preprocessing": preprocessing(meta_of(3).config) | {"resize": "bicubic"}},
-            "expected preprocessing {'image_size': 64, 'resize': 'bilinear, antialiased, to a square', "
-            "'mean': [0.485, 0.456, 0.406], 'std': [0.229, 0.224, 0.225]}, found {'image_size': 64, "
-            "'resize': 'bicubic', 'mean': [0.485, 0.456, 0.406], 'std': [0.229, 0.224, 0.225]}",
+            {"preprocessing": preprocessing(meta_of(3).config) | {"filter": "bicubic"}},
+            "expected preprocessing {'filter': 'bilinear, antialiased'}, found {'filter': 'bicubic'}",
         ),
         ({"config": "epoch: 3"}, "unknown key epoch; did you mean epochs?"),
         ({"config": "epochs: 0"}, "epochs: expected at least 1, found 0"),
@@ -278,20 +277,36 @@ def test_another_meta(saved: Path, tmp_path: Path, changes: dict[str, Any], reas
 def test_meta_as_json() -> None:
     values = meta_of(3).to_json()
     assert {name: value for name, value in values.items() if name != "config"} == {
-        "format": 2,
+        "format": 3,
         "classes": ["0", "1", "10", "2"],
         "trained": ["backbone", "head"],
         "epoch": 3,
         "val_accuracy": 0.30000000000000004,
         "validation": None,
         "preprocessing": {
-            "image_size": 64,
-            "resize": "bilinear, antialiased, to a square",
+            "size": [64, 64],
+            "resize": "stretch",
+            "orientation": "exif",
+            "depth": "scale",
+            "background": "white",
+            "filter": "bilinear, antialiased",
             "mean": [0.485, 0.456, 0.406],
             "std": [0.229, 0.224, 0.225],
         },
     }
     assert "dropout: 0.25" in values["config"]
+
+
+def test_a_checkpoint_of_format_2_saw_images_as_they_are_stored() -> None:
+    values = meta_of(3).to_json()
+    new = ("resize", "crop_share", "orientation", "depth", "background")
+    lines = [line for line in values["config"].splitlines() if line.split(":")[0].strip() not in new]
+    before = {"image_size": 64, "resize": "bilinear, antialiased, to a square", "mean": [0.485, 0.456, 0.406]}
+    old = values | {"format": 2, "config": "\n".join(lines), "preprocessing": before | {"std": [0.229, 0.224, 0.225]}}
+    data = meta_of(3).config.data
+    stored = dataclasses.replace(data, orientation="stored", depth="clip", background="ignore")
+    assert Meta.from_json(old).config.data == stored
+    assert Meta.from_json(values).config.data == data
 
 
 @pytest.mark.parametrize(

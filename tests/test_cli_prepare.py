@@ -7,6 +7,7 @@ from packed_images import write_folder
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.prepare import parse
 from jaxnext.cli.prepare import run as run_command
+from jaxnext.config.sections import DataConfig
 from jaxnext.errors import UsageError
 
 INSTALLED = Invocation()
@@ -15,10 +16,11 @@ INSTALLED = Invocation()
 def test_options() -> None:
     arguments = parse(["images", "--output", "out"], INSTALLED)
     assert (arguments.folder, arguments.output) == (Path("images"), Path("out"))
-    assert (arguments.image_size, arguments.name, arguments.on_corrupt) == (None, None, "stop")
-    more = "--image_size 64 --name flowers --on_corrupt skip"
+    assert (arguments.data, arguments.name, arguments.on_corrupt) == (None, None, "stop")
+    more = "--image_size [48,64] --data.resize pad --data.orientation stored --name flowers --on_corrupt skip"
     arguments = parse(["images", "--output=out", *more.split()], INSTALLED)
-    assert (arguments.image_size, arguments.name, arguments.on_corrupt) == (64, "flowers", "skip")
+    assert arguments.data == DataConfig(image_size=(48, 64), resize="pad", orientation="stored")
+    assert (arguments.name, arguments.on_corrupt) == ("flowers", "skip")
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,12 @@ def test_options() -> None:
         ("--output out", "FOLDER is missing: give the folder with train/, or of class folders"),
         ("images", "--output is missing: give the folder that receives the data set"),
         ("images --output=", "--output: expected a value, found an empty one"),
-        ("images --output out --image_size 0", "--image_size: expected at least 1, found 0"),
+        ("images --output out --image_size 0", "--image_size: expected at least 1 pixel, found 0"),
+        (
+            "images --output out --data.resize pad",
+            "--data.resize: expected no value without --image_size, since the files are then kept as they are, "
+            "found 'pad'",
+        ),
         ("images --output out --on_corrupt no", "--on_corrupt: expected one of stop, skip, found 'no'"),
         ("images --output out --imagesize 3", "unknown option --imagesize; did you mean --image_size?"),
     ],

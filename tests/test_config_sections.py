@@ -25,6 +25,11 @@ def test_defaults_are_those_of_the_original() -> None:
             "label_column": None,
             "group_column": None,
             "image_size": 512,
+            "resize": "stretch",
+            "crop_share": 0.875,
+            "orientation": "exif",
+            "depth": "scale",
+            "background": "white",
             "val_fraction": 0.2,
             "folds": None,
             "fold": None,
@@ -86,6 +91,10 @@ STAGES = "4 whole numbers of at least 1, one for each stage"
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (DataConfig, {"image_size": 0}, "data.image_size: expected at least 1 pixel, found 0"),
+    (DataConfig, {"image_size": (3, 0)}, "data.image_size: expected at least 1 pixel, found [3, 0]"),
+    (DataConfig, {"image_size": (3,)}, "data.image_size: expected a whole number or [height, width], found [3]"),
+    (DataConfig, {"crop_share": 0.0}, "data.crop_share: expected a share above 0 and at most 1, found 0.0"),
+    (DataConfig, {"crop_share": 1.5}, "data.crop_share: expected a share above 0 and at most 1, found 1.5"),
     (DataConfig, {"val_fraction": 0.0}, f"data.val_fraction: expected {SHARE}, found 0.0"),
     (DataConfig, {"val_fraction": 1.0}, f"data.val_fraction: expected {SHARE}, found 1.0"),
     (DataConfig, {"val_fraction": math.nan}, f"data.val_fraction: expected {SHARE}, found nan"),

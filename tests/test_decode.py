@@ -10,13 +10,16 @@ import pytest
 import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import EpsImagePlugin, Image
+from PIL import EpsImagePlugin, Image, ImageOps
+from square import original, square
 
 from jaxnext.data import decode as module
 from jaxnext.data.bad_image import CorruptImage
-from jaxnext.data.decode import decode, resize
+from jaxnext.data.decode import decode
 from jaxnext.data.folder_source import class_folder_source
 from jaxnext.errors import JaxnextError
+
+AS_IT_IS = original(1)
 
 
 def photograph(height: int = 45, width: int = 61, mode: str = "RGB", seed: int = 0) -> Image.Image:
@@ -113,7 +116,7 @@ OTHERS: dict[str, Callable[[], bytes]] = {
 @pytest.mark.filterwarnings("ignore:Palette images with Transparency")
 def test_pixels_are_pillows(kind: str) -> None:
     data = (JPEGS | OTHERS)[kind]()
-    pixels = decode(data)
+    pixels = decode(data, AS_IT_IS)
     assert pixels.dtype == np.uint8
     np.testing.assert_array_equal(pixels, pillow(data))
 
@@ -129,8 +132,76 @@ def test_which_files_take_the_fast_path() -> None:
     assert fast == set(JPEGS)
 
 
-def test_exif_orientation_is_ignored() -> None:
-    assert decode(rotated_by_exif()).shape == (45, 61, 3)
+TURNED = {
+    1: [[0, 1, 2], [3, 4, 5]],
+    2: [[2, 1, 0], [5, 4, 3]],
+    3: [[5, 4, 3], [2, 1, 0]],
+    4: [[3, 4, 5], [0, 1, 2]],
+    5: [[0, 3], [1, 4], [2, 5]],
+    6: [[3, 0], [4, 1], [5, 2]],
+    7: [[5, 2], [4, 1], [3, 0]],
+    8: [[2, 5], [1, 4], [0, 3]],
+    9: [[0, 1, 2], [3, 4, 5]],
+}
+"""By the value of the tag, what becomes of [[0, 1, 2], [3, 4, 5]]."""
+
+
+def with_orientation(value: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
+
+
+@pytest.mark.parametrize("value", TURNED)
+def test_orientation_by_hand(value: int) -> None:
+    levels = np.array([[0, 1, 2], [3, 4, 5]], np.uint8)
+    data = encode(Image.fromarray(levels), "PNG", exif=with_orientation(value))
+    assert decode(data, square(1))[..., 0].tolist() == TURNED[value]
+    assert decode(data, AS_IT_IS)[..., 0].tolist() == levels.tolist()
+    opened = Image.open(io.BytesIO(data))
+    assert module.rgb_array(opened, square(1))[..., 0].tolist() == TURNED[value]
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "options"),
+    [
+        ("JPEG", "RGB", {}),
+        ("JPEG", "L", {"progressive": True}),
+        ("JPEG", "CMYK", {}),
+        ("MPO", "RGB", {"save_all": True, "append_images": [photograph(seed=1)]}),
+        ("TIFF", "RGB", {}),
+        ("PNG", "RGBA", {}),
+        ("WEBP", "RGB", {}),
+        ("AVIF", "RGB", {}),
+    ],
+)
+def test_orientation_is_pillows(kind: str, mode: str, options: dict[str, object]) -> None:
+    for value in range(1, 9):
+        data = encode(photograph(12, 20, mode), kind, exif=with_orientation(value), **options)
+        turned = np.array(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+        assert turned.shape == ((12, 20, 3) if value < 5 else (20, 12, 3))
+        np.testing.assert_array_equal(decode(data, square(1)), turned)
+        # Pillow turns a TIFF whenever it loads one.
+        stored = turned if kind == "TIFF" else pillow(data)
+        np.testing.assert_array_equal(decode(data, AS_IT_IS), stored)
+
+
+def test_exif_that_cannot_be_read_says_nothing() -> None:
+    data = encode(photograph(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\xff\xff")
+    np.testing.assert_array_equal(decode(data, square(1)), pillow(data))
+
+
+def test_orientation_in_xmp_counts() -> None:
+    data = encode(photograph(), "JPEG", xmp=b'<x:xmpmeta tiff:Orientation="6"/>')
+    assert decode(data, square(1)).shape == (61, 45, 3)
+
+
+def test_what_is_said_of_an_image() -> None:
+    remarks: list[str] = []
+    decode(OTHERS["GIF"](), square(1), remarks)
+    decode(JPEGS["4:2:0"](), square(1), remarks)
+    decode(encode(photograph(), "JPEG", icc_profile=b"any"), square(1), remarks)
+    assert remarks == ["frames", "profile"]
 
 
 @settings(max_examples=150, deadline=None)
@@ -149,9 +220,9 @@ def test_damaged_files_meet_pillows_verdict(kind: str, cut: float, changes: list
         expected = pillow(damaged)
     except Exception:
         with pytest.raises(CorruptImage):
-            decode(damaged)
+            decode(damaged, AS_IT_IS)
     else:
-        np.testing.assert_array_equal(decode(damaged), expected)
+        np.testing.assert_array_equal(decode(damaged, AS_IT_IS), expected)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +237,7 @@ def test_damaged_files_meet_pillows_verdict(kind: str, cut: float, changes: list
 )
 def test_reasons(data: bytes, reason: str) -> None:
     with pytest.raises(CorruptImage) as caught:
-        decode(data)
+        decode(data, AS_IT_IS)
     assert str(caught.value).startswith(reason)
     assert isinstance(caught.value, JaxnextError)
 
@@ -178,22 +249,9 @@ def test_a_decompression_bomb_is_an_error(monkeypatch: pytest.MonkeyPatch, kind:
     data = encode(photograph(), kind)  # 2745 pixels: Pillow warns above its limit and fails above twice that.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels)
     with pytest.raises(CorruptImage, match=r"2745|61x45"):
-        decode(data)
+        decode(data, AS_IT_IS)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2745)
-    assert decode(data).shape == (45, 61, 3)
-
-
-@pytest.mark.parametrize("size", [1, 8, 45, 100])
-def test_resize_is_pillows_bilinear(size: int) -> None:
-    image = np.array(photograph())
-    expected = np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
-    np.testing.assert_array_equal(resize(image, size), expected)
-
-
-def test_resize_antialiases() -> None:
-    stripes = np.zeros((8, 8, 3), np.uint8)
-    stripes[:, ::2] = 200
-    assert set(np.unique(resize(stripes, 2))) <= set(range(80, 121))
+    assert decode(data, AS_IT_IS).shape == (45, 61, 3)
 
 
 def test_the_content_counts_not_the_name(tmp_path: Path) -> None:
@@ -202,7 +260,7 @@ def test_the_content_counts_not_the_name(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "a" / "1.jpg", "PNG")
     source = class_folder_source(tmp_path)
     assert source.names == ("a/1.jpg",)
-    np.testing.assert_array_equal(decode(source.read(0)), pixels)
+    np.testing.assert_array_equal(decode(source.read(0), AS_IT_IS), pixels)
 
 
 def test_postscript_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,4 +268,4 @@ def test_postscript_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (8, 8)).save(file, "EPS")
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("run"))
     with pytest.raises(CorruptImage, match=r"^PostScript is a program, not an image$"):
-        decode(file.getvalue())
+        decode(file.getvalue(), AS_IT_IS)

@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from square import square
 
 from jaxnext.data.cache import disk as cache_disk
 from jaxnext.data.cache.decoded import Reader, open_cache
 from jaxnext.data.cache.disk import DiskStore, open_disk
-from jaxnext.data.decode import decode, resize
+from jaxnext.data.decode import decode
 from jaxnext.data.folder_source import FolderSource, files_source
+from jaxnext.data.resize import resize
 from jaxnext.errors import JaxnextError
 
 SIZE = 5
@@ -35,16 +37,16 @@ def write(folder: Path, seed: int, count: int = 4) -> FolderSource:
 
 
 def expected(source: FolderSource, index: int, size: int = SIZE) -> np.ndarray:
-    return resize(decode(source.read(index)), size)
+    return resize(decode(source.read(index), square(size)), square(size))
 
 
 def opened(place: Path, source: FolderSource, boot: str = "monday") -> DiskStore:
-    return open_disk(place, source, SIZE, boot)[0]
+    return open_disk(place, source, square(SIZE), boot)[0]
 
 
 def fill(store: DiskStore, *numbers: int) -> None:
     for number in numbers:
-        store.put(number, store.source.stamp(number), resize(decode(store.source.read(number)), store.size))
+        store.put(number, store.source.stamp(number), expected(store.source, number))
 
 
 def held(store: DiskStore) -> list[int]:
@@ -53,7 +55,7 @@ def held(store: DiskStore) -> list[int]:
     for number in range(len(store.source)):
         into = np.zeros((SIZE, SIZE, 3), np.uint8)
         if store.get(number, store.source.stamp(number), into):
-            np.testing.assert_array_equal(into, resize(decode(store.source.read(number)), SIZE))
+            np.testing.assert_array_equal(into, expected(store.source, number))
             found.append(number)
     return found
 
@@ -80,12 +82,12 @@ def test_the_next_run_finds_what_this_one_stored(tmp_path: Path, source: FolderS
     assert (folder / "pixels.bin").stat().st_size == 4 * 5 * 5 * 3
     described = json.loads((folder / "cache.json").read_text())
     assert described["images"] == f"{tmp_path / 'images'}/"
-    assert (described["count"], described["image_size"], described["boot"]) == (4, 5, "monday")
+    assert (described["count"], described["pixels"]["size"], described["boot"]) == (4, [5, 5], "monday")
 
 
 def test_each_source_size_and_list_of_names_has_its_folder(tmp_path: Path, source: FolderSource) -> None:
     place = tmp_path / "c"
-    folders = {opened(place, source).folder, open_disk(place, source, 6, "")[0].folder}
+    folders = {opened(place, source).folder, open_disk(place, source, square(6), "")[0].folder}
     folders.add(opened(place, write(tmp_path / "other", 0)).folder)
     folders.add(opened(place, write(tmp_path / "images", 0, count=5)).folder)
     assert len(folders) == 4
@@ -132,7 +134,7 @@ def test_after_a_restart_only_what_has_reached_the_disk_counts(tmp_path: Path, s
     fill(store, 0, 1)
     store.flush()
     fill(store, 2)
-    again, lines = open_disk(tmp_path / "c", source, SIZE, "tuesday")
+    again, lines = open_disk(tmp_path / "c", source, square(SIZE), "tuesday")
     assert held(again) == [0, 1]
     assert lines == [
         f"decoded cache {store.folder}: 1 of its images may not have reached the disk before the machine was "
@@ -140,18 +142,18 @@ def test_after_a_restart_only_what_has_reached_the_disk_counts(tmp_path: Path, s
     ]
     fill(again, 2, 3)
     again.flush()
-    last, lines = open_disk(tmp_path / "c", source, SIZE, "wednesday")
+    last, lines = open_disk(tmp_path / "c", source, square(SIZE), "wednesday")
     assert held(last) == [0, 1, 2, 3]
     assert lines == []
 
 
 def test_machines_that_share_a_file_system_keep_caches_of_their_own(tmp_path: Path, source: FolderSource) -> None:
-    one, _ = open_disk(tmp_path / "c", source, SIZE, "monday", "one")
+    one, _ = open_disk(tmp_path / "c", source, square(SIZE), "monday", "one")
     fill(one, 0, 1)
-    two, lines = open_disk(tmp_path / "c", source, SIZE, "another", "two")
+    two, lines = open_disk(tmp_path / "c", source, square(SIZE), "another", "two")
     assert (lines, held(two), held(one)) == ([], [], [0, 1])
     fill(two, 3)
-    again, lines = open_disk(tmp_path / "c", source, SIZE, "monday", "one")
+    again, lines = open_disk(tmp_path / "c", source, square(SIZE), "monday", "one")
     assert (lines, held(again), again.folder == one.folder) == ([], [0, 1], True)
 
 
@@ -240,8 +242,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_leaves_what_is_right(
         ("durable.bin", lambda data: b"", "expected 32 bytes, found 0"),
         ("cache.json", lambda data: b"{", "expected the description of a decoded cache, found no JSON of it"),
         ("cache.json", lambda data: b"[]", "expected the description of a decoded cache, found no JSON of it"),
-        ("cache.json", lambda data: data.replace(b'"image_size": 5', b'"image_size": 6'), "image_size 5, found 6"),
-        ("cache.json", lambda data: data.replace(b'"decoder": 1', b'"decoder": 0'), "decoder 1, found 0"),
+        ("cache.json", lambda data: data.replace(b'"decoder": 2', b'"decoder": 1'), "decoder 2, found 1"),
     ],
 )
 def test_a_folder_that_does_not_match(tmp_path: Path, source: FolderSource, name: str, change, found: str) -> None:
@@ -287,16 +288,17 @@ PROGRAM = """
     from jaxnext.data.cache.decoded import open_cache
     from jaxnext.data.loader import stream
     from jaxnext.data.order import ShuffledOrder
+    from jaxnext.data.pixels import Pixels
     from jaxnext.data.folder_source import files_source
 
     def main():
         images, place, workers, last = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
         source = files_source([images])
-        cache, lines = open_cache("disk", place, [source], 64, "monday")
+        cache, lines = open_cache("disk", place, [source], Pixels((64, 64)), "monday")
         print(lines[0], flush=True)
         total = 0
         order = ShuffledOrder(len(source), 0, 4, 1, 0)
-        with stream(order, source, source, 64, workers=workers, cache=cache) as batches:
+        with stream(order, source, source, Pixels((64, 64)), workers=workers, cache=cache) as batches:
             for number, batch in enumerate(batches):
                 if number == last:
                     time.sleep(600)  # To be killed.
@@ -331,7 +333,7 @@ def total_of(source: FolderSource) -> int:
 
 
 def check_all_held(place: Path, source: FolderSource) -> None:
-    cache, _ = open_cache("disk", place, [source], 64, "monday")
+    cache, _ = open_cache("disk", place, [source], square(64), "monday")
     (store,) = cache.stores
     assert store.filled == len(source)
     for index in range(len(source)):
@@ -373,11 +375,11 @@ def test_two_processes_fill_one_cache(tmp_path: Path) -> None:
 
 def test_readers_and_writers_at_once_see_no_torn_image(tmp_path: Path) -> None:
     source = write(tmp_path / "images", 0, count=1)
-    cache, _ = open_cache("disk", tmp_path / "c", [source], SIZE, "")
+    cache, _ = open_cache("disk", tmp_path / "c", [source], square(SIZE), "")
     known = {}
     for seed in (0, 1):
         write(tmp_path / f"of{seed}", seed, count=1)
-        known[seed] = resize(decode((tmp_path / f"of{seed}" / "0.png").read_bytes()), SIZE).tobytes()
+        known[seed] = expected(files_source([tmp_path / f"of{seed}"]), 0).tobytes()
     end = threading.Event()
 
     def change() -> None:
@@ -390,7 +392,7 @@ def test_readers_and_writers_at_once_see_no_torn_image(tmp_path: Path) -> None:
     torn = []
 
     def read() -> None:
-        reader, into = Reader(source, SIZE, cache), np.zeros((SIZE, SIZE, 3), np.uint8)
+        reader, into = Reader(source, square(SIZE), cache), np.zeros((SIZE, SIZE, 3), np.uint8)
         while not end.is_set():
             reader.read(0, into)
             if into.tobytes() not in known.values():
@@ -412,13 +414,13 @@ def test_images_that_trade_places_at_the_same_size_and_time_are_decoded_anew(tmp
         os.utime(folder / name, ns=(5, 5))
     assert (folder / "0.png").stat().st_size == (folder / "1.png").stat().st_size
     source = files_source([folder])
-    cache, _ = open_cache("disk", tmp_path / "cache", [source], SIZE, "monday")
+    cache, _ = open_cache("disk", tmp_path / "cache", [source], square(SIZE), "monday")
     into = np.empty((SIZE, SIZE, 3), np.uint8)
 
     def levels() -> list[int]:
         found = []
         for number in (0, 1):
-            Reader(source, SIZE, cache).read(number, into)
+            Reader(source, square(SIZE), cache).read(number, into)
             found += np.unique(into).tolist()
         return found
 

@@ -142,6 +142,7 @@ def test_corrupt_image_stops_the_run_with_its_name(tmp_path):
 def test_a_run_goes_on_without_corrupt_images_and_lists_them(tmp_path):
     path, lines = spoiled(tmp_path / "data", "train/3/1.jpg", "train/5/0.jpg", "val/7/0.jpg"), []
     bad = [path / name for name in ("train/3/1.jpg", "train/5/0.jpg", "val/7/0.jpg")]
+    small_run.picture("3", 0).save(path / "train/3/0.jpg", icc_profile=b"any")
     progress = fit_with(tmp_path / "r", path, lines, on_corrupt="skip")
     named = [line for line in lines if "cannot be read" in line]
     assert sorted(named) == [
@@ -151,7 +152,10 @@ def test_a_run_goes_on_without_corrupt_images_and_lists_them(tmp_path):
     rows = (tmp_path / "r" / "corrupt.csv").read_text().splitlines()
     assert rows[0] == "path,error"
     assert sorted(rows[1:]) == [f"{file},not an image that Pillow can read" for file in bad]
-    assert [line.endswith("; 3 images left out as corrupt") for line in lines[-3:]] == [True] * 3
+    assert sum(line.endswith("; 3 images left out as corrupt") for line in lines) == 3
+    assert [line for line in lines if "ICC" in line] == [
+        "images with an ICC profile: 1; their colours are taken as they are stored"
+    ]
     # 22 of 24 images were trained on.
     for record in progress.history:
         assert 22 * record["train_accuracy"] == pytest.approx(round(22 * record["train_accuracy"]))

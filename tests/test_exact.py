@@ -19,6 +19,7 @@ from golden_cases import ODD_SIZE
 from live_seed import SEED
 from PIL import Image
 from quick_jit import quick_jit
+from square import original
 from tolerances import (
     FLOAT32_FIRST_LOSS,
     FLOAT32_GRADIENT_FACTOR,
@@ -32,7 +33,8 @@ from torch_ported import relative_error
 from torch_reference import SETTINGS, require
 
 from jaxnext.augment.original import Drawn, augment, rotation_coefficients
-from jaxnext.data.decode import decode, resize
+from jaxnext.data.decode import decode
+from jaxnext.data.resize import resize
 from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize
 from jaxnext.tree import flatten, path_name
 
@@ -236,7 +238,9 @@ def test_resize_equals_torchvision(mode: str) -> None:
             assert image.mode == mode
             expected = np.asarray(resize_as((size, size))(image.convert("RGB")))
         np.testing.assert_array_equal(
-            resize(decode(file.getvalue()), size), expected, err_msg=f"{mode}, case {case} of seed {SEED}"
+            resize(decode(file.getvalue(), original(size)), original(size)),
+            expected,
+            err_msg=f"{mode}, case {case} of seed {SEED}",
         )
 
 
@@ -285,7 +289,7 @@ def test_augmentation_and_normalisation_equal_torchvision(part: int) -> None:
         2: [transforms.RandomHorizontalFlip(1.0)(image) for image in pictures],
         3: [transforms.RandomVerticalFlip(1.0)(image) for image in pictures],
     }
-    affine = np.array([rotation_coefficients(angle, size) for angle in angles], np.int32)
+    affine = np.array([rotation_coefficients(angle, (size, size)) for angle in angles], np.int32)
     compiled = quick_jit(augment)
     for choice, changed in expected.items():
         drawn = Drawn(np.full(count, choice, np.int32), affine, factors, orders)

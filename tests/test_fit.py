@@ -6,6 +6,7 @@ import pytest
 import small_run
 from packed_images import pack_folder
 from small_run import run_env, train
+from square import square
 
 from jaxnext.config.sections import SOURCES, DataConfig
 from jaxnext.data.splits import load_splits
@@ -80,7 +81,7 @@ def test_outputs_beyond_the_data_are_named_unused(images):
 
 
 def test_a_packed_folder_trains_as_the_folder_does(images, tmp_path):
-    place = pack_folder(images, tmp_path, image_size=16).folder
+    place = pack_folder(images, tmp_path, pixels=square(16)).folder
     data = DataConfig(source=SOURCES.choose("tfds"), path=str(place), image_size=16)
     packed = dataclasses.replace(small_run.config(images, epochs=1, workers=1), data=data)
     train(tmp_path / "folder", images, epochs=1, workers=0)

@@ -1,11 +1,13 @@
 """What versions before the choices by ``type`` wrote is read as it was meant."""
 
+import io
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import small_run
+from PIL import Image
 
 import jaxnext
 from jaxnext.config.format1 import RENAMED, upgrade
@@ -67,13 +69,18 @@ def test_every_new_place_exists() -> None:
 def test_a_checkpoint_of_format_1_predicts_as_it_did() -> None:
     image = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
     recorded = [0.090437, 0.094933, 0.119791, 0.131718, 0.115942, 0.076662, 0.079566, 0.103799, 0.108002, 0.07915]
-    np.testing.assert_allclose(jaxnext.load(OLD).predict([image])[0], recorded, atol=2e-5)
+    # It was trained on images as they are stored, and sees them so.
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(image).save(file, "PNG", exif=exif)
+    for found in jaxnext.load(OLD).predict([image, Image.open(file)]):
+        np.testing.assert_allclose(found, recorded, atol=2e-5)
 
 
 def test_a_run_of_format_1_is_resumed_as_it_was(tmp_path: Path) -> None:
     output = tmp_path / "run"
     shutil.copytree(OLD, output)
-    config = load_config(output / "config.yaml")
+    config = load_config(output / "config.yaml", written=True)
     fields = {field: getattr(config, field) for field in config.__dataclass_fields__}
     progress = fit(Config(**fields | {"epochs": 3}), output, True, small_run.run_env())
     last = progress.history[-1]

@@ -26,6 +26,7 @@ from golden_cases import (
     statistics_excerpt,
 )
 from quick_jit import quick_jit
+from square import original
 from tolerances import (
     FLOAT32_FIRST_LOSS,
     FLOAT32_GRADIENT_FACTOR,
@@ -37,7 +38,8 @@ from tolerances import (
 from torch_ported import relative_error
 
 from jaxnext.augment.original import Drawn, augment, rotation_coefficients
-from jaxnext.data.decode import decode, resize
+from jaxnext.data.decode import decode
+from jaxnext.data.resize import resize
 from jaxnext.normalization import normalize
 
 pytestmark = pytest.mark.usefixtures("onednn_calls")
@@ -191,16 +193,16 @@ def test_full_size_activations_and_logits_in_double(setting: str) -> None:
 @pytest.mark.parametrize("mode", SOURCE_SIZES)
 def test_decode_and_resize(mode: str) -> None:
     recorded = golden("transforms")
-    image = decode(recorded[f"file/{mode}"].tobytes())
+    image = decode(recorded[f"file/{mode}"].tobytes(), original(1))
     assert image.shape == (*SOURCE_SIZES[mode], 3)
     for size in RESIZED:
-        np.testing.assert_array_equal(resize(image, size), recorded[f"resize/{mode}/{size}"])
+        np.testing.assert_array_equal(resize(image, original(size)), recorded[f"resize/{mode}/{size}"])
 
 
 def augmented(size: int, choice: int, rows: int, **drawn: Any) -> np.ndarray:
     """The square picture ``rows`` times, each augmented as drawn."""
     identity = {
-        "affine": np.tile(np.array([rotation_coefficients(0.0, size)], np.int32), (rows, 1)),
+        "affine": np.tile(np.array([rotation_coefficients(0.0, (size, size))], np.int32), (rows, 1)),
         "factors": np.ones((rows, 3), np.float32),
         "order": np.tile(np.arange(3, dtype=np.int32), (rows, 1)),
     }
@@ -213,7 +215,7 @@ _augment = quick_jit(augment)
 
 @pytest.mark.parametrize("size", PICTURE_SIZES)
 def test_rotation(size: int) -> None:
-    affine = np.array([rotation_coefficients(angle, size) for angle in ANGLES], np.int32)
+    affine = np.array([rotation_coefficients(angle, (size, size)) for angle in ANGLES], np.int32)
     found = augmented(size, 0, len(ANGLES), affine=affine)
     np.testing.assert_array_equal(found, golden("transforms")[f"rotation/{size}"])
 

@@ -8,8 +8,9 @@ from PIL import Image
 
 import jaxnext
 from jaxnext.config.sections import Config
-from jaxnext.data.decode import resize
 from jaxnext.data.folder_source import class_folder_source, files_source
+from jaxnext.data.pixels import Pixels
+from jaxnext.data.resize import resize
 from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError
@@ -59,6 +60,16 @@ def files_of(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_files_images_and_arrays_are_turned_alike(classifier, tmp_path):
+    levels, exif = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8), Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(levels).save(tmp_path / "a.png", exif=exif)
+    upright = classifier.predict([np.rot90(levels, -1)])
+    np.testing.assert_array_equal(classifier.predict([tmp_path / "a.png"]), upright)
+    np.testing.assert_array_equal(classifier.predict([Image.open(tmp_path / "a.png")]), upright)
+    assert not np.array_equal(classifier.predict([levels]), upright)
+
+
 def test_it_computes_what_the_checkpoint_says_with_batch_norms_folded(classifier, run, files):
     before = files_of(run)
     trained = TrainedClassifier(run, devices=jax.devices()[:1])
@@ -67,7 +78,7 @@ def test_it_computes_what_the_checkpoint_says_with_batch_norms_folded(classifier
     with Checkpoints(run) as checkpoints:
         variables, meta = checkpoints.restore_model("best")
     model = network(meta.config.model, len(trained.classes), "float32")
-    images = np.stack([resize(np.asarray(Image.open(file)), trained.image_size) for file in files])
+    images = np.stack([resize(np.asarray(Image.open(file)), Pixels.of(meta.config.data)) for file in files])
     with jax.default_matmul_precision("highest"):
         expected = jax.nn.softmax(model.apply(variables, normalize(images, np.float32), train=False))
     np.testing.assert_allclose(trained.predict(files), expected, atol=1e-5)

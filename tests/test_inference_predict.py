@@ -126,10 +126,10 @@ def test_nothing_is_left_when_the_run_breaks(classifier, images, tmp_path):
 def test_files_left_out_are_said(classifier, images, tmp_path):
     (tmp_path / "in").mkdir()
     shutil.copy(images / "test" / "class7_0.jpg", tmp_path / "in")
-    (tmp_path / "in" / "b.heic").write_bytes(b"")
+    (tmp_path / "in" / "b.txt").write_bytes(b"")
     status, lines = predict(classifier, [tmp_path / "in"], tmp_path / "p.csv")
     assert status == 0
-    assert lines[0] == "left out 1 entry that is hidden or no image (.heic 1)"
+    assert lines[0] == "left out 1 entry that is hidden or no image (.txt 1)"
 
 
 def test_a_folder_as_output_is_refused_before_anything_is_computed(classifier, images, tmp_path):

@@ -13,13 +13,16 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 from PIL import Image
+from square import square
 
 from jaxnext.data.cache.decoded import Cache
-from jaxnext.data.decode import decode, resize
+from jaxnext.data.decode import decode
 from jaxnext.data.folder_source import files_source
 from jaxnext.data.image_source import MemorySource, Subset
 from jaxnext.data.loader import HostBatch, default_workers, stream
-from jaxnext.data.order import SequentialOrder, ShuffledOrder
+from jaxnext.data.order import ShuffledOrder, sequential_order
+from jaxnext.data.pixels import Pixels
+from jaxnext.data.resize import resize
 from jaxnext.errors import JaxnextError
 
 
@@ -41,7 +44,7 @@ SCHEDULE = ShuffledOrder(train_size=7, val_size=3, batch_size=3, epochs=2, seed=
 
 
 def collect(start: int = 0, workers: int = 0, threads: int = 2) -> list[HostBatch]:
-    with stream(SCHEDULE, TRAIN, VALIDATION, 5, start, workers, threads) as batches:
+    with stream(SCHEDULE, TRAIN, VALIDATION, square(5), start, workers, threads) as batches:
         return list(batches)
 
 
@@ -70,7 +73,7 @@ def test_batches_are_what_the_schedule_says() -> None:
         assert batch.mask.tolist() == [True] * count + [False] * (3 - count)
         assert batch.label.tolist() == [*source.labels[plan.ids].tolist(), *[0] * (3 - count)]
         for row, example in enumerate(plan.ids.tolist()):
-            np.testing.assert_array_equal(batch.image[row], resize(decode(source.read(example)), 5))
+            np.testing.assert_array_equal(batch.image[row], resize(decode(source.read(example), square(5)), square(5)))
         assert not batch.image[count:].any()
         assert batch.errors == ()
 
@@ -90,7 +93,7 @@ def test_any_number_of_threads_gives_the_same() -> None:
     [(range(0, 2), [5, -1]), (range(2, 4), [-1, -1]), (range(1, 3), [-1, -1]), (range(0, 4), [5, -1, -1, -1])],
 )
 def test_rows_of_a_remainder(rows: range, ids: list[int]) -> None:
-    with stream(SCHEDULE, TRAIN, VALIDATION, 5, start=2, rows=rows) as batches:
+    with stream(SCHEDULE, TRAIN, VALIDATION, square(5), start=2, rows=rows) as batches:
         batch = next(batches)
     assert batch.ids.tolist() == ids
     assert batch.mask.tolist() == [i >= 0 for i in ids]
@@ -112,7 +115,7 @@ def test_start_outside() -> None:
 
 
 def test_nothing_to_do_starts_no_worker() -> None:
-    with stream(SCHEDULE, TRAIN, VALIDATION, 5, start=8, workers=2) as batches:
+    with stream(SCHEDULE, TRAIN, VALIDATION, square(5), start=8, workers=2) as batches:
         assert workers_left() == []
         assert list(batches) == []
 
@@ -124,7 +127,7 @@ def test_failed_images_are_named_and_masked(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(png(1)[:60])
     (tmp_path / "2.png").unlink()
     (tmp_path / "4.png").write_bytes(b"")
-    with stream(SequentialOrder(5, 3), None, source, 4) as batches:
+    with stream(sequential_order(5, 3), None, source, square(4)) as batches:
         first, second = batches
     assert first.mask.tolist() == [True, False, False]
     assert first.ids.tolist() == [0, 1, 2]
@@ -150,19 +153,34 @@ class Failing(MemorySource):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_fault_of_the_machine_is_not_taken_for_a_corrupt_image(workers: int) -> None:
     source = Failing(TRAIN.data, TRAIN.names, TRAIN.labels, TRAIN.classes)
-    with stream(SequentialOrder(7, 3), None, source, 4, workers=workers) as batches:
+    with stream(sequential_order(7, 3), None, source, square(4), workers=workers) as batches:
         assert next(batches).errors == ()
         with pytest.raises(JaxnextError, match=r"^4\.png: reading has failed \(Too many open files\), for no fault"):
             next(batches)
 
 
+def test_what_is_said_of_images_is_counted() -> None:
+    frames = [Image.new("RGB", (4, 4), (level, 0, 0)) for level in (0, 200)]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+    source = MemorySource((file.getvalue(),) * 3, ("a", "b", "c"), np.zeros(3, np.int32), ("x",))
+    with stream(sequential_order(3, 2), None, source, Pixels((4, 6))) as batches:
+        found = list(batches)
+        assert [batch.remarks for batch in found] == [("frames", "frames"), ("frames",)]
+        assert batches.remarks == {"frames": 3}
+    assert found[0].image.shape == (2, 4, 6, 3)
+
+
 def test_a_training_batch_needs_a_source() -> None:
-    with stream(SCHEDULE, None, VALIDATION, 5) as batches, pytest.raises(ValueError, match="no source of training"):
+    with (
+        stream(SCHEDULE, None, VALIDATION, square(5)) as batches,
+        pytest.raises(ValueError, match="no source of training"),
+    ):
         next(batches)
 
 
 def test_closing_early_ends_the_workers() -> None:
-    batches = stream(SequentialOrder(600, 2), None, Subset(TRAIN, np.arange(600) % 7), 5, workers=2)
+    batches = stream(sequential_order(600, 2), None, Subset(TRAIN, np.arange(600) % 7), square(5), workers=2)
     assert len(workers_left()) <= 2
     next(batches)
     assert len(workers_left()) == 2
@@ -173,7 +191,7 @@ def test_closing_early_ends_the_workers() -> None:
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_reported() -> None:
-    with stream(SequentialOrder(600, 2), None, Subset(TRAIN, np.arange(600) % 7), 5, workers=1) as batches:
+    with stream(sequential_order(600, 2), None, Subset(TRAIN, np.arange(600) % 7), square(5), workers=1) as batches:
         next(batches)
         time.sleep(0.3)  # Until it waits for room: killed at work, it would leave shared memory behind.
         (worker,) = workers_left()
@@ -189,7 +207,9 @@ PROGRAM = """
     import numpy as np
     from PIL import Image
     from jaxnext.data.loader import stream
-    from jaxnext.data.order import SequentialOrder
+    from jaxnext.data.pixels import Pixels
+from jaxnext.data.order import sequential_order
+    from jaxnext.data.pixels import Pixels
     from jaxnext.data.image_source import MemorySource
 
     def main():
@@ -198,7 +218,7 @@ PROGRAM = """
         file = io.BytesIO()
         Image.new("RGB", (8, 8)).save(file, "PNG")
         source = MemorySource((file.getvalue(),) * 40, ("a.png",) * 40, np.zeros(40, np.int32), ("a",))
-        batches = stream(SequentialOrder(40, 4), None, source, 8, workers=2)
+        batches = stream(sequential_order(40, 4), None, source, Pixels((8, 8)), workers=2)
         while len(multiprocessing.active_children()) < 2:
             time.sleep(0.01)
         print(*(child.pid for child in multiprocessing.active_children()), flush=True)

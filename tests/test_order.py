@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxnext.data.balance import Balance
-from jaxnext.data.order import SequentialOrder, ShuffledOrder
+from jaxnext.data.order import ShuffledOrder, sequential_order
 
 
 def test_two_epochs_by_hand() -> None:
@@ -63,11 +63,11 @@ def test_outside(index: int) -> None:
     with pytest.raises(IndexError, match=f"batch {index} of a run of 10"):
         ShuffledOrder(5, 3, 2, 2, 0).locate(index)
     with pytest.raises(IndexError):
-        SequentialOrder(20, 2).locate(index)
+        sequential_order(20, 2).locate(index)
 
 
 @pytest.mark.parametrize(
-    "sizes", [(0, 1, 1, 1, 0), (1, -1, 1, 1, 0), (1, 1, 0, 1, 0), (1, 1, 1, -1, 0), (1, 1, 1, 1, -1)]
+    "sizes", [(-1, 1, 1, 1, 0), (1, -1, 1, 1, 0), (1, 1, 0, 1, 0), (1, 1, 1, -1, 0), (1, 1, 1, 1, -1)]
 )
 def test_bad_sizes(sizes: tuple[int, int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="at least"):
@@ -75,16 +75,16 @@ def test_bad_sizes(sizes: tuple[int, int, int, int, int]) -> None:
 
 
 def test_sequential() -> None:
-    plans = [SequentialOrder(5, 2).locate(i) for i in range(3)]
+    plans = [sequential_order(5, 2).locate(i) for i in range(3)]
     assert [p.ids.tolist() for p in plans] == [[0, 1], [2, 3], [4]]
     assert [(p.index, p.epoch, p.training, p.step, p.last) for p in plans] == [
         (0, 1, False, 0, False),
         (1, 1, False, 1, False),
         (2, 1, False, 2, True),
     ]
-    assert len(SequentialOrder(0, 2)) == 0
-    with pytest.raises(ValueError, match="batch size at least 1"):
-        SequentialOrder(5, 0)
+    assert len(sequential_order(0, 2)) == 0
+    with pytest.raises(ValueError, match="batch size must be at least 1"):
+        sequential_order(5, 0)
 
 
 def test_a_balanced_order() -> None:

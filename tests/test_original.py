@@ -85,7 +85,7 @@ def test_rotations_equal_pillow(size: int, formulation: Callable[..., jax.Array]
     special = [0.0, 90.0, 180.0, 270.0, -45.0, 45.0, 1e-9, -1e-9, 1e-15, 180 + 1e-13, 90 - 1e-9, 135.0]
     angles = special + list(np.random.default_rng(size).uniform(-45, 45, 40)) + list(range(-180, 180, 29))
     images = random_images(len(angles), size, seed=size)
-    affine = [rotation_coefficients(angle, size) for angle in angles]
+    affine = [rotation_coefficients(angle, (size, size)) for angle in angles]
     found = np.asarray(formulation(images, parameters(0, len(angles), affine)))
     for angle, image, result in zip(angles, images, found, strict=True):
         expected = np.asarray(Image.fromarray(image).rotate(angle))
@@ -97,26 +97,39 @@ def test_rotations_at_full_size_equal_pillow() -> None:
     rng = np.random.default_rng(0)
     angles = [45.0, -45.0, *rng.uniform(-45, 45, 22)]
     images = np.broadcast_to(rng.integers(0, 256, (512, 512, 3), np.uint8), (len(angles), 512, 512, 3))
-    affine = [rotation_coefficients(angle, 512) for angle in angles]
+    affine = [rotation_coefficients(angle, (512, 512)) for angle in angles]
     found = np.asarray(FORMULATIONS["by_platform"](images, parameters(0, len(angles), affine)))
     for angle, result in zip(angles, found, strict=True):
         expected = np.asarray(Image.fromarray(images[0]).rotate(angle))
         assert np.array_equal(result, expected), f"{angle} degrees"
 
 
+def test_images_that_are_not_square(formulation: Callable[..., jax.Array]) -> None:
+    turns = [0.0, 180.0, 90.0, -45.0, 45.0, 33.0]
+    images = np.random.default_rng(0).integers(0, 256, (9, 13, 21, 3), np.uint8)
+    affine = [rotation_coefficients(angle, (13, 21)) for angle in turns] + [IDENTITY] * 3
+    found = np.asarray(formulation(images, parameters([0] * 6 + [2, 3, 1], 9, affine, np.full((9, 3), 0.5))))
+    for angle, image, result in zip(turns, images[:6], found[:6], strict=True):
+        expected = np.asarray(Image.fromarray(image).rotate(angle))
+        np.testing.assert_array_equal(result, expected, err_msg=f"{angle} degrees")
+    np.testing.assert_array_equal(found[6], images[6, :, ::-1])
+    np.testing.assert_array_equal(found[7], images[7, ::-1])
+    np.testing.assert_array_equal(found[8], pillow_jitter(images[8], np.full(3, 0.5), np.arange(3)))
+
+
 @settings(max_examples=60, deadline=None)
 @given(angle=st.floats(-180, 180), size=st.integers(1, 4096))
 def test_rotation_keeps_the_centre(angle: float, size: int) -> None:
-    a, b, c, d, e, f = rotation_coefficients(angle, size)
+    a, b, c, d, e, f = rotation_coefficients(angle, (size, size))
     middle = (size - 1) / 2
     assert abs(a * middle + b * middle + c - size * 32768) <= size + 1
     assert abs(d * middle + e * middle + f - size * 32768) <= size + 1
 
 
 def test_rotation_coefficients_by_name() -> None:
-    assert rotation_coefficients(0.0, 512) == IDENTITY
-    assert rotation_coefficients(180.0, 4) == (-65536, 0, 4 * 65536 - 32768, 0, -65536, 4 * 65536 - 32768)
-    assert rotation_coefficients(30.0, 10) == (56756, -32768, 219735, 32768, 56756, -75177)
+    assert rotation_coefficients(0.0, (512, 512)) == IDENTITY
+    assert rotation_coefficients(180.0, (4, 4)) == (-65536, 0, 4 * 65536 - 32768, 0, -65536, 4 * 65536 - 32768)
+    assert rotation_coefficients(30.0, (10, 10)) == (56756, -32768, 219735, 32768, 56756, -75177)
 
 
 # Colour jitter
@@ -174,7 +187,7 @@ def test_flips_equal_pillow_and_nothing_is_nothing(formulation: Callable[..., ja
 def test_only_the_choice_counts(formulation: Callable[..., jax.Array]) -> None:
     """Coefficients and factors of what was not chosen are ignored."""
     images = random_images(8, 8)
-    choice, turn = [0, 1, 2, 3, 4, 4, 4, 4], rotation_coefficients(20.0, 8)
+    choice, turn = [0, 1, 2, 3, 4, 4, 4, 4], rotation_coefficients(20.0, (8, 8))
     dimmed = np.ones((8, 3))
     dimmed[1] = 0.5
     plain = parameters(choice, 8, affine=[turn] + [IDENTITY] * 7, factors=dimmed)
@@ -183,7 +196,7 @@ def test_only_the_choice_counts(formulation: Callable[..., jax.Array]) -> None:
 
 
 def test_formulations_agree_on_drawn_parameters() -> None:
-    drawn = draw(1, 2, 64, 16, **ORIGINAL | {"horizontal_flip": 0.5, "vertical_flip": 0.5})
+    drawn = draw(1, 2, 64, (16, 16), **ORIGINAL | {"horizontal_flip": 0.5, "vertical_flip": 0.5})
     assert set(drawn.choice) == {0, 1, 2, 3, 4}
     images = random_images(64, 16)
     expected = FORMULATIONS["sequential"](images, drawn)
@@ -192,7 +205,7 @@ def test_formulations_agree_on_drawn_parameters() -> None:
 
 
 def test_slices_of_a_batch_are_augmented_alike(formulation: Callable[..., jax.Array]) -> None:
-    drawn = draw(3, 4, 8, 8, **ORIGINAL)
+    drawn = draw(3, 4, 8, (8, 8), **ORIGINAL)
     images = random_images(8, 8)
     whole = np.asarray(formulation(images, drawn))
     for part in (slice(0, 4), slice(4, 8)):
@@ -205,14 +218,14 @@ def test_under_shard_map(function: Callable[..., jax.Array]) -> None:
     mesh = jax.sharding.Mesh(np.array(devices), ("data",))
     spec = jax.sharding.PartitionSpec("data")
     count = 8 * len(devices)
-    images, drawn = random_images(count, 8), draw(5, 6, count, 8, **ORIGINAL)
+    images, drawn = random_images(count, 8), draw(5, 6, count, (8, 8), **ORIGINAL)
     sharded = jax.jit(jax.shard_map(function, mesh=mesh, in_specs=(spec, spec), out_specs=spec))
     np.testing.assert_array_equal(sharded(images, drawn), FORMULATIONS["sequential"](images, drawn))
 
 
 @pytest.mark.parametrize("function", [augment, augment_sequentially, augment_vectorized])
 def test_same_pixels_with_64_bit_types_and_strict_promotion(function: Callable[..., jax.Array]) -> None:
-    images, drawn = random_images(8, 8), draw(7, 8, 8, 8, **ORIGINAL)
+    images, drawn = random_images(8, 8), draw(7, 8, 8, (8, 8), **ORIGINAL)
     expected = FORMULATIONS["sequential"](images, drawn)
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         # A new function object, or the cache would answer with what was compiled for 32 bits.
@@ -225,7 +238,7 @@ def test_same_pixels_with_64_bit_types_and_strict_promotion(function: Callable[.
 
 
 def test_draw_is_the_recorded_one() -> None:
-    drawn = draw(0, 0, 6, 8, **ORIGINAL)
+    drawn = draw(0, 0, 6, (8, 8), **ORIGINAL)
     assert [v.dtype for v in drawn] == [np.int32, np.int32, np.float32, np.int32]
     assert [v.shape for v in drawn] == [(6,), (6, 6), (6, 3), (6, 3)]
     assert drawn.choice.tolist() == [0, 1, 1, 4, 1, 4]
@@ -241,7 +254,7 @@ def test_draw_is_the_recorded_one() -> None:
 
 def test_draw_statistics() -> None:
     count = 40_000
-    drawn = draw(11, 12, count, 512, **ORIGINAL)
+    drawn = draw(11, 12, count, (512, 512), **ORIGINAL)
     share = np.bincount(drawn.choice, minlength=5) / count
     np.testing.assert_allclose(share, [0.25, 0.25, 0.05, 0.05, 0.40], atol=0.01)
 
@@ -266,11 +279,11 @@ def test_draw_statistics() -> None:
 
 
 def test_draw_follows_its_arguments() -> None:
-    never = draw(0, 0, 4000, 8, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    never = draw(0, 0, 4000, (8, 8), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     assert set(never.choice) == {0, 1, 4}
     assert (never.affine == IDENTITY).all()
     assert (never.factors == 1).all()
-    always = draw(0, 0, 4000, 8, 180.0, 0.0, 0.5, 1.0, 1.0, 0.0)
+    always = draw(0, 0, 4000, (8, 8), 180.0, 0.0, 0.5, 1.0, 1.0, 0.0)
     assert set(always.choice) == {0, 1, 2, 4}
     jittered = always.factors[always.choice == 1]
     np.testing.assert_allclose(jittered.min(axis=0), [1.0, 0.5, 0.0], atol=0.01)
@@ -283,23 +296,28 @@ def test_draw_follows_its_arguments() -> None:
     seed=st.integers(0, 2**32 - 1), step=st.integers(0, 2**40), batch_size=st.integers(1, 70), more=st.integers(0, 9)
 )
 def test_rows_do_not_depend_on_the_batch_size(seed: int, step: int, batch_size: int, more: int) -> None:
-    short, long = (draw(seed, step, rows, 32, **ORIGINAL) for rows in (batch_size, batch_size + more))
+    short, long = (draw(seed, step, rows, (32, 32), **ORIGINAL) for rows in (batch_size, batch_size + more))
     for name, left, right in zip(Drawn._fields, short, long, strict=True):
         np.testing.assert_array_equal(left, right[:batch_size], err_msg=name)
 
 
 def test_steps_and_seeds_differ() -> None:
-    draws = [draw(seed, step, 64, 32, **ORIGINAL) for seed, step in [(0, 0), (0, 1), (1, 0), (1, 1), (2**32 - 1, 0)]]
+    draws = [
+        draw(seed, step, 64, (32, 32), **ORIGINAL) for seed, step in [(0, 0), (0, 1), (1, 0), (1, 1), (2**32 - 1, 0)]
+    ]
     for left, right in itertools.combinations(draws, 2):
         assert (left.order != right.order).any(axis=1).mean() > 0.6
         assert (left.choice != right.choice).mean() > 0.4
 
 
 def test_too_large_an_image_is_refused() -> None:
-    draw(0, 0, 1, 4096, **ORIGINAL)
+    draw(0, 0, 1, (4096, 4096), **ORIGINAL)
     with pytest.raises(JaxnextError) as caught:
-        draw(0, 0, 1, 4097, **ORIGINAL)
-    assert str(caught.value) == "data.image_size: expected at most 4096 pixels for the augmentation, found 4097"
+        draw(0, 0, 1, (4097, 4097), **ORIGINAL)
+    assert str(caught.value) == (
+        "data.image_size: expected at most 4096 pixels for the augmentation, or as many in another shape of sides up "
+        "to 16384, found [4097, 4097]"
+    )
 
 
 def test_largest_image_keeps_its_grey_mean() -> None:
@@ -341,7 +359,7 @@ def test_equals_torchvision() -> None:
         else:
             picture = functional.vflip(picture)
         choice.append(row % 4)
-        affine.append(rotation_coefficients(angle, size))
+        affine.append(rotation_coefficients(angle, (size, size)))
         factors.append((brightness, contrast, saturation))
         order.append(turn)
         expected.append(picture)

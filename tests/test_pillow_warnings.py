@@ -40,12 +40,14 @@ def test_worker_processes_are_silent(tmp_path: Path) -> None:
             import sys
             from pathlib import Path
             from jaxnext.data.loader import stream
-            from jaxnext.data.order import SequentialOrder
+            from jaxnext.data.order import sequential_order
             from jaxnext.data.folder_source import files_source
+            from jaxnext.data.pixels import Pixels
 
             def main():
                 source = files_source([Path(sys.argv[1])])
-                with stream(SequentialOrder(1, 1), None, source, 8, workers=int(sys.argv[2])) as batches:
+                pixels, workers = Pixels((8, 8), background="ignore"), int(sys.argv[2])
+                with stream(sequential_order(1, 1), None, source, pixels, workers=workers) as batches:
                     assert not next(batches).errors
 
             if __name__ == "__main__":

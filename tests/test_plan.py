@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packed_images import write_folder
+from square import square
 
 from jaxnext.data.packing.plan import dataset_name, find_splits, plan_shards
+from jaxnext.data.pixels import Pixels
 from jaxnext.errors import JaxnextError, UsageError
 
 
@@ -104,7 +106,7 @@ def test_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return 2
 
     monkeypatch.setattr("tensorflow_datasets.core.utils.shard_utils.ShardConfig.get_number_shards", number)
-    shards = plan_shards("x", {"train": sources["train"]}, 600)
+    shards = plan_shards("x", {"train": sources["train"]}, square(600))
     assert seen == [(9 * 600 * 600 * 3, 9)]
     assert [(s.file, s.numbers) for s in shards] == [
         ("x-train.array_record-00000-of-00002", range(4)),
@@ -124,10 +126,10 @@ def test_a_file_that_is_gone_is_planned_and_said_when_it_is_read(tmp_path: Path)
 def test_digests_tell_what_has_changed(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "x", {"train": 2})
 
-    def digest(size: int | None = None) -> str:
-        return plan_shards("x", find_splits(root)[0], size)[0].digest
+    def digest(pixels: Pixels | None = None) -> str:
+        return plan_shards("x", find_splits(root)[0], pixels)[0].digest
 
-    found = [digest(), digest(24)]
+    found = [digest(), digest(square(24))]
     file = root / "train/2/image1.png"
     os.utime(file, ns=(1, 1))
     found.append(digest())

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from packed_images import write_folder
+from square import square
 
 from jaxnext.data.bad_image import BadImage
 from jaxnext.data.packing.plan import Shard, find_splits, plan_shards
@@ -86,5 +87,5 @@ def test_features() -> None:
     assert sorted(files) == ["file_name", "image", "label"]
     assert files["image"].shape == (None, None, 3)
     assert files["label"].names == ["a", "b"]
-    resized = features_of(("a",), 24)["image"]
+    resized = features_of(("a",), square(24))["image"]
     assert (resized.shape, resized.encoding_format) == ((24, 24, 3), "png")

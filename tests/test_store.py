@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+from square import square
 
 from jaxnext.data.cache.store import MemoryStore, memory_store
 from jaxnext.data.image_source import MemorySource
@@ -30,7 +31,7 @@ def image(value: int) -> np.ndarray:
 
 
 def store() -> MemoryStore:
-    return memory_store(source(), 2)
+    return memory_store(source(), square(2))
 
 
 def test_an_image_comes_out_as_it_went_in() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from packed_images import pack_folder, write_folder
 from PIL import Image
+from square import square
 
 from jaxnext.config.sections import SOURCES, DataConfig
 from jaxnext.data.cache.decoded import Cache, open_cache
@@ -43,10 +44,10 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderSource:
 
 @pytest.mark.parametrize("kind", ["none", "memory"])
 def test_every_bad_image_is_found_in_order(source: FolderSource, tmp_path: Path, kind) -> None:
-    cache, _ = open_cache(kind, tmp_path, [source], 8)
+    cache, _ = open_cache(kind, tmp_path, [source], square(8))
     done: list[int] = []
     parts = [Subset(source, np.arange(60)), Subset(source, np.arange(60, 70))]
-    bad = find_bad_images(parts, 8, cache, 2, done.append, lambda: False)
+    bad = find_bad_images(parts, square(8), cache, 2, done.append, lambda: False)
     assert bad is not None
     assert [Path(name).name for name, _ in bad] == ["10.jpg", "20.jpg", "30.jpg", "40.jpg", "50.jpg"]
     assert bad[0].name == str(tmp_path / "a" / "10.jpg")
@@ -70,7 +71,7 @@ def test_shares_are_every_image_once(source: FolderSource) -> None:
 
 def test_a_scan_can_be_stopped(source: FolderSource) -> None:
     asked = iter([False, True])
-    assert find_bad_images([source], 8, Cache(), 1, lambda count: None, lambda: next(asked)) is None
+    assert find_bad_images([source], square(8), Cache(), 1, lambda count: None, lambda: next(asked)) is None
 
 
 def test_all_threads_look(source: FolderSource) -> None:
@@ -82,7 +83,7 @@ def test_all_threads_look(source: FolderSource) -> None:
                 meeting.wait()
             return super().read(index)
 
-    find_bad_images([Waiting(source, np.arange(70))], 8, Cache(), 3, lambda count: None, lambda: False)
+    find_bad_images([Waiting(source, np.arange(70))], square(8), Cache(), 3, lambda count: None, lambda: False)
 
 
 def test_shards_that_are_not_what_was_packed(tmp_path: Path) -> None:

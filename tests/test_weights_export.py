@@ -112,6 +112,7 @@ def test_safetensors_names_its_classes(tmp_path: Path) -> None:
     with safetensors.safe_open(output, "np") as file:
         about = file.metadata()
     assert about["format"] == "pt"
+    assert json.loads(about["preprocessing"])["orientation"] == "exif"
     assert json.loads(about["classes"]) == ["ä b", '"q"', "c", "d", "e"]
     assert lines == [f"{output}: backbone, head; 56 tensors, 1,585 parameters"]
 

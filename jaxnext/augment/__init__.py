@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Augmentation(Protocol):
     """What each file's dataclass ``Augmentation`` offers; its fields are the options."""
 
-    def draw(self, seed: int, step: int, rows: int, image_size: int) -> Any:
+    def draw(self, seed: int, step: int, rows: int, image_size: tuple[int, int]) -> Any:
         """Draw the parameters of a batch, on the host.
 
         Args:
@@ -34,7 +34,7 @@ class Augmentation(Protocol):
 
 
 def draw_all(
-    augmentations: Sequence[Augmentation], seed: int, step: int, rows: int, image_size: int
+    augmentations: Sequence[Augmentation], seed: int, step: int, rows: int, image_size: tuple[int, int]
 ) -> tuple[Any, ...]:
     """Draw the parameters of every augmentation of a list, each from random numbers of its own."""
     # A run's seed has 32 bits; the place in the list stands above them.

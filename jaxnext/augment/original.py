@@ -23,8 +23,8 @@ from jaxnext.errors import JaxnextError
 ROTATION, COLOR_JITTER, HORIZONTAL_FLIP, VERTICAL_FLIP, NOTHING = range(5)
 """Values of ``Drawn.choice``."""
 
-# Up to here the sum of an image's grey values fits 32 bits; Pillow's fixed-point rotation would go on to 27,147 pixels.
-_LARGEST_SIZE = 4096
+# Up to here the sum of an image's grey values fits 32 bits, and its places those of Pillow's fixed-point rotation.
+_LARGEST_SIZE, _LONGEST_SIDE = 4096, 16384
 _ORDERS = np.array(list(itertools.permutations(range(3))), np.int32)
 _IDENTITY = (65536, 0, 32768, 0, 65536, 32768)
 
@@ -66,7 +66,7 @@ class Augmentation:
             value = getattr(self, name)
             require(0 <= value <= 1, f"{key}.{name}", "a number from 0 to 1", value)
 
-    def draw(self, seed: int, step: int, rows: int, image_size: int) -> Drawn:
+    def draw(self, seed: int, step: int, rows: int, image_size: tuple[int, int]) -> Drawn:
         """Draw the augmentation of each image of a batch; see the function ``draw``."""
         return draw(seed, step, rows, image_size, **dataclasses.asdict(self))
 
@@ -75,12 +75,12 @@ class Augmentation:
         return augment(images, drawn)
 
 
-def rotation_coefficients(angle: float, image_size: int) -> tuple[int, int, int, int, int, int]:
-    """Return the fixed-point map from output to input pixels of Pillow's ``Image.rotate(angle)`` on a square image.
+def rotation_coefficients(angle: float, image_size: tuple[int, int]) -> tuple[int, int, int, int, int, int]:
+    """Return the fixed-point map from output to input pixels of Pillow's ``Image.rotate(angle)``.
 
     Output pixel (x, y) shows the input pixel ``((a*x + b*y + c) >> 16, (d*x + e*y + f) >> 16)``. Both roundings are
-    Pillow's: sine and cosine to 15 decimals, the coefficients to the nearest 1/65536. At 0, 90, 180 and 270 degrees
-    the map is the exact copy or transposition that Pillow makes there.
+    Pillow's: sine and cosine to 15 decimals, the coefficients to the nearest 1/65536. At 0 and 180 degrees, of
+    a square also at 90 and 270, the map is the exact copy or transposition that Pillow makes there.
 
     Args:
         angle: Degrees, counter-clockwise.
@@ -91,9 +91,9 @@ def rotation_coefficients(angle: float, image_size: int) -> tuple[int, int, int,
     """
     radians = -math.radians(angle % 360.0)
     cos, sin, minus_sin = (round(value, 15) for value in (math.cos(radians), math.sin(radians), -math.sin(radians)))
-    center = image_size / 2
-    x_offset = cos * -center + sin * -center + center
-    y_offset = minus_sin * -center + cos * -center + center
+    center_y, center_x = image_size[0] / 2, image_size[1] / 2
+    x_offset = cos * -center_x + sin * -center_y + center_x
+    y_offset = minus_sin * -center_x + cos * -center_y + center_y
 
     def fixed(value: float) -> int:
         return math.floor(value * 65536.0 + 0.5)
@@ -112,7 +112,7 @@ def draw(
     seed: int,
     step: int,
     batch_size: int,
-    image_size: int,
+    image_size: tuple[int, int],
     rotation: float,
     brightness: float,
     contrast: float,
@@ -129,7 +129,7 @@ def draw(
         seed: 0 to 2**64 - 1.
         step: Number of the training step, 0 to 2**64 - 1.
         batch_size: Number of rows, ``B``.
-        image_size: Height and width of the images in pixels, at most 4096.
+        image_size: Height and width of the images in pixels, at most as many as 4096x4096.
         rotation: The angle is uniform in plus or minus this many degrees.
         brightness: The factor is uniform in 1 plus or minus this, at most 1; likewise ``contrast`` and ``saturation``.
         contrast: See ``brightness``.
@@ -142,11 +142,12 @@ def draw(
         ``factors`` are 1.
 
     Raises:
-        JaxnextError: ``image_size`` is above 4096.
+        JaxnextError: ``image_size`` is above that.
     """
-    if image_size > _LARGEST_SIZE:
+    if image_size[0] * image_size[1] > _LARGEST_SIZE**2 or max(image_size) > _LONGEST_SIDE:
         raise JaxnextError(
-            f"data.image_size: expected at most {_LARGEST_SIZE} pixels for the augmentation, found {image_size}"
+            f"data.image_size: expected at most {_LARGEST_SIZE} pixels for the augmentation, or as many in another "
+            f"shape of sides up to {_LONGEST_SIDE}, found {list(image_size)}"
         )
     # The generator's raw stream is the part of NumPy's random numbers that is promised never to change.
     bits = np.random.Philox(key=np.array([seed, step], np.uint64)).random_raw((batch_size, 8))
@@ -174,7 +175,7 @@ def augment(images: jax.Array, parameters: Drawn) -> jax.Array:
     same.
 
     Args:
-        images: uint8 ``[B, H, W, 3]`` with ``H == W``, RGB.
+        images: uint8 ``[B, H, W, 3]``, RGB.
         parameters: ``B`` rows, drawn for images of this size by ``draw``.
 
     Returns:
@@ -203,9 +204,8 @@ def augment_sequentially(images: jax.Array, parameters: Drawn) -> jax.Array:
 
 def augment_vectorized(images: jax.Array, parameters: Drawn) -> jax.Array:
     """Augment all images at once: one gather and three blends, which leave alone what was not drawn."""
-    size = images.shape[2]
-    last = (size << 16) - 32768
-    mirrored, upended = (-65536, 0, last, 0, 65536, 32768), (65536, 0, 32768, 0, -65536, last)
+    bottom, right = ((size << 16) - 32768 for size in images.shape[1:3])
+    mirrored, upended = (-65536, 0, right, 0, 65536, 32768), (65536, 0, 32768, 0, -65536, bottom)
     fixed_maps = jnp.asarray([_IDENTITY, _IDENTITY, mirrored, upended, _IDENTITY], jnp.int32)
     choice = jnp.asarray(parameters.choice)
     affine = jnp.where(choice[:, None] == ROTATION, parameters.affine, fixed_maps[choice])

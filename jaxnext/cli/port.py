@@ -11,10 +11,10 @@ from jaxnext.cli.paths import optional_path, path
 from jaxnext.cli.precision import set_precision
 from jaxnext.cli.user_folders import cache_folder_if_known
 from jaxnext.config.packaged import configs_folder
-from jaxnext.config.sections import Config
+from jaxnext.config.sections import PIXEL_SETTINGS, Config
 from jaxnext.config.yaml_text import config_names
 
-_PORTED_KEYS = ("data.image_size", "precision", "model.")
+_PORTED_KEYS = ("data.image_size", *PIXEL_SETTINGS, "precision", "model.")
 """Settings that decide what a ported checkpoint is; the others belong to training."""
 
 

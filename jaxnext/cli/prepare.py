@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from jsonargparse import Namespace
+
 from jaxnext.cli.console import image_bar, say, warn
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
-from jaxnext.cli.parser import Parser, arguments_of, check_least, given_path
+from jaxnext.cli.parser import Parser, arguments_of, config_of, given_path
+from jaxnext.config.overrides import override
+from jaxnext.config.sections import PIXEL_SETTINGS, Config, DataConfig
+from jaxnext.errors import UsageError
 
 _CORRUPT_STATUS = 1
 """Exit status where the data set is not finished, because images cannot be decoded."""
@@ -21,26 +26,49 @@ class Arguments:
 
     folder: Path
     output: Path
-    image_size: int | None
+    data: DataConfig | None
+    """how images are decoded and resized; None: the files as they are"""
     name: str | None
     on_corrupt: Literal["stop", "skip"]
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     """Read the options; errors as ``parse`` of ``train``."""
-    usage = "FOLDER --output DIR [--image_size 512] [--name NAME] [--on_corrupt stop|skip]"
+    usage = "FOLDER --output DIR [--image_size 512] [--name NAME] [--OPTION VALUE ...]"
     parser = Parser(invocation.usage("prepare"), usage, "Pack a folder of images as a TFDS data set.")
     parser.add_argument("folder", nargs="?", help="folder with train/, optionally val/ and test/, or of class folders")
     parser.option("output", str | None, "folder that receives the data set, as NAME/1.0.0")
-    parser.option("image_size", int | None, "pixels on each side, stored as PNG; null: the files as they are")
+    size = "pixels on each side, or [height, width], stored as PNG; null: the files as they are"
+    parser.option("image_size", int | tuple[int, ...] | None, size)
+    parser.settings(Config(), only=PIXEL_SETTINGS)
     parser.option("name", str | None, "of the data set; null: that of FOLDER, in small letters")
     text = "images that cannot be decoded; stop: list them and leave the data set unfinished; skip: leave them out"
     parser.option("on_corrupt", Literal["stop", "skip"], text, "stop")
     values = parser.parse(argv)
     folder = given_path(values, "folder", "give the folder with train/, or of class folders", "FOLDER")
     output = given_path(values, "output", "give the folder that receives the data set")
-    check_least(values, image_size=1)
-    return arguments_of(Arguments, values, folder=folder, output=output)
+    return arguments_of(Arguments, values, folder=folder, output=output, data=_data(values))
+
+
+def _data(values: Namespace) -> DataConfig | None:
+    """How images are decoded and resized; ``None`` where the files are kept as they are.
+
+    Raises:
+        UsageError: a value that the settings refuse, or one that without a size nobody reads.
+    """
+    data = config_of(values, Config()).data
+    if values["image_size"] is None:
+        if data != DataConfig():
+            found = next(key for key in PIXEL_SETTINGS if values[key] != getattr(DataConfig(), key.partition(".")[2]))
+            raise UsageError(
+                f"--{found}: expected no value without --image_size, since the files are then kept as they are, found "
+                f"{values[found]!r}"
+            )
+        return None
+    try:
+        return override(Config(data=data), {"data.image_size": values["image_size"]}).data
+    except UsageError as error:
+        raise UsageError(str(error).replace("data.image_size", "--image_size", 1)) from error
 
 
 def run(argv: Sequence[str], invocation: Invocation) -> int:
@@ -48,12 +76,13 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
     arguments = parse(argv, invocation)
     from jaxnext.data.corrupt_list import write_corrupt
     from jaxnext.data.packing.pack import pack
+    from jaxnext.data.pixels import Pixels
 
     outcome = pack(
         arguments.folder,
         arguments.output,
         name=arguments.name,
-        image_size=arguments.image_size,
+        pixels=None if arguments.data is None else Pixels.of(arguments.data),
         on_corrupt=arguments.on_corrupt,
         threads=cores(),
         say=say,

@@ -137,7 +137,8 @@ def _give_back(step: int) -> None:
 
 def _pixels(config: Config) -> int:
     """Return the number of pixels of a training batch."""
-    return config.batch_size * config.data.image_size**2
+    height, width = config.data.size
+    return config.batch_size * height * width
 
 
 def _distributed(values: Namespace) -> Distributed | None:

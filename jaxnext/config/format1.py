@@ -1,4 +1,6 @@
-"""Configs as versions before the choices by ``type`` wrote them, in files and in checkpoints.
+"""Configs as earlier versions wrote them, in files and in checkpoints.
+
+Before the choices by ``type``:
 
 plateau: {...}                                   schedule: {type: plateau, ...}
 augment: {...}                                   augment: [{type: original, ...}]
@@ -24,6 +26,21 @@ RENAMED = {
     "data.val_split": "data.source.val_split",
 }
 """Where settings stand now; for the sentence that refuses an old one on the command line."""
+
+
+_AS_STORED = {"orientation": "stored", "depth": "clip", "background": "ignore"}
+
+
+def upgrade_written(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mapping of a config that a run or a port has written, so that it means what it meant then.
+
+    Such a config has every setting. One without those of the pixels is of a version that took images as they are
+    stored, clipped them to 8 bits and dropped transparency; its network goes on seeing what it was trained on.
+    """
+    new = upgrade(values)
+    if isinstance(new.get("data", {}), Mapping):
+        new["data"] = _AS_STORED | dict(new.get("data", {}))
+    return new
 
 
 def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:

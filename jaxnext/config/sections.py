@@ -25,6 +25,10 @@ OPTIMIZERS = Alternatives("optimizer", "engine.optimizers", "Optimizer", light=T
 SCHEDULES = Alternatives("schedule", "engine.schedules", "Schedule", light=True)
 
 
+PIXEL_SETTINGS = ("data.resize", "data.crop_share", "data.orientation", "data.depth", "data.background")
+"""What decides, beside ``data.image_size``, which pixels of a file the network sees."""
+
+
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
     """Where the images are and how they are read."""
@@ -44,8 +48,21 @@ class DataConfig:
     """column of data.labels with the labels, which are text whatever they look like; null: guessed"""
     group_column: str | None = None
     """column of data.labels with what never is on both sides of a split, such as the patient; null: nothing"""
-    image_size: int = 512
-    """images are resized to this many pixels on each side"""
+    image_size: int | tuple[int, ...] = 512
+    """pixels on each side that images are resized to, or [height, width]"""
+    resize: Literal["stretch", "crop", "pad"] = "stretch"
+    """how: stretch to that shape, as the original; crop: keep the shape and the middle, as torchvision's Resize of the
+    shorter side and CenterCrop; pad: keep the shape and everything, with black at the sides"""
+    crop_share: float = 0.875
+    """share of the shorter side that resize crop keeps; the resized image is 1/crop_share of image_size"""
+    orientation: Literal["exif", "stored"] = "exif"
+    """exif: images are turned upright as their EXIF says; stored: they are taken as stored, as the original did (a TIFF
+    and a HEIC image are upright in any case)"""
+    depth: Literal["scale", "clip"] = "scale"
+    """more than 8 bits, or floats from 0 to 1: scaled by the range of the file's type; clip: levels above 255 are white
+    and floats black, as in the original"""
+    background: Literal["white", "black", "ignore"] = "white"
+    """what is put behind transparent pixels; ignore: transparency is dropped, as the original did"""
     val_fraction: float = 0.2
     """share of each class held out for validation where there are no images for validation"""
     folds: int | None = None
@@ -69,8 +86,12 @@ class DataConfig:
     """an image that cannot be read: stop at it, or train without it and list it in corrupt.csv"""
 
     def __post_init__(self) -> None:
-        require(self.image_size >= 1, "data.image_size", "at least 1 pixel", self.image_size)
         require(self.path != (), "data.path", "one path or several", [])
+        sizes = self.image_size if isinstance(self.image_size, tuple) else (self.image_size,) * 2
+        found = list(sizes) if isinstance(self.image_size, tuple) else self.image_size
+        require(len(sizes) == 2, "data.image_size", "a whole number or [height, width]", found)
+        require(min(sizes) >= 1, "data.image_size", "at least 1 pixel", found)
+        require(0 < self.crop_share <= 1, "data.crop_share", "a share above 0 and at most 1", self.crop_share)
         require(0 < self.val_fraction < 1, "data.val_fraction", "a share between 0 and 1", self.val_fraction)
         require(self.folds is None or self.folds >= 2, "data.folds", "null or at least 2", self.folds)
         last = None if self.folds is None else self.folds - 1
@@ -83,6 +104,12 @@ class DataConfig:
         for key in ("image_column", "label_column", "group_column"):
             value = getattr(self, key)
             require(value is None or self.labels is not None, f"data.{key}", "null without data.labels", value)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of images."""
+        height, width = self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
+        return height, width
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from jaxnext.config.format1 import upgrade
+from jaxnext.config.format1 import upgrade, upgrade_written
 from jaxnext.config.mapping import build, plain
 from jaxnext.config.sections import Config
 from jaxnext.config.values import found, nearest
@@ -80,8 +80,12 @@ def load_yaml(text: str) -> Any:
         raise ValueError(" ".join(str(error).split())) from error
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path, *, written: bool = False) -> Config:
     """Return the ``Config`` of a YAML file; settings that the file does not name keep their defaults.
+
+    Args:
+        path: of the file.
+        written: by a run, so that it says what an earlier version did; see ``upgrade_written``.
 
     Raises:
         UsageError: No such file, not UTF-8, not YAML, or anything that ``build`` refuses; the sentence begins with
@@ -100,7 +104,7 @@ def load_config(path: Path) -> Config:
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected settings written as key: value, found {found(values)}")
     try:
-        return build(upgrade(values))
+        return build(upgrade_written(values) if written else upgrade(values))
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
 

@@ -1,6 +1,6 @@
 """Names of Grain and TFDS that are not part of their interfaces: where each is from, and what happens without it.
 
-They stand here and not in ``jaxnext/compat.py`` because that is also of JAX, which nothing below ``data`` may import.
+They stand here and not in ``jaxnext/compat.py`` because functions there import JAX, which ``data`` may not reach.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Image files to pixels: exactly those of Pillow's ``Image.open(file).convert("RGB")``, sooner where it is a JPEG."""
+"""Image files to pixels: exactly those of Pillow, sooner where it is a JPEG."""
 
 import io
 
@@ -6,48 +6,49 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError, features
 
+from jaxnext.data import heif
 from jaxnext.data.bad_image import CorruptImage
+from jaxnext.data.modes import to_rgb, turn_of, upright
+from jaxnext.data.pixels import Pixels
+from jaxnext.data.remarks import remarks_of
 from jaxnext.errors import one_line
 from jaxnext.types import UInt8Image
 
-RESIZE = "bilinear, antialiased, to a square"
-"""How ``resize`` resizes."""
-PIXELS_VERSION = 1
+PIXELS_VERSION = 2
 """To be raised whenever ``decode`` or ``resize`` gives other pixels for a file: decoded caches are then filled anew."""
 
 # Both libraries then run the same arithmetic; another JPEG library behind Pillow may round otherwise.
 _PILLOW_HAS_TURBO = features.check_feature("libjpeg_turbo") is True
 
 
-def decode(data: bytes) -> UInt8Image:
-    """Decodes one image file as Pillow does; the EXIF orientation is ignored, of an animation the first frame is taken.
+def decode(data: bytes, pixels: Pixels, remarks: list[str] | None = None) -> UInt8Image:
+    """Decode one image file as Pillow does; of several frames or pages the first is taken, ICC profiles are ignored.
 
     Pillow reads the header of every file. The pixels of grey and YCbCr JPEGs then come from simplejpeg, which gives the
     same ones in less time. Where it has anything to complain about, Pillow decides.
 
     Args:
         data: the bytes of the file.
+        pixels: say what becomes of orientation, depth and transparency; its size does not matter.
+        remarks: receives what is to be said of the image, as ``remarks_of`` has it.
 
     Returns:
         uint8 ``[height, width, 3]``, RGB.
 
     Raises:
-        CorruptImage: not an image, truncated, or with more pixels than Pillow's ``Image.MAX_IMAGE_PIXELS``, from which
-            on Pillow warns of a decompression bomb.
+        CorruptImage: not an image, truncated, with values outside of their type's range, or with more pixels than
+            Pillow's ``Image.MAX_IMAGE_PIXELS``, from which on Pillow warns of a decompression bomb.
     """
     if not data:
         raise CorruptImage("the file is empty")
+    if heif.is_heif(data):
+        heif.register()
     try:
         with Image.open(io.BytesIO(data)) as image:
-            if image.format == "EPS":
-                # Pillow would have Ghostscript run it.
-                raise CorruptImage("PostScript is a program, not an image")
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:
-                # Warning filters belong to the whole process, so that a thread cannot turn the warning into an error.
-                raise CorruptImage(f"{image.width}x{image.height} pixels are more than the limit of {limit}")
-            pixels = _decode_jpeg(data, image) if image.format == "JPEG" and _PILLOW_HAS_TURBO else None
-            return to_rgb(image) if pixels is None else pixels
+            result = _decode(data, image, pixels)
+            if remarks is not None:
+                remarks += remarks_of(image)
+            return result
     except (CorruptImage, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -56,22 +57,25 @@ def decode(data: bytes) -> UInt8Image:
         raise CorruptImage(one_line(error)) from error
 
 
-def to_rgb(image: Image.Image) -> UInt8Image:
-    """Return the pixels of an image of any of Pillow's modes, uint8 ``[height, width, 3]``."""
-    return np.array(image.convert("RGB"))
+def rgb_array(image: Image.Image, pixels: Pixels) -> UInt8Image:
+    """Return the pixels of an image that Pillow opened or made, as those of its file: uint8 ``[height, width, 3]``."""
+    return np.array(upright(to_rgb(image, pixels), image, pixels))
 
 
-def resize(image: UInt8Image, size: int) -> UInt8Image:
-    """Resizes to a square with Pillow's antialiased bilinear filter, as torchvision's ``Resize((size, size))``.
-
-    Args:
-        image: uint8 ``[height, width, 3]``.
-        size: pixels on each side of the result.
-
-    Returns:
-        uint8 ``[size, size, 3]``.
-    """
-    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+def _decode(data: bytes, image: Image.Image, pixels: Pixels) -> UInt8Image:
+    if image.format == "EPS":
+        # Pillow would have Ghostscript run it.
+        raise CorruptImage("PostScript is a program, not an image")
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and image.width * image.height > limit:
+        # Warning filters belong to the whole process, so that a thread cannot turn the warning into an error.
+        raise CorruptImage(f"{image.width}x{image.height} pixels are more than the limit of {limit}")
+    quick = _decode_jpeg(data, image) if image.format == "JPEG" and _PILLOW_HAS_TURBO else None
+    if quick is None:
+        return rgb_array(image, pixels)
+    if pixels.orientation == "stored" or turn_of(image) is None:
+        return quick
+    return np.array(upright(Image.fromarray(quick), image, pixels))
 
 
 def _decode_jpeg(data: bytes, image: Image.Image) -> UInt8Image | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jaxnext.errors import one_line
 
-_FORMAT = 2
+_FORMAT = 3
 _NAMES = "names_"
 
 
@@ -75,6 +75,7 @@ class IndexFile:
         """
         packed = {_NAMES + name: _packed(values) for name, values in names.items()}
         content: dict[str, Any] = {"format": np.array(_FORMAT), "key": _packed([self._key]), **arrays, **packed}
+        # Not by whole_file: several processes may write it at once, so that each needs a name of its own beside.
         beside = ""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

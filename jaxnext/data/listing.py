@@ -8,15 +8,16 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image, ImageFile
 
+from jaxnext.data import heif
 from jaxnext.data.folder_index import Folder, FolderIndex
 from jaxnext.errors import JaxnextError
 
 
 @functools.cache
 def image_extensions() -> frozenset[str]:
-    """Extensions in lower case, with the dot, of the formats whose pixels Pillow itself can read."""
+    """Extensions in lower case, with the dot, of the formats whose pixels Pillow itself or pillow-heif can read."""
     extensions = Image.registered_extensions()
-    return frozenset(extension for extension, kind in extensions.items() if _decodes(kind))
+    return heif.EXTENSIONS.union(extension for extension, kind in extensions.items() if _decodes(kind))
 
 
 def _decodes(kind: str) -> bool:

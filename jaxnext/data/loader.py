@@ -1,5 +1,6 @@
 """From an order of example ids to padded batches of decoded images, in order, by threads or worker processes."""
 
+import collections
 import dataclasses
 import multiprocessing
 import os
@@ -20,8 +21,9 @@ from jaxnext.data.bad_image import BadImage, CorruptImage, bad_image
 from jaxnext.data.cache.decoded import Cache, Reader
 from jaxnext.data.compat import WORKER_GONE, adopt_shared
 from jaxnext.data.image_source import ImageSource
-from jaxnext.data.order import BatchOrder
+from jaxnext.data.order import ShuffledOrder
 from jaxnext.data.pillow_warnings import silence_pillow
+from jaxnext.data.pixels import Pixels
 from jaxnext.errors import JaxnextError
 
 _MAX_WORKERS = 16
@@ -35,7 +37,7 @@ class HostBatch(NamedTuple):
     index: int  # pyright: ignore[reportIncompatibleMethodOverride]
     """position in the order"""
     image: NDArray[np.uint8]
-    """``[B, size, size, 3]``, RGB; zeros in padding and for images that failed"""
+    """``[B, height, width, 3]``, RGB; zeros in padding and for images that failed"""
     label: NDArray[np.int32]
     """``[B]``; 0 in padding, -1 where unlabelled"""
     mask: NDArray[np.bool_]
@@ -44,6 +46,8 @@ class HostBatch(NamedTuple):
     """``[B]``; example ids, -1 in padding"""
     errors: tuple[BadImage, ...]
     """images that failed; whether that ends the run is for the caller to say"""
+    remarks: tuple[str, ...] = ()
+    """what is to be said of images that were decoded, as ``remarks_of`` has it; not of those from a cache"""
 
 
 class Stream(Iterator[HostBatch]):
@@ -51,6 +55,8 @@ class Stream(Iterator[HostBatch]):
 
     def __init__(self, iterator: grain.DatasetIterator[HostBatch]) -> None:
         self._iterator = iterator
+        self.remarks: collections.Counter[str] = collections.Counter()
+        """of all batches so far"""
 
     def __next__(self) -> HostBatch:
         try:
@@ -63,6 +69,7 @@ class Stream(Iterator[HostBatch]):
                 "memory (/dev/shm); --workers 0 decodes in the main process"
             ) from error
         arrays = {name: adopt_shared(getattr(batch, name)) for name in ("image", "label", "mask", "ids")}
+        self.remarks.update(batch.remarks)
         return batch._replace(**arrays)
 
     def close(self) -> None:
@@ -79,10 +86,10 @@ class Stream(Iterator[HostBatch]):
 
 
 def stream(
-    order: BatchOrder,
+    order: ShuffledOrder,
     train: ImageSource | None,
     validation: ImageSource,
-    image_size: int,
+    pixels: Pixels,
     start: int = 0,
     workers: int = 0,
     threads: int = 2,
@@ -98,7 +105,7 @@ def stream(
         order: which examples stand in which batch.
         train: the source of training batches; None where the order has none.
         validation: the source of all other batches.
-        image_size: images are resized to this many pixels on each side.
+        pixels: the rules by which images are decoded and resized.
         start: position of the first batch; one past the end gives an empty stream.
         workers: processes, each of which prepares whole batches; 0: threads of this process. Processes are spawned and
             import the main module again, so that a script needs its ``if __name__ == "__main__"``.
@@ -115,9 +122,9 @@ def stream(
     workers = min(workers, len(order) - start)
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 1)
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1) if workers else ahead
-    trained_on = None if train is None else Reader(train, image_size, cache)
+    trained_on = None if train is None else Reader(train, pixels, cache)
     rows = range(order.batch_size) if rows is None else rows
-    maker = _BatchMaker(order, trained_on, Reader(validation, image_size, cache), rows)
+    maker = _BatchMaker(order, trained_on, Reader(validation, pixels, cache), rows)
     batches = grain.MapDataset.range(start, len(order)).map(maker)
     dataset = batches.to_iter_dataset(options)
     if workers:
@@ -150,7 +157,7 @@ def default_workers(cores: int, source: ImageSource, cache: Cache | None = None)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _BatchMaker:
-    order: BatchOrder
+    order: ShuffledOrder
     train: Reader | None
     validation: Reader
     rows: range
@@ -161,21 +168,22 @@ class _BatchMaker:
         if reader is None:
             raise ValueError(f"batch {index} is a training batch, but there is no source of training images")
         own = plan.ids[self.rows.start : self.rows.stop]
-        source, size, rows, count = reader.source, reader.size, len(self.rows), len(own)
-        image = np.empty((rows, size, size, 3), np.uint8)
+        source, rows, count = reader.source, len(self.rows), len(own)
+        image = np.empty((rows, *reader.pixels.shape), np.uint8)
         image[count:] = 0
         label, mask, ids = np.zeros(rows, np.int32), np.arange(rows) < count, np.full(rows, -1, np.int64)
         label[:count], ids[:count] = source.labels[own], own
         errors: list[BadImage] = []
         failed: list[int] = []
+        remarks: list[str] = []
         for position, example in enumerate(map(int, own)):
             try:
-                reader.read(example, image[position])
+                remarks += reader.read(example, image[position])
             except (CorruptImage, OSError) as error:
                 errors.append(bad_image(source.location(example), error))
                 failed.append(position)
         mask[failed], image[failed] = False, 0
-        return HostBatch(index, image, label, mask, ids, tuple(errors))
+        return HostBatch(index, image, label, mask, ids, tuple(errors), tuple(remarks))
 
 
 def _start(iterator: grain.DatasetIterator[HostBatch]) -> None:

@@ -6,7 +6,7 @@ so on. Workers and prefetch therefore go on across the borders, and a position i
 
 import dataclasses
 import functools
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,28 +31,13 @@ class BatchPlan(NamedTuple):
     """whether it ends its phase, the training or the evaluation of an epoch"""
 
 
-class BatchOrder(Protocol):
-    """What a stream of batches needs to know of an order."""
-
-    @property
-    def batch_size(self) -> int:
-        """Examples in a full batch."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def locate(self, index: int) -> BatchPlan:
-        """The batch at a position from 0; ``IndexError`` outside the order."""
-        ...
-
-
 @dataclasses.dataclass(frozen=True)
 class ShuffledOrder:
     """Training and validation batches of every epoch of a run.
 
     The order of training examples is a function of seed and epoch alone, also a balanced one, so that more epochs leave
     the earlier ones as they were. Validation examples keep their order. The last batch of a phase may be smaller; none
-    is empty.
+    is empty. Without training examples there is nothing but evaluation.
     """
 
     train_size: int
@@ -65,8 +50,8 @@ class ShuffledOrder:
     """draws the ``train_size`` examples of an epoch; None: each of as many comes once"""
 
     def __post_init__(self) -> None:
-        if min(self.train_size, self.batch_size) < 1 or min(self.val_size, self.epochs, self.seed) < 0:
-            raise ValueError(f"sizes must be at least 1, epochs and seed at least 0, found {self}")
+        if self.batch_size < 1 or min(self.train_size, self.val_size, self.epochs, self.seed) < 0:
+            raise ValueError(f"the batch size must be at least 1, all else at least 0, found {self}")
 
     @property
     def train_steps_per_epoch(self) -> int:
@@ -109,34 +94,9 @@ class ShuffledOrder:
         return BatchPlan(index, epoch, False, offset, ids, offset == self.val_steps_per_epoch - 1)
 
 
-@dataclasses.dataclass(frozen=True)
-class SequentialOrder:
-    """Every example once, in order: for prediction and evaluation."""
-
-    size: int
-    batch_size: int
-
-    def __post_init__(self) -> None:
-        if self.size < 0 or self.batch_size < 1:
-            raise ValueError(f"the size must be at least 0 and the batch size at least 1, found {self}")
-
-    def __len__(self) -> int:
-        return -(-self.size // self.batch_size)
-
-    def locate(self, index: int) -> BatchPlan:
-        """The batch at a position.
-
-        Args:
-            index: position from 0.
-
-        Raises:
-            IndexError: outside the order.
-        """
-        if not 0 <= index < len(self):
-            raise IndexError(f"batch {index} of {len(self)}")
-        return BatchPlan(
-            index, 1, False, index, _consecutive(index, self.batch_size, self.size), index == len(self) - 1
-        )
+def sequential_order(size: int, batch_size: int) -> ShuffledOrder:
+    """Return the order of every example once, for prediction and evaluation."""
+    return ShuffledOrder(0, size, batch_size, 1, 0)
 
 
 def _consecutive(offset: int, batch_size: int, size: int) -> NDArray[np.int64]:

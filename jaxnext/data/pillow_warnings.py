@@ -7,6 +7,6 @@ def silence_pillow() -> None:
     """Shows none of them in this process.
 
     What matters of them is said in the project's own sentences: a decompression bomb is an error here, an image that is
-    cut short too. A palette with transparency is decoded without it, as Pillow does.
+    cut short too. A palette with transparency is decoded without it only where ``data.background`` says so.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -14,6 +14,7 @@ from jaxnext.data.cache.decoded import Cache, Reader, whole_source
 from jaxnext.data.decode import decode
 from jaxnext.data.image_source import ImageSource, Subset
 from jaxnext.data.packing.digest import sha256
+from jaxnext.data.pixels import Pixels
 from jaxnext.data.tfds_split import TfdsSource
 from jaxnext.errors import JaxnextError, one_line
 
@@ -63,7 +64,7 @@ def check_shards(sources: Iterable[ImageSource], index: int, count: int, stop: C
 
 def find_bad_images(
     sources: Iterable[ImageSource],
-    size: int,
+    pixels: Pixels,
     cache: Cache,
     threads: int,
     done: Callable[[int], object],
@@ -73,7 +74,7 @@ def find_bad_images(
 
     Args:
         sources: the images.
-        size: of the cached pixels.
+        pixels: the rules by which they are decoded, and the cached ones resized.
         cache: of the sources; with none, images are decoded and not resized.
         threads: that decode.
         done: told how many more images have been looked at.
@@ -92,7 +93,7 @@ def find_bad_images(
 
     with ThreadPoolExecutor(threads, "verify") as executor:
         # A window of chunks, so that memory does not grow with the number of images.
-        for chunk in itertools.chain.from_iterable(_chunks(source, size, cache) for source in sources):
+        for chunk in itertools.chain.from_iterable(_chunks(source, pixels, cache) for source in sources):
             if stop():
                 return None
             waiting.append(executor.submit(chunk))
@@ -105,22 +106,24 @@ def find_bad_images(
     return bad
 
 
-def _chunks(source: ImageSource, size: int, cache: Cache) -> Iterable[Callable[[], tuple[int, list[BadImage]]]]:
-    reader = Reader(source, size, cache) if cache.stores else None
+def _chunks(source: ImageSource, pixels: Pixels, cache: Cache) -> Iterable[Callable[[], tuple[int, list[BadImage]]]]:
+    reader = Reader(source, pixels, cache) if cache.stores else None
     for first in range(0, len(source), _CHUNK):
         indices = range(first, min(first + _CHUNK, len(source)))
-        yield functools.partial(_look, source, reader, indices)
+        yield functools.partial(_look, source, pixels, reader, indices)
 
 
-def _look(source: ImageSource, reader: Reader | None, indices: Sequence[int]) -> tuple[int, list[BadImage]]:
-    scratch = np.empty((reader.size, reader.size, 3), np.uint8) if reader else None
+def _look(
+    source: ImageSource, pixels: Pixels, reader: Reader | None, indices: Sequence[int]
+) -> tuple[int, list[BadImage]]:
+    scratch = np.empty(pixels.shape, np.uint8)
     bad: list[BadImage] = []
     for index in indices:
         try:
-            if reader is not None and scratch is not None:
+            if reader is not None:
                 reader.read(index, scratch)
             else:
-                decode(source.read(index))
+                decode(source.read(index), pixels)
         except (CorruptImage, OSError) as error:
             bad.append(bad_image(source.location(index), error))
     return len(indices), bad

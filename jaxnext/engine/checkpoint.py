@@ -21,15 +21,17 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxnext.config import yaml_text
-from jaxnext.config.format1 import upgrade
+from jaxnext.config.format1 import upgrade_written
 from jaxnext.config.mapping import build
 from jaxnext.config.sections import Config
+from jaxnext.data.pixels import Pixels
 from jaxnext.errors import JaxnextError
 from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 from jaxnext.types import Variables
 
-FORMAT = 2
-"""Of what is written; 1, which had other names for some settings, is read, too."""
+FORMAT = 3
+"""Of what is written. Read are also 1, which had other names for some settings, and 2, which had none for orientation,
+depth, background and shape of images: they were as ``upgrade_written`` says."""
 KINDS = ("best", "last", "every")
 
 LEFTOVER = "*.orbax-checkpoint-tmp*"
@@ -75,9 +77,12 @@ class Meta:
         """
         if values.get("format") not in range(1, FORMAT + 1):
             raise ValueError(f"expected checkpoint format {FORMAT} or an earlier one, found {values.get('format')!r}")
-        config = build(upgrade(yaml_text.load_yaml(values["config"])))
-        if values["preprocessing"] != preprocessing(config):
-            raise ValueError(f"expected preprocessing {preprocessing(config)}, found {values['preprocessing']}")
+        config = build(upgrade_written(yaml_text.load_yaml(values["config"])))
+        expected = preprocessing(config) if values["format"] == FORMAT else _preprocessing_before(config)
+        if (found := values["preprocessing"]) != expected:
+            other = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
+            shown = ({name: side.get(name) for name in other} for side in (expected, found))
+            raise ValueError("expected preprocessing {}, found {}".format(*shown))
         classes = values["classes"]
         return cls(
             config,
@@ -91,6 +96,16 @@ class Meta:
 
 def preprocessing(config: Config) -> dict[str, Any]:
     """Return how an image becomes an input, as recorded in every checkpoint."""
+    return {
+        **Pixels.of(config.data).to_json(),
+        "filter": "bilinear, antialiased",
+        "mean": list(IMAGENET_MEAN),
+        "std": list(IMAGENET_STD),
+    }
+
+
+def _preprocessing_before(config: Config) -> dict[str, Any]:
+    """The same, as formats 1 and 2 recorded it."""
     return {
         "image_size": config.data.image_size,
         "resize": "bilinear, antialiased, to a square",

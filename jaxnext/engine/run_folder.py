@@ -53,7 +53,7 @@ def check(output: Path, config: Config, resume: bool) -> None:
             f"{output}: the folder holds a run; go on with it with --resume auto, or give another --output"
         )
     if (output / CONFIG).exists():
-        _check_same(output, load_config(output / CONFIG), config)
+        _check_same(output, load_config(output / CONFIG, written=True), config)
 
 
 def start(output: Path, config: Config) -> None:

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jaxnext.data.decode import resize, to_rgb
+from jaxnext.data.bad_image import CorruptImage
+from jaxnext.data.decode import rgb_array
 from jaxnext.data.folder_source import files_source
 from jaxnext.data.image_source import ImageSource
 from jaxnext.data.loader import HostBatch, stream
-from jaxnext.data.order import SequentialOrder
+from jaxnext.data.order import sequential_order
+from jaxnext.data.pixels import Pixels
+from jaxnext.data.resize import resize
 from jaxnext.engine import parallel, steps
 from jaxnext.engine.network import network
 from jaxnext.engine.padding import pad_rows, padded_batch
@@ -62,6 +65,7 @@ class TrainedClassifier:
                 f"{checkpoint}: a float64 checkpoint needs jax.config.update('jax_enable_x64', True) first"
             )
         self.image_size = config.data.image_size
+        self._pixels = Pixels.of(config.data)
         self._mesh = parallel.mesh_of(devices or jax.local_devices())
         model = network(config.model, len(self.classes), config.precision)
         try:
@@ -108,17 +112,17 @@ class TrainedClassifier:
             workers: processes that decode; 0: threads of this process.
             threads: without worker processes, batches decoded at a time.
         """
-        order = SequentialOrder(len(source), batch_size)
-        with stream(order, None, source, self.image_size, workers=workers, threads=threads) as batches:
+        order = sequential_order(len(source), batch_size)
+        with stream(order, None, source, self._pixels, workers=workers, threads=threads) as batches:
             yield from self._probabilities(((host, host.image) for host in batches), batch_size)
 
     def evaluate(
         self, source: ImageSource, batch_size: int, workers: int, threads: int = 2
     ) -> Iterator[tuple[HostBatch, steps.Sums]]:
         """Yield a labelled source's batches in order, each with metric sums; arguments as for ``stream``."""
-        order = SequentialOrder(len(source), batch_size)
+        order = sequential_order(len(source), batch_size)
         rows = self._rows(batch_size)
-        with stream(order, None, source, self.image_size, workers=workers, threads=threads) as batches:
+        with stream(order, None, source, self._pixels, workers=workers, threads=threads) as batches:
             padded = ((host, parallel.split_batch(padded_batch(host, rows), self._mesh)) for host in batches)
             yield from pipelined((host, self._evaluate(self._variables, batch)) for host, batch in padded)
 
@@ -137,7 +141,8 @@ class TrainedClassifier:
         return np.concatenate(found)[[place[path] for path in paths]]
 
     def _resized(self, images: Sequence[Any] | NDArray[np.uint8], first: int) -> NDArray[np.uint8]:
-        return np.stack([resize(_pixels(image, first + i), self.image_size) for i, image in enumerate(images)])
+        arrays = (_rgb(image, first + i, self._pixels) for i, image in enumerate(images))
+        return np.stack([resize(array, self._pixels) for array in arrays])
 
     def _probabilities(
         self, batches: Iterable[tuple[_T, NDArray[np.uint8]]], batch_size: int
@@ -157,12 +162,12 @@ class TrainedClassifier:
         return parallel.round_up(batch_size, self._mesh)
 
 
-def _pixels(image: Any, number: int) -> UInt8Image:
+def _rgb(image: Any, number: int, pixels: Pixels) -> UInt8Image:
     """Return the pixels of an image that is no path; ``number`` says which it is."""
     expected = f"predict: image {number}: expected a uint8 array [height, width, 3], an image of Pillow, or only paths"
     try:
-        array = to_rgb(image) if isinstance(image, Image.Image) else np.asarray(image)
-    except (OSError, ValueError) as error:
+        array = rgb_array(image, pixels) if isinstance(image, Image.Image) else np.asarray(image)
+    except (OSError, ValueError, CorruptImage) as error:
         raise JaxnextError(f"{expected}, found {type(image).__name__} ({one_line(error)})") from error
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3 or not array.size:
         raise JaxnextError(f"{expected}, found {array.dtype} {list(array.shape)}")

@@ -1,5 +1,6 @@
 """Loss and accuracies of a trained classifier on labelled images."""
 
+import collections
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from jaxnext.data.class_folders import class_folders
 from jaxnext.data.image_source import ImageSource, fingerprint
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
+from jaxnext.data.remarks import lines as remark_lines
 from jaxnext.data.splits import load_splits
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError
@@ -51,7 +53,7 @@ def evaluate(
     for line in lines:
         warn(line)
     workers = default_workers(cores, source) if workers is None else workers
-    sums = Accumulator()
+    sums, remarks = Accumulator(), collections.Counter()
     batches = classifier.evaluate(source, batch_size, workers, threads=cores)
     with out_of_memory(batch_size, classifier.image_size):
         for host, batch_sums in progress(batches, -(-len(source) // batch_size)):
@@ -60,6 +62,9 @@ def evaluate(
                     raise JaxnextError(str(error))
                 warn(f"{error}; it is left out")
             sums.add(batch_sums)
+            remarks.update(host.remarks)
+    for line in remark_lines(remarks):
+        warn(line)
     return sums
 
 

@@ -1,5 +1,6 @@
 """Predictions of a folder of images to a CSV file."""
 
+import collections
 import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from jaxnext.atomic import whole_file
 from jaxnext.data.corrupt_list import check_corrupt, write_corrupt
 from jaxnext.data.loader import default_workers
+from jaxnext.data.remarks import lines
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import UsageError
 from jaxnext.inference.classifier import TrainedClassifier
@@ -75,6 +77,7 @@ def predict_to_csv(
     failed = list(rows.failed)
     for error in failed:
         warn(str(error))
+    remarks: collections.Counter[str] = collections.Counter()
     with out_of_memory(batch_size, classifier.image_size), whole_file(output) as file:
         writer = csv.writer(file, lineterminator="\n")
         head = header(classifier.classes, probabilities, top_k, columns)
@@ -84,6 +87,7 @@ def predict_to_csv(
             for error in host.errors:
                 warn(str(error))
                 failed.append(error)
+            remarks.update(host.remarks)
             for position in np.flatnonzero(host.mask if table is None else host.ids >= 0):
                 name = rows.name(int(host.ids[position]))
                 if host.mask[position]:
@@ -91,6 +95,8 @@ def predict_to_csv(
                 else:
                     writer.writerow([name, *[""] * (len(head) - 1)])
     write_corrupt(errors_file, failed)
+    for line in lines(remarks):
+        warn(line)
     total = len(source) + len(rows.failed)
     say(f"{output}: {total - len(failed):,} images")
     if failed:

@@ -36,7 +36,7 @@ class FeatureMap(nn.Module):
         return jnp.broadcast_to(x, (*x.shape[:-1], self.features))
 
 
-def check_parts(model: Classifier, classes: int, image_size: int) -> None:
+def check_parts(model: Classifier, classes: int, image_size: tuple[int, int]) -> None:
     """Refuse an attention or head with which a trained network could not be saved, loaded or predicted with.
 
     It traces the attention and the head in training, evaluation and evaluation with folded norms, and computes nothing.
@@ -59,7 +59,7 @@ def check_parts(model: Classifier, classes: int, image_size: int) -> None:
                 f"model.{path[1]}: expected variables in the collections {' and '.join(COLLECTIONS)}, "
                 f"which a checkpoint keeps, found {path_name(path)}"
             )
-    images = jax.ShapeDtypeStruct((2, image_size, image_size, 3), model.dtype)
+    images = jax.ShapeDtypeStruct((2, *image_size, 3), model.dtype)
     mask, keys = jax.ShapeDtypeStruct((2,), bool), jax.eval_shape(lambda: jax.random.split(jax.random.key(0)))
 
     def train(variables: Any, images: Any, mask: Any, keys: Any) -> Any:

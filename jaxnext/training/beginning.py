@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxnext.data.bad_image import BadImage
+from jaxnext.data.pixels import Pixels
 from jaxnext.data.verify import check_shards, find_bad_images, share_of
 from jaxnext.engine import run_folder
 from jaxnext.engine.state import TrainState, create
@@ -74,8 +75,8 @@ def verify(run: Run) -> bool:
     check_shards(sources, processes.index, processes.count, run.env.stop)
     own = [share_of(source, processes.index, processes.count) for source in sources]
     with run.bar("verifying", sum(map(len, own))) as bar:
-        size, cores = run.config.data.image_size, run.env.host.cores
-        found = find_bad_images(own, size, run.cache, cores, bar.update, run.env.stop)
+        pixels, cores = Pixels.of(run.config.data), run.env.host.cores
+        found = find_bad_images(own, pixels, run.cache, cores, bar.update, run.env.stop)
     run.cache.flush()
     parts = [json.loads(text) for text in processes.allgather(json.dumps(found))]
     if None in parts:

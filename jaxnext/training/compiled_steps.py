@@ -48,8 +48,8 @@ class CompiledSteps:
         Returns:
             A line that says what was compiled and what was found, and on a CPU what it does without.
         """
-        begin, size = clock(), self.config.data.image_size
-        images: Any = np.zeros((len(self.own_rows), size, size, 3), np.uint8)
+        begin = clock()
+        images: Any = np.zeros((len(self.own_rows), *self.config.data.size, 3), np.uint8)
         labels: Any = np.zeros(len(self.own_rows), np.int32)
         batch = Batch(images, labels, labels.astype(bool), self._flags(False))
         train_batch = parallel.split_batch(TrainBatch(batch, self._augmentation(0)), self.mesh)
@@ -85,7 +85,7 @@ class CompiledSteps:
         return self._evaluate(variables, parallel.split_batch(self._padded(host, stop), self.mesh))
 
     def _augmentation(self, step: int) -> tuple[Any, ...]:
-        drawn = draw_all(self._augmentations, self.config.seed, step, self.rows, self.config.data.image_size)
+        drawn = draw_all(self._augmentations, self.config.seed, step, self.rows, self.config.data.size)
         own = slice(self.own_rows.start, self.own_rows.stop)
         return jax.tree.map(lambda array: array[own], drawn)
 

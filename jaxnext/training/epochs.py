@@ -1,13 +1,17 @@
 """The loop of a run: epoch after epoch of training steps and validation."""
 
+import collections
 import dataclasses
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 
 from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.order import BatchPlan
+from jaxnext.data.pixels import Pixels
+from jaxnext.data.remarks import lines
 from jaxnext.engine.pipeline import DataWait, pipelined
 from jaxnext.engine.state import TrainState
 from jaxnext.errors import JaxnextError
@@ -38,8 +42,10 @@ def train_epochs(run: Run, state: TrainState, progress: Progress, verified: bool
         env.console.say(run.steps.compile(state, env.compilation_cache, env.host.clock))
         env.host.step_memory(run.steps.temporary_memory())
         run.processes.barrier()
+        first = True
         while progress.position < len(order) and not run.stopping():
-            state, progress = _epochs(run, state, progress)
+            state, progress = _epochs(run, state, progress, first)
+            first = False
     if progress.position < len(order):
         run.corrupt.share(run.processes)
         save_last(run, state, progress)
@@ -61,14 +67,17 @@ def _workers(run: Run) -> int:
     return default_workers(run.env.host.cores, run.splits.train, run.cache)
 
 
-def _epochs(run: Run, state: TrainState, progress: Progress) -> tuple[TrainState, Progress]:
-    """Train up to the last epoch, a stop, or an epoch after which another number of workers suits."""
+def _epochs(run: Run, state: TrainState, progress: Progress, first: bool) -> tuple[TrainState, Progress]:
+    """Train up to the last epoch, a stop, or an epoch after which another number of workers suits.
+
+    After the ``first`` epoch of a process it is said how many images were not taken whole.
+    """
     workers = _workers(run)
     with stream(
         run.order,
         run.splits.train,
         run.splits.validation,
-        run.config.data.image_size,
+        Pixels.of(run.config.data),
         start=progress.position,
         workers=workers,
         threads=run.env.host.cores,
@@ -77,8 +86,20 @@ def _epochs(run: Run, state: TrainState, progress: Progress) -> tuple[TrainState
     ) as batches:
         while True:
             state, progress = _epoch(run, state, progress, iter(batches))
+            if first and not run.stopping():
+                _say_remarks(run, batches.remarks)
+                first = False
             if progress.position == len(run.order) or _workers(run) != workers or run.stopping():
                 return state, progress
+
+
+def _say_remarks(run: Run, own: Mapping[str, int]) -> None:
+    """Say what is to be said of the images that all processes have decoded."""
+    counts: collections.Counter[str] = collections.Counter()
+    for text in run.processes.allgather(json.dumps(own)):
+        counts.update(json.loads(text))
+    for line in lines(counts):
+        run.env.console.say(line)
 
 
 def _epoch(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from jaxnext.config.sections import Config
 from jaxnext.data.cache.decoded import Cache, open_cache
+from jaxnext.data.pixels import Pixels
 from jaxnext.data.splits import Splits, load_splits
 from jaxnext.engine import parallel, run_folder
 from jaxnext.engine.checkpoint import Checkpoints
@@ -40,7 +41,7 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
     cache, lines = open_decoded_cache(config, splits, env)
     for line in (*splits.description, *splits.warnings, *lines):
         env.console.say(line)
-    check_parts(network(config.model, len(classes), config.precision), len(classes), config.data.image_size)
+    check_parts(network(config.model, len(classes), config.precision), len(classes), config.data.size)
     model = network(config.model, len(classes), config.precision, parallel.AXIS)
     shapes = variable_shapes(model)
     env.console.say(summary(shapes["params"]))
@@ -71,7 +72,7 @@ def open_decoded_cache(config: Config, splits: Splits, env: RunEnvironment) -> t
     if place is None and data.cache == "disk":
         raise UsageError("data.cache_path: expected a folder for data.cache disk, found null")
     sources, host = (splits.train, splits.validation), env.host
-    return open_cache(data.cache, place or Path(), sources, data.image_size, host.boot, host.memory, host.name)
+    return open_cache(data.cache, place or Path(), sources, Pixels.of(data), host.boot, host.memory, host.name)
 
 
 def class_names(config: Config, splits: Splits) -> tuple[str, ...]:

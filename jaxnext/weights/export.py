@@ -10,7 +10,7 @@ import numpy as np
 import safetensors.numpy
 
 from jaxnext.atomic import whole_file
-from jaxnext.engine.checkpoint import read_model
+from jaxnext.engine.checkpoint import preprocessing, read_model
 from jaxnext.errors import JaxnextError
 from jaxnext.porting.files.write_torch import write_torch
 from jaxnext.porting.torchvision import to_torch, torch_order, weight_map
@@ -39,8 +39,8 @@ def export_weights(
         checkpoint: folder of a run or of a ported checkpoint.
         which: ``best`` or ``last``.
         output: the file; one that is there is replaced.
-        form: its format. A safetensors file has the class names as a JSON list in its metadata, under ``classes``; a
-            ``.pth`` file has no place for them.
+        form: its format. A safetensors file has the class names as a JSON list in its metadata, under ``classes``, and
+            how an image becomes an input under ``preprocessing``; a ``.pth`` file has no place for them.
         classes: text file that receives the class names, a name a line in the order of the outputs, or ``None``.
         say: shows a line to the user.
 
@@ -57,7 +57,9 @@ def export_weights(
         if form == "pth":
             write_torch(file, tensors)
         else:
-            about = {"format": "pt"} | ({"classes": json.dumps(meta.classes)} if meta.classes is not None else {})
+            about = {"format": "pt", "preprocessing": json.dumps(preprocessing(meta.config))}
+            if meta.classes is not None:
+                about["classes"] = json.dumps(meta.classes)
             file.write(safetensors.numpy.save(tensors, about))
         if classes is not None and names is not None:
             files.enter_context(whole_file(classes)).write(names)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.torch_loader import ImageFiles, TorchLoader
     from jaxnext.data.cache.decoded import Cache
     from jaxnext.data.image_source import ImageSource
+    from jaxnext.data.pixels import Pixels
 
 HELP = "loading of JPEGs, from files and from the decoded cache, and PyTorch's"
 TORCH, COLD, DISK, MEMORY = "torch", "cold", "disk", "memory"
@@ -192,6 +193,12 @@ def _torch_turn(loader: "TorchLoader", options: argparse.Namespace) -> float:
     return (time.perf_counter() - begin) / images
 
 
+def _pixels(options: argparse.Namespace) -> "Pixels":
+    from jaxnext.data.pixels import Pixels
+
+    return Pixels((options.image_size, options.image_size))
+
+
 def _turn(
     source: "ImageSource", options: argparse.Namespace, cores: int, cache: "Cache | None" = None, epochs: int = 1
 ) -> float:
@@ -208,8 +215,7 @@ def _turn(
     epochs = max(epochs, -(-(start + _BATCHES_EACH * max(workers, cores)) // per_epoch))
     order = ShuffledOrder(len(source), 0, options.batch_size, epochs, 0)
     begin, images = time.perf_counter(), 0
-    size = options.image_size
-    with stream(order, source, source, size, workers=workers, threads=cores, cache=cache) as batches:
+    with stream(order, source, source, _pixels(options), workers=workers, threads=cores, cache=cache) as batches:
         for number, batch in enumerate(batches, 1):
             if batch.errors:
                 raise JaxnextError(f"{batch.errors[0].name}: {batch.errors[0].reason}")
@@ -226,7 +232,7 @@ def _filled_cache(
     """A cache with every image in it, and the seconds an image took in the pass that filled it."""
     from jaxnext.data.cache.decoded import open_cache
 
-    cache, _ = open_cache(kind, place, [source], options.image_size)
+    cache, _ = open_cache(kind, place, [source], _pixels(options))
     seconds = _turn(source, options, cores, cache)
     cache.flush()
     return cache, seconds
@@ -243,7 +249,7 @@ def _augmentation(source: "ImageSource", options: argparse.Namespace, augmented:
     size, rows = options.image_size, options.batch_size
     augmentation = Augmentation()
     # What takes long depends on what is drawn.
-    drawn = [jax.device_put(augmentation.draw(0, step, rows, size)) for step in range(-(-len(source) // rows))]
+    drawn = [jax.device_put(augmentation.draw(0, step, rows, (size, size))) for step in range(-(-len(source) // rows))]
     images = jax.device_put(np.random.default_rng(0).integers(0, 256, (rows, size, size, 3), np.uint8))
     step = jax.jit(
         lambda images, parameters: normalize(

@@ -110,10 +110,11 @@ def _cache(images: int, options: argparse.Namespace, folder: Path, cores: int, s
     from jaxnext.data.folder_source import class_folder_source
     from jaxnext.data.loader import stream
     from jaxnext.data.order import ShuffledOrder
+    from jaxnext.data.pixels import Pixels
 
     _linked_photographs(folder / "train", images)
-    source, size = class_folder_source(folder / "train"), options.image_size
-    cache, lines = open_cache("disk", folder / "decoded", [source], size)
+    source, pixels = class_folder_source(folder / "train"), Pixels((options.image_size, options.image_size))
+    cache, lines = open_cache("disk", folder / "decoded", [source], pixels)
     say(lines[-1])
     found: dict[str, Any] = {}
     for epoch, name in enumerate(("filling", "from_the_cache")):
@@ -121,7 +122,7 @@ def _cache(images: int, options: argparse.Namespace, folder: Path, cores: int, s
         begin, start = time.perf_counter(), epoch * schedule.train_steps_per_epoch
         with (
             _most() as most,
-            stream(schedule, source, source, size, start=start, threads=cores, cache=cache) as batches,
+            stream(schedule, source, source, pixels, start=start, threads=cores, cache=cache) as batches,
         ):
             read = sum(int(batch.mask.sum()) for batch in batches)
         assert read == images

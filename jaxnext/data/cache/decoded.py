@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from jaxnext.data.cache.disk import DiskStore, open_disk
 from jaxnext.data.cache.store import MemoryStore, Store, memory_store
-from jaxnext.data.decode import decode, resize
+from jaxnext.data.decode import decode
 from jaxnext.data.image_source import ImageSource, Subset
+from jaxnext.data.pixels import Pixels
+from jaxnext.data.resize import resize
 from jaxnext.errors import JaxnextError
 from jaxnext.types import UInt8Image
 
@@ -47,19 +49,24 @@ class Cache:
 
 
 class Reader:
-    """The images of a source as pixels at one size, from a cache where it has them."""
+    """The images of a source as pixels of one shape, from a cache where it has them."""
 
-    def __init__(self, source: ImageSource, size: int, cache: Cache | None = None) -> None:
-        """Args: the images; pixels on each side; ``None``: every image is decoded."""
-        self.source, self.size = source, size
+    def __init__(self, source: ImageSource, pixels: Pixels, cache: Cache | None = None) -> None:
+        """Args: the images; the rules, which are those of the cache; ``None``: every image is decoded."""
+        self.source, self.pixels = source, pixels
         self._store, self._numbers = (cache or Cache()).store_of(source)
+        if self._store is not None and self._store.pixels != pixels:
+            raise ValueError(f"expected a cache of {pixels}, found one of {self._store.pixels}")
 
-    def read(self, index: int, into: UInt8Image) -> None:
+    def read(self, index: int, into: UInt8Image) -> tuple[str, ...]:
         """Reads an image, from the cache or, decoded and resized, from its file, and then into the cache.
 
         Args:
             index: of the image in the source.
-            into: receives the pixels, ``[size, size, 3]``; after an error it may hold anything.
+            into: receives the pixels, ``[height, width, 3]``; after an error it may hold anything.
+
+        Returns:
+            What is to be said of the image where it was decoded, as ``remarks_of`` has it.
 
         Raises:
             CorruptImage: the image cannot be decoded.
@@ -67,21 +74,27 @@ class Reader:
             JaxnextError: the cache cannot be written.
         """
         if self._store is None:
-            into[...] = resize(decode(self.source.read(index)), self.size)
-            return
+            return self._decode(index, into)
         number = index if self._numbers is None else int(self._numbers[index])
         # Taken before reading: a file that changes meanwhile has another one afterwards.
         stamp = self._store.source.stamp(number)
-        if not self._store.get(number, stamp, into):
-            into[...] = resize(decode(self.source.read(index)), self.size)
-            self._store.put(number, stamp, into)
+        if self._store.get(number, stamp, into):
+            return ()
+        remarks = self._decode(index, into)
+        self._store.put(number, stamp, into)
+        return remarks
+
+    def _decode(self, index: int, into: UInt8Image) -> tuple[str, ...]:
+        remarks: list[str] = []
+        into[...] = resize(decode(self.source.read(index), self.pixels, remarks), self.pixels)
+        return tuple(remarks)
 
 
 def open_cache(
     kind: Literal["none", "memory", "disk"],
     place: Path,
     sources: Sequence[ImageSource],
-    size: int,
+    pixels: Pixels,
     boot: str = "",
     memory: int | None = None,
     machine: str = "",
@@ -92,7 +105,7 @@ def open_cache(
         kind: none; memory, of this process; disk, shared with the machine's other processes and with the next run.
         place: on disk, the folder that holds a folder for each cache.
         sources: the images. Those that are parts of one source share its store.
-        size: pixels on each side.
+        pixels: the rules by which images are decoded and resized.
         boot: as for ``open_disk``.
         memory: bytes that this process may still take; ``None``: unknown.
         machine: as for ``open_disk``.
@@ -106,7 +119,7 @@ def open_cache(
     wholes: dict[int, ImageSource] = {id(whole): whole for whole, _ in map(whole_source, sources)}
     if kind == "none":
         return Cache(), []
-    needed = sum(map(len, wholes.values())) * size * size * 3
+    needed = sum(map(len, wholes.values())) * pixels.bytes
     if kind == "memory" and memory is not None and needed > memory:
         raise JaxnextError(
             f"data.cache memory: expected at most the {memory:,} bytes of memory that are left, found "
@@ -116,13 +129,13 @@ def open_cache(
     lines: list[str] = []
     for whole in wholes.values():
         if kind == "memory":
-            store = memory_store(whole, size)
+            store = memory_store(whole, pixels)
         else:
-            store, said = open_disk(place, whole, size, boot, machine)
+            store, said = open_disk(place, whole, pixels, boot, machine)
             lines += said
         stores.append(store)
         where = str(store.folder) if isinstance(store, DiskStore) else "in memory"
-        full = _bytes(len(whole) * size * size * 3)
+        full = _bytes(len(whole) * pixels.bytes)
         lines.append(f"decoded cache {where}: {store.filled:,} of {len(whole):,} images, {full} when full")
     return Cache(tuple(stores)), lines
 

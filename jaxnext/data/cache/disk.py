@@ -1,7 +1,7 @@
 """A decoded cache in a folder, which any number of processes of one machine may fill and read at once.
 
     FOLDER/cache.json    what the pixels are, and in which boot of the machine entries were last written
-    FOLDER/pixels.bin    uint8 [n, size, size, 3]; sparse until it is filled
+    FOLDER/pixels.bin    uint8 [n, height, width, 3]; sparse until it is filled
     FOLDER/stamps.bin    int64 [n]; 0: no entry; else the stamp of the file that the entry was decoded from
     FOLDER/durable.bin   the stamps of those entries whose pixels are known to have reached the disk
     FOLDER/lock          locked byte by byte while an entry is written
@@ -31,8 +31,9 @@ from numpy.typing import NDArray
 
 from jaxnext.atomic import whole_file
 from jaxnext.data.cache.store import Store
-from jaxnext.data.decode import PIXELS_VERSION, RESIZE
+from jaxnext.data.decode import PIXELS_VERSION
 from jaxnext.data.image_source import ImageSource, fingerprint
+from jaxnext.data.pixels import Pixels
 from jaxnext.errors import JaxnextError
 from jaxnext.types import UInt8Image
 
@@ -43,22 +44,22 @@ _STAMP = np.dtype("<i8")
 class DiskStore(Store):
     """An open folder. Sent to another process, it is opened there again, without the checks."""
 
-    def __init__(self, folder: Path, source: ImageSource, size: int) -> None:
-        """Args: a folder that ``open_disk`` has prepared; the whole source; pixels on each side."""
+    def __init__(self, folder: Path, source: ImageSource, pixels: Pixels) -> None:
+        """Args: a folder that ``open_disk`` has prepared; the whole source; the rules."""
         self.folder = folder
-        shape = (len(source), size, size, 3)
+        shape = (len(source), *pixels.shape)
         with _errors(folder):
             self._pixels_file = _opened(self, folder / "pixels.bin")
             self._stamps_file = _opened(self, folder / "stamps.bin")
             self._lock_file = _opened(self, folder / "lock")
             # np.asarray: indexing a np.memmap makes another one, which takes longer than a small copy.
-            pixels = np.asarray(np.memmap(folder / "pixels.bin", np.uint8, "r", shape=shape))
+            entries = np.asarray(np.memmap(folder / "pixels.bin", np.uint8, "r", shape=shape))
             stamps = np.asarray(np.memmap(folder / "stamps.bin", _STAMP, "r", shape=shape[:1]))
             self._durable = _read_stamps(folder / "durable.bin")
-        super().__init__(source, size, pixels, stamps)
+        super().__init__(source, pixels, entries, stamps)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return DiskStore, (self.folder, self.source, self.size)
+        return DiskStore, (self.folder, self.source, self.pixels)
 
     def flush(self) -> None:
         """Has the disk keep what is stored, and notes that it does.
@@ -95,13 +96,15 @@ class DiskStore(Store):
         _write_all(self._stamps_file, np.array(stamp, _STAMP).tobytes(), number * _STAMP.itemsize)
 
 
-def open_disk(place: Path, source: ImageSource, size: int, boot: str, machine: str = "") -> tuple[DiskStore, list[str]]:
+def open_disk(
+    place: Path, source: ImageSource, pixels: Pixels, boot: str, machine: str = ""
+) -> tuple[DiskStore, list[str]]:
     """Opens the cache of a source, or begins it.
 
     Args:
         place: folder that holds a folder for each cache.
         source: a whole source.
-        size: pixels on each side.
+        pixels: the rules by which images are decoded and resized.
         boot: identifies the time since the machine was started; empty: unknown, only durable entries are taken.
         machine: name of this one among those that may see ``place``.
 
@@ -112,9 +115,9 @@ def open_disk(place: Path, source: ImageSource, size: int, boot: str, machine: s
         JaxnextError: not enough free space for what is still to be filled, a folder that holds something else, or that
             cannot be written.
     """
-    what = _description(source, size) | {"machine": machine}
+    what = _description(source, pixels) | {"machine": machine}
     folder = place / hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-    sizes = {"pixels.bin": len(source) * size * size * 3, "stamps.bin": len(source) * _STAMP.itemsize}
+    sizes = {"pixels.bin": len(source) * pixels.bytes, "stamps.bin": len(source) * _STAMP.itemsize}
     lines: list[str] = []
     noted = folder / "cache.json"
     if not noted.exists():
@@ -129,14 +132,14 @@ def open_disk(place: Path, source: ImageSource, size: int, boot: str, machine: s
             elif _check(folder, what, sizes) != boot or not boot:
                 lines += _forget_what_may_be_lost(folder)
                 _note(folder, what, boot)
-        store = DiskStore(folder, source, size)
+        store = DiskStore(folder, source, pixels)
         missing = len(source) - store.filled
-        _check_space(folder, missing * size * size * 3, missing)
+        _check_space(folder, missing * pixels.bytes, missing)
         store.flush()
     return store, lines
 
 
-def _description(source: ImageSource, size: int) -> dict[str, Any]:
+def _description(source: ImageSource, pixels: Pixels) -> dict[str, Any]:
     first = source.location(0) if len(source) and not source.in_memory else ""
     # The place that the names are relative to, where images are files.
     whole = first if "://" in first else str(Path(first).absolute())
@@ -146,8 +149,7 @@ def _description(source: ImageSource, size: int) -> dict[str, Any]:
         "images": place,
         "names and labels": fingerprint(source),
         "count": len(source),
-        "image_size": size,
-        "resize": RESIZE,
+        "pixels": pixels.to_json(),
         "decoder": PIXELS_VERSION,
     }
 

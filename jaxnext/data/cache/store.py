@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxnext.data.image_source import ImageSource
+from jaxnext.data.pixels import Pixels
 from jaxnext.errors import JaxnextError
 from jaxnext.types import UInt8Image
 
@@ -15,17 +16,19 @@ _STRIPES = 64
 
 
 class Store:
-    """Pixels of the images of one whole source at one size, each with the stamp of the file it was decoded from.
+    """Pixels of the images of one whole source by the same rules, each with the stamp of the file it was decoded from.
 
     An entry counts only where its stamp is the one that the source gives now. Whoever writes one sets the stamp to 0,
     writes the pixels and sets the stamp last; whoever reads one compares the stamp before and again after copying the
     pixels out. So a half-written entry is never taken for a whole one, and a file that has changed is decoded anew.
     """
 
-    def __init__(self, source: ImageSource, size: int, pixels: NDArray[np.uint8], stamps: NDArray[np.int64]) -> None:
-        """Args: the whole source; pixels on each side; entries ``[n, size, size, 3]`` and their stamps ``[n]``."""
-        self.source, self.size = source, size
-        self._pixels, self._stamps = pixels, stamps
+    def __init__(
+        self, source: ImageSource, pixels: Pixels, entries: NDArray[np.uint8], stamps: NDArray[np.int64]
+    ) -> None:
+        """Args: the whole source; the rules; entries ``[n, *pixels.shape]`` and their stamps ``[n]``."""
+        self.source, self.pixels = source, pixels
+        self._pixels, self._stamps = entries, stamps
         self._locks = [threading.Lock() for _ in range(_STRIPES)]
 
     @property
@@ -39,7 +42,7 @@ class Store:
         Args:
             number: of the image in the whole source.
             stamp: of its file now.
-            into: receives the pixels, ``[size, size, 3]``; what it holds afterwards counts only on success.
+            into: receives the pixels, ``[height, width, 3]``; what it holds afterwards counts only on success.
 
         Returns:
             Whether the store has the image.
@@ -88,13 +91,13 @@ class MemoryStore(Store):
         raise TypeError("a cache in memory cannot be sent to a worker process; use threads, or a cache on disk")
 
 
-def memory_store(source: ImageSource, size: int) -> MemoryStore:
+def memory_store(source: ImageSource, pixels: Pixels) -> MemoryStore:
     """A store in the memory of this process, which takes what is filled and no more.
 
     Raises:
         JaxnextError: the system does not give that much address space.
     """
-    shape = (len(source), size, size, 3)
+    shape = (len(source), *pixels.shape)
     try:
         # Not np.zeros: where the heap is never returned to the system, that would touch every page.
         memory = mmap.mmap(-1, max(int(np.prod(shape)), 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -103,8 +106,8 @@ def memory_store(source: ImageSource, size: int) -> MemoryStore:
             f"data.cache memory: expected room for {np.prod(shape):,} bytes, found: {error.strerror}; "
             "set --data.cache disk"
         ) from error
-    pixels = np.frombuffer(memory, np.uint8, int(np.prod(shape))).reshape(shape)
-    return MemoryStore(source, size, pixels, np.zeros(len(source), np.int64))
+    entries = np.frombuffer(memory, np.uint8, int(np.prod(shape))).reshape(shape)
+    return MemoryStore(source, pixels, entries, np.zeros(len(source), np.int64))
 
 
 def _stamp_of(source: ImageSource, number: int) -> int | None:

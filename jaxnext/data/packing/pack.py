@@ -14,6 +14,7 @@ from jaxnext.data.folder_source import FolderSource
 from jaxnext.data.packing.digest import contents_of, sha256
 from jaxnext.data.packing.plan import Shard, dataset_name, find_splits, plan_shards
 from jaxnext.data.packing.shards import ShardReport, features_of, pack_shard
+from jaxnext.data.pixels import Pixels
 from jaxnext.errors import JaxnextError, UsageError
 
 VERSION = "1.0.0"
@@ -36,7 +37,7 @@ def pack(
     output: Path,
     *,
     name: str | None,
-    image_size: int | None,
+    pixels: Pixels | None,
     on_corrupt: Literal["stop", "skip"],
     threads: int,
     say: Callable[[str], None],
@@ -53,8 +54,8 @@ def pack(
         folder: of the images.
         output: folder that receives the folder of the data set.
         name: of the data set; None: the folder's, in small letters, other signs than letters and digits being ``_``.
-        image_size: None: the bytes of the files; else images are resized to this many pixels on each side, as for
-            training, and stored as PNG.
+        pixels: None: the bytes of the files; else images are decoded and resized by these rules, as for training, and
+            stored as PNG.
         on_corrupt: what is done where images cannot be decoded: ``stop``: the data set is not finished; ``skip``: they
             are left out.
         threads: that decode.
@@ -71,11 +72,11 @@ def pack(
     sources, lines = find_splits(folder)
     for line in lines:
         warn(line)
-    shards = plan_shards(name, sources, image_size)
+    shards = plan_shards(name, sources, pixels)
     target = output / name / VERSION
     work = target.with_name(f"incomplete.{VERSION}")
     if target.exists():
-        return _already(target, image_size, shards, threads, progress, say)
+        return _already(target, pixels, shards, threads, progress, say)
     try:
         (work / _REPORTS).mkdir(parents=True, exist_ok=True)
         reports: list[ShardReport] = []
@@ -91,7 +92,7 @@ def pack(
             say(f"{work}: {reused} of {len(shards)} shards were finished by an earlier call")
         if corrupt and on_corrupt == "stop":
             return Outcome(target, corrupt, finished=False)
-        _write_metadata(work, name, image_size, sources, shards, reports)
+        _write_metadata(work, name, pixels, sources, shards, reports)
         _remove_others(work, shards)
         work.replace(target)
         shutil.rmtree(target / _REPORTS, ignore_errors=True)
@@ -102,7 +103,7 @@ def pack(
 
 def _already(
     target: Path,
-    image_size: int | None,
+    pixels: Pixels | None,
     shards: list[Shard],
     threads: int,
     progress: Callable[[int], AbstractContextManager[Any]],
@@ -111,10 +112,10 @@ def _already(
     """Whether the data set that is there is of these images. All of them are read: nothing less tells."""
     try:
         found = json.loads((target / "metadata.json").read_text(encoding="utf-8"))
-        noted = (found["image_size"], found["contents"])
+        noted = ((found["image_size"], found.get("pixels")), found["contents"])
     except (OSError, ValueError, KeyError, TypeError):
         noted = None
-    same = noted is not None and noted[0] == image_size and set(noted[1]) == {shard.file for shard in shards}
+    same = noted is not None and noted[0] == _noted(pixels) and set(noted[1]) == {shard.file for shard in shards}
     if noted is not None and same:
         with progress(sum(len(shard.numbers) for shard in shards)) as bar, ThreadPoolExecutor(threads) as executor:
             contents = executor.map(lambda shard: contents_of(shard.source, shard.numbers), shards)
@@ -123,13 +124,21 @@ def _already(
                 bar.update(len(shard.numbers))
     if not same:
         raise UsageError(
-            f"{target}: holds a data set of other images or another --image_size, or one of an earlier version; remove "
-            "it, or give another --name or --output"
+            f"{target}: holds a data set of other images or another --image_size or other options, or one of an "
+            "earlier version; remove it, or give another --name or --output"
         )
     # Left by a call that was killed at its very end.
     shutil.rmtree(target / _REPORTS, ignore_errors=True)
     say(f"{target}: packed already")
     return Outcome(target, None, finished=True)
+
+
+def _noted(pixels: Pixels | None) -> tuple[int | list[int] | None, dict[str, Any] | None]:
+    """What the metadata say of how images were resized: the size, as one number of a square, and all rules."""
+    if pixels is None:
+        return None, None
+    height, width = pixels.size
+    return height if height == width else [height, width], pixels.to_json()
 
 
 def _pack(
@@ -164,7 +173,7 @@ def _remove_others(work: Path, shards: list[Shard]) -> None:
 def _write_metadata(
     work: Path,
     name: str,
-    image_size: int | None,
+    pixels: Pixels | None,
     sources: Mapping[str, FolderSource],
     shards: list[Shard],
     reports: list[ShardReport],
@@ -180,18 +189,20 @@ def _write_metadata(
         lengths, size = [report.images for report in own], sum(report.bytes for report in own)
         splits.append(tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=size))
     classes = sources["train"].classes
-    pixels = "as the files hold them" if image_size is None else f"resized to {image_size}x{image_size} pixels"
+    kept = "as the files hold them" if pixels is None else f"resized to {pixels.size[1]}x{pixels.size[0]} pixels"
+    image_size, rules = _noted(pixels)
     checksums = {shard.file: report.sha256 for shard, report in zip(shards, reports, strict=True)}
     skipped = sum(len(report.corrupt) for report in reports)
     identity = tfds.core.DatasetIdentity(name, tfds.core.Version(VERSION), str(work), module_name="")
     info = tfds.core.DatasetInfo(
         builder=identity,
-        description=f"Images of {len(classes)} classes, {pixels}, packed by prepare_data.py of jaxnext.",
-        features=features_of(classes, image_size),
+        description=f"Images of {len(classes)} classes, {kept}, packed by prepare_data.py of jaxnext.",
+        features=features_of(classes, pixels),
         supervised_keys=("image", "label"),
         disable_shuffling=True,
         metadata=tfds.core.MetadataDict(
             image_size=image_size,
+            pixels=rules,
             contents={shard.file: report.contents for shard, report in zip(shards, reports, strict=True)},
             skipped=skipped,
             sha256=checksums,

@@ -1,6 +1,7 @@
 """What is to be packed: the images of each split, and which of them go into which shard."""
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +11,12 @@ import PIL
 import simplejpeg
 
 from jaxnext.data.compat import shard_ends
+from jaxnext.data.decode import PIXELS_VERSION
 from jaxnext.data.folder_source import FolderSource, FolderTree, class_folder_source, files_source
 from jaxnext.data.image_source import file_identity
 from jaxnext.data.layout import find_layout
 from jaxnext.data.listing import describe_left_out
+from jaxnext.data.pixels import Pixels
 from jaxnext.errors import JaxnextError, UsageError
 
 
@@ -26,8 +29,8 @@ class Shard(NamedTuple):
     source: FolderSource
     numbers: range
     """of its images in the source"""
-    image_size: int | None
-    """pixels on each side; None: the bytes of the files"""
+    pixels: Pixels | None
+    """None: the bytes of the files"""
     digest: str
     """of all that decides what the file will hold"""
 
@@ -78,29 +81,31 @@ def find_splits(folder: Path) -> tuple[dict[str, FolderSource], list[str]]:
     return sources, lines
 
 
-def plan_shards(name: str, sources: Mapping[str, FolderSource], image_size: int | None) -> list[Shard]:
+def plan_shards(name: str, sources: Mapping[str, FolderSource], pixels: Pixels | None) -> list[Shard]:
     """The shards of a data set, as many as TFDS would make.
 
     Args:
         name: of the data set.
         sources: the images of each split.
-        image_size: pixels on each side; None: the bytes of the files. The size of resized images is not known before
-            they are; uncompressed it would be this.
+        pixels: by which images are decoded and resized; None: the bytes of the files. The size of resized images is
+            not known before they are; here it counts uncompressed.
     """
     shards = []
+    rules = None if pixels is None else json.dumps(pixels.to_json())
     for split, source in sources.items():
         status = [_size_and_identity(source, i) for i in range(len(source))]
-        total = sum(size for size, _ in status) if image_size is None else len(source) * image_size**2 * 3
+        total = sum(size for size, _ in status) if pixels is None else len(source) * pixels.bytes
         ends = shard_ends(total, len(source))
         count = len(ends)
         for number, (begin, end) in enumerate(zip([0, *ends], ends, strict=False)):
-            digest = hashlib.sha256(f"{image_size} {PIL.__version__} {simplejpeg.__version__}\0".encode())
+            versions = f"{PIXELS_VERSION} {PIL.__version__} {simplejpeg.__version__}"
+            digest = hashlib.sha256(f"{rules} {versions}\0".encode())
             digest.update("\0".join(source.classes).encode())
             for i in range(begin, end):
                 text = f"\0{source.labels[i]} {status[i][1]} {source.names[i]}"
                 digest.update(text.encode())
             file = f"{name}-{split}.array_record-{number:05d}-of-{count:05d}"
-            shards.append(Shard(split, file, source, range(begin, end), image_size, digest.hexdigest()))
+            shards.append(Shard(split, file, source, range(begin, end), pixels, digest.hexdigest()))
     return shards
 
 

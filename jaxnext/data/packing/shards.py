@@ -1,11 +1,9 @@
 """Writing one shard of a packed data set."""
 
 import collections
-import contextlib
 import hashlib
 import importlib
 import io
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,14 +12,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from jaxnext.atomic import whole_file
 from jaxnext.data.bad_image import BadImage, CorruptImage, bad_image
-from jaxnext.data.decode import decode, resize
+from jaxnext.data.decode import decode
 from jaxnext.data.folder_source import FolderSource
 from jaxnext.data.packing.digest import ContentDigest, sha256
 from jaxnext.data.packing.plan import Shard
+from jaxnext.data.pixels import Pixels
+from jaxnext.data.resize import resize
 from jaxnext.errors import JaxnextError, one_line
 
 _Stored = tuple[bytes, bytes | BadImage]
+_AS_STORED = Pixels((1, 1), orientation="stored", depth="clip", background="ignore")
 _AHEAD = 4
 """Images decoded ahead of the writer, for each thread."""
 
@@ -42,14 +44,14 @@ class ShardReport(NamedTuple):
     """whether an earlier call has written it"""
 
 
-def features_of(classes: tuple[str, ...], image_size: int | None) -> Any:
+def features_of(classes: tuple[str, ...], pixels: Pixels | None) -> Any:
     """The features of an example: ``image``, ``label`` and ``file_name``."""
     import tensorflow_datasets as tfds
 
     image = (
         tfds.features.Image(shape=(None, None, 3))
-        if image_size is None
-        else tfds.features.Image(shape=(image_size, image_size, 3), encoding_format="png")
+        if pixels is None
+        else tfds.features.Image(shape=pixels.shape, encoding_format="png")
     )
     label = tfds.features.ClassLabel(names=list(classes))
     return tfds.features.FeaturesDict({"image": image, "label": label, "file_name": tfds.features.Text()})
@@ -72,39 +74,33 @@ def pack_shard(
     """
     # By its name: the types of the extension module are not known.
     array_record_module: Any = importlib.import_module("array_record.python.array_record_module")
-    features = features_of(shard.source.classes, shard.image_size)
+    features = features_of(shard.source.classes, shard.pixels)
     failed: list[BadImage] = []
     contents = ContentDigest()
     images = size = 0
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix="array_record.", suffix=".part", delete=False) as file:
-        beside = Path(file.name)
     try:
-        # One record a group, so that each can be read by itself.
-        writer = array_record_module.ArrayRecordWriter(str(beside), "group_size:1")
-        for i, (file_digest, result) in _prepared(shard, threads):
-            contents.add(shard.source, i, file_digest)
-            if isinstance(result, BadImage):
-                failed.append(result)
-                corrupt(result)
-            else:
-                record = _record(features, result, int(shard.source.labels[i]), shard.source.names[i])
-                writer.write(record)
-                images, size = images + 1, size + len(record)
-            count(1)
-        writer.close()
-        reader = array_record_module.ArrayRecordReader(str(beside))
-        found = reader.num_records()
-        reader.close()
-        if found != images:
-            raise JaxnextError(f"{path}: the shard cannot be written (of {images} images {found} are in it)")
-        digest = sha256(beside)
-        beside.chmod(0o644)
-        beside.replace(path)
+        with whole_file(path, "wb") as file:
+            # One record a group, so that each can be read by itself. The writer opens the file by its name.
+            writer = array_record_module.ArrayRecordWriter(file.name, "group_size:1")
+            for i, (file_digest, result) in _prepared(shard, threads):
+                contents.add(shard.source, i, file_digest)
+                if isinstance(result, BadImage):
+                    failed.append(result)
+                    corrupt(result)
+                else:
+                    record = _record(features, result, int(shard.source.labels[i]), shard.source.names[i])
+                    writer.write(record)
+                    images, size = images + 1, size + len(record)
+                count(1)
+            writer.close()
+            reader = array_record_module.ArrayRecordReader(file.name)
+            found = reader.num_records()
+            reader.close()
+            if found != images:
+                raise JaxnextError(f"{path}: the shard cannot be written (of {images} images {found} are in it)")
+            digest = sha256(Path(file.name))
     except RuntimeError as error:  # all that array_record raises
         raise JaxnextError(f"{path}: the shard cannot be written ({one_line(error)})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
     return ShardReport(images, size, digest, contents.hexdigest(), failed)
 
 
@@ -114,7 +110,7 @@ def _prepared(shard: Shard, threads: int) -> Iterator[tuple[int, _Stored]]:
     with ThreadPoolExecutor(threads) as executor:
         try:
             for i in shard.numbers:
-                waiting.append((i, executor.submit(_stored, shard.source, i, shard.image_size)))
+                waiting.append((i, executor.submit(_stored, shard.source, i, shard.pixels)))
                 if len(waiting) > threads * _AHEAD:
                     number, future = waiting.popleft()
                     yield number, future.result()
@@ -125,19 +121,20 @@ def _prepared(shard: Shard, threads: int) -> Iterator[tuple[int, _Stored]]:
             executor.shutdown(cancel_futures=True)
 
 
-def _stored(source: FolderSource, index: int, image_size: int | None) -> _Stored:
+def _stored(source: FolderSource, index: int, pixels: Pixels | None) -> _Stored:
     digest = b""
     try:
         data = source.read(index)
         digest = hashlib.sha256(data).digest()
-        pixels = decode(data)
+        # Of files that are kept as they are only whether they can be decoded matters; the least choosy rules tell.
+        image = decode(data, pixels or _AS_STORED)
     except (CorruptImage, OSError) as error:
         return digest, bad_image(source.location(index), error)
-    if image_size is None:
+    if pixels is None:
         return digest, data
     file = io.BytesIO()
     # The fastest of PNG's levels takes a quarter of the default's time for a tenth more bytes.
-    Image.fromarray(np.asarray(resize(pixels, image_size))).save(file, "PNG", compress_level=1)
+    Image.fromarray(np.asarray(resize(image, pixels))).save(file, "PNG", compress_level=1)
     return digest, file.getvalue()
 
 
