@@ -1,3 +1,4 @@
+import contextlib
 import io
 import tarfile
 import zipfile
@@ -5,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jaxnext.data.archive import ArchiveTree, open_archive
 from jaxnext.data.archive_index import index_archive
@@ -134,3 +137,30 @@ def test_what_a_mac_adds_is_left_out(tmp_path: Path) -> None:
     assert tree.path == tmp_path / "x.zip" / "d"
     assert tree.list_folder() == (["a", "b"], [], [".cache/"])
     assert tree.list_images() == (["a/1.png", "b/2.png"], [".cache/", "a/._2.png"])
+
+
+@pytest.fixture(scope="module", params=[".zip", ".tar"])
+def good(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("good") / f"x{request.param}"
+    if request.param == ".tar":
+        return tar(path, member("a/1.png"), member("b/" + "long" * 30 + ".png", 700))
+    return zipped(path, {"a/1.png": b"1" * 100, "b/2.png": bytes(range(256))})
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_damaged_archive_ends_in_a_sentence(good: Path, data: st.DataObject) -> None:
+    content = bytearray(good.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = good.with_name(f"damaged{good.suffix}")
+    path.write_bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))])
+    try:
+        tree = open_archive(path)
+    except JaxnextError:
+        return
+    names, _ = tree.list_images()
+    source = tree.source(names, np.zeros(len(names), np.int32), ["a"])
+    for i in range(len(names)):
+        with contextlib.suppress(OSError):
+            assert len(source.read(i)) == source.places[i, 2]

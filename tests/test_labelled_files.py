@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxnext.data.labelled_files import MISSING, SEVERAL, match
 from jaxnext.data.sources.folder import Source
 from jaxnext.data.splits import OpenContext, Splits
 from jaxnext.errors import JaxnextError, UsageError
@@ -31,26 +30,6 @@ def message(images: Path, text: str, **context: Any) -> str:
     with pytest.raises(JaxnextError) as error:
         opened(images, text, **context)
     return str(error.value).replace(str(images), "IMAGES")
-
-
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [
-        ("a/1.png", 0),
-        ("./a/1.png", 0),
-        ("a\\1.png", 0),
-        ("b/4", 3),
-        ("4.jpg", 3),
-        ("4", 3),
-        ("1.png", SEVERAL),
-        ("a/9", SEVERAL),
-        ("7", MISSING),
-        ("b/1", 2),
-    ],
-)
-def test_names_and_files(name: str, file: int) -> None:
-    files = ["a/1.png", "a/9.jpg", "b/1.png", "b/4.jpg", "a/9.png"]
-    assert match([name, "b/4.jpg"], files).tolist() == [file, 3]
 
 
 def test_the_order_of_rows_does_not_matter(images: Path) -> None:

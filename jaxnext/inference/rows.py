@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from jaxnext.data.archive import SUFFIXES, open_archive
 from jaxnext.data.bad_image import BadImage
+from jaxnext.data.file_names import MISSING, SEVERAL, match
 from jaxnext.data.file_tree import FileSource
 from jaxnext.data.folder_source import files_source
 from jaxnext.data.image_source import ImageSource, Subset, some
-from jaxnext.data.labelled_files import MISSING, SEVERAL, match
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.table import IMAGE_COLUMNS, Column, read_table
 from jaxnext.errors import JaxnextError, UsageError

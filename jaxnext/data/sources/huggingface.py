@@ -1,6 +1,7 @@
 """Data sets as the library ``datasets`` reads them: folders of Parquet or Arrow files, or names on the Hub."""
 
 import dataclasses
+import importlib
 import os
 from pathlib import Path
 from typing import Any
@@ -57,14 +58,7 @@ class Source:
                 "data.source: expected either data.path, a folder, or data.source.name, a name on the Hub, found "
                 + ("neither" if path is None else "both")
             )
-        try:
-            import datasets
-        except ImportError as error:
-            raise UsageError(
-                "data.source huggingface: expected the library datasets, found that it is not installed; pip install "
-                f"'jaxnext[hf]' ({one_line(error)})"
-            ) from error
-        library: Any = datasets
+        library = _library()
         if path is not None and not Path(path).is_dir():
             raise JaxnextError(f"data.path {path}: no such folder; give that of Parquet or Arrow files")
         saved = path is not None and any(Path(path, name).exists() for name in ("state.json", "dataset_dict.json"))
@@ -77,9 +71,7 @@ class Source:
     def _source(
         self, found: dict[str, Any], name: str, key: str, where: str, classes: tuple[str, ...] | None = None
     ) -> "HuggingFaceSource":
-        import datasets
-
-        library: Any = datasets
+        library = _library()
         if name not in found:
             raise UsageError(f"data.source.{key}: expected one of the splits {some(list(found))}, found {name!r}")
         data = found[name]
@@ -124,6 +116,17 @@ class Source:
             f"data.source.{what}_column: expected a column with {what}s of {where}, found {given or 'null'} and the "
             f"columns {shown}"
         )
+
+
+def _library() -> Any:
+    try:
+        # By its name, for where it is not installed, its types are unknown, too.
+        return importlib.import_module("datasets")
+    except ImportError as error:
+        raise UsageError(
+            "data.source huggingface: expected the library datasets, found that it is not installed; pip install "
+            f"'jaxnext[hf]' ({one_line(error)})"
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
