@@ -121,6 +121,18 @@ def test_in_an_archive(images: Path) -> None:
     np.testing.assert_array_equal(packed.train.labels, plain.train.labels)
 
 
+def test_the_file_with_labels_may_lie_in_the_archive(images: Path) -> None:
+    archive = images.with_name("images.zip")
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("data/labels.csv", "image,label\n1,x\n2,x\n3,y\n4,y\n5,y\n")
+        for name in NAMES:
+            file.write(images / name, f"data/{name}")
+    splits = Source().open(OpenContext(str(archive), labels="labels.csv"))
+    assert sorted(splits.train.names + splits.validation.names) == sorted(NAMES)
+    assert splits.description[0].startswith(f"{archive}/data/labels.csv: 5 rows; ")
+    assert len(splits.description) == 2
+
+
 def test_labels_are_of_one_folder(images: Path) -> None:
     with pytest.raises(UsageError, match=r"data\.path: expected one path with data\.labels, found 2"):
         Source().open(OpenContext((str(images), str(images.parent)), labels="labels.csv"))

@@ -96,3 +96,5 @@ def test_a_column_that_is_given(tmp_path: Path) -> None:
         table(tmp_path, "x,x\n1,a\n", "labels.csv", given)
     with pytest.raises(JaxnextError, match="the file cannot be read"):
         read_table(tmp_path / "nowhere.csv", (given,))
+    with pytest.raises(JaxnextError, match="the file cannot be read"):
+        read_table(tmp_path / "null\0.csv", (given,))

@@ -127,10 +127,23 @@ class _Labels:
         return _Rows(files, rows[first], lines)
 
 
-def labels_file(labels: str, tree: FileTree) -> Path:
-    """Return the path of the file with labels: that in the folder of the images, or else as it was given."""
+def labels_file(labels: str, tree: FileTree) -> tuple[Path, bytes | None]:
+    """Return the path of the file with labels: that beside the images, or else as it was given.
+
+    Of one in an archive the content is returned, too; of others None.
+
+    Raises:
+        JaxnextError: it is in an archive, and cannot be read.
+    """
     inside = tree.path / labels
-    return inside if inside.is_file() else Path(labels)
+    if inside.is_file():
+        return inside, None
+    if labels not in tree.list_folder()[1]:
+        return Path(labels), None
+    try:
+        return inside, tree.source([labels], np.zeros(1, np.int32), ()).read(0)
+    except OSError as error:
+        raise JaxnextError(f"{inside}: the file cannot be read ({error})") from error
 
 
 def open_labelled(tree: FileTree, labels: str, context: OpenContext) -> Splits:
@@ -142,7 +155,7 @@ def open_labelled(tree: FileTree, labels: str, context: OpenContext) -> Splits:
         UsageError: a column that was given is not there.
         JaxnextError: the file or its rows are not as expected, or hold too few images to split.
     """
-    path = labels_file(labels, tree)
+    path, content = labels_file(labels, tree)
     wanted = (
         Column("data.image_column", context.image_column, IMAGE_COLUMNS, "image names"),
         Column("data.label_column", context.label_column, LABEL_COLUMNS, "labels"),
@@ -150,7 +163,7 @@ def open_labelled(tree: FileTree, labels: str, context: OpenContext) -> Splits:
         Column("", None, ("fold",), "folds", needed=False),
         Column("data.group_column", context.group_column, (), "groups", needed=False),
     )
-    table = read_table(path, wanted)
+    table = read_table(path, wanted, content)
     files, left_out = tree.list_images()
     if path.parent == tree.path and path.name in left_out:
         left_out.remove(path.name)

@@ -1,6 +1,7 @@
 """Columns of a CSV or TSV file, as text: ``01``, ``NA``, ``nan`` and ``1e5`` stay what they are."""
 
 import csv
+import io
 import itertools
 import operator
 import sys
@@ -47,7 +48,7 @@ class Table(NamedTuple):
         return len(next(column for column in self.columns if column is not None))
 
 
-def read_table(path: Path, wanted: Sequence[Column]) -> Table:
+def read_table(path: Path, wanted: Sequence[Column], content: bytes | None = None) -> Table:
     """Return columns of a file with a header. UTF-8, with or without a byte-order mark; blank lines do not count.
 
     The delimiter is a tab in a .tsv file; else that of comma, tab and semicolon which gives the most columns.
@@ -55,13 +56,15 @@ def read_table(path: Path, wanted: Sequence[Column]) -> Table:
     Args:
         path: of the file.
         wanted: the columns, in the order in which they are returned. The first is the one that differs in each row.
+        content: of the file, where it lies in an archive; None: it is read.
 
     Raises:
         UsageError: a column that was given is not there.
         JaxnextError: the file cannot be read, is not UTF-8, has no usable column, or a row is of another length.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        stored = path.open("rb") if content is None else io.BytesIO(content)
+        with io.TextIOWrapper(stored, encoding="utf-8-sig", newline="") as file:
             rows = _rows(path, file)
             header = next(rows, None)
             if header is None:
@@ -74,6 +77,8 @@ def read_table(path: Path, wanted: Sequence[Column]) -> Table:
         raise JaxnextError(
             f"{path}: expected text in UTF-8, found the byte {error.object[error.start]:#04x}; save it as UTF-8"
         ) from error
+    except ValueError as error:  # a path with a null character
+        raise JaxnextError(f"{path!s:.80}: the file cannot be read ({error})") from error
     return Table(columns, [None if place is None else header[place] for place in places])
 
 
