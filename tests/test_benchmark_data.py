@@ -105,7 +105,7 @@ def test_a_filled_cache_is_read_and_no_file(kind, source, tmp_path, monkeypatch)
     (store,) = cache.stores
     assert store.filled == 6
 
-    def decode(encoded):
+    def decode(*_):
         raise AssertionError("decoded")
 
     monkeypatch.setattr(jaxnext.data.cache.decoded, "decode", decode)

@@ -14,6 +14,8 @@ from jaxnext.config.format1 import RENAMED, upgrade
 from jaxnext.config.mapping import build, settings
 from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import load_config
+from jaxnext.engine import run_folder
+from jaxnext.errors import UsageError
 from jaxnext.training.fit import fit
 
 OLD = Path(__file__).parent / "golden" / "format1"
@@ -75,6 +77,16 @@ def test_a_checkpoint_of_format_1_predicts_as_it_did() -> None:
     Image.fromarray(image).save(file, "PNG", exif=exif)
     for found in jaxnext.load(OLD).predict([image, Image.open(file)]):
         np.testing.assert_allclose(found, recorded, atol=2e-5)
+
+
+def test_a_run_goes_on_with_the_pixels_it_began_with_or_says_what_would_change() -> None:
+    with pytest.raises(UsageError) as error:
+        run_folder.check(OLD, load_config(OLD / "config.yaml"), resume=True)
+    assert str(error.value) == (
+        f"{OLD}: a resumed run may change epochs and nothing that alters the result, found data.orientation was "
+        "'stored' and is 'exif', data.depth was 'clip' and is 'scale', data.background was 'ignore' and is 'white'"
+    )
+    run_folder.check(OLD, load_config(OLD / "config.yaml", written=True), resume=True)
 
 
 def test_a_run_of_format_1_is_resumed_as_it_was(tmp_path: Path) -> None:

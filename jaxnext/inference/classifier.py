@@ -82,8 +82,8 @@ class TrainedClassifier:
         """Return probabilities of the classes.
 
         Args:
-            images: paths of image files (or a single one), images of Pillow, taken as their
-                files would be, or arrays, uint8 ``[height, width, 3]`` in RGB; all of any sizes.
+            images: paths of image files (or a single one), images of Pillow, turned and scaled as their files would
+                be, or arrays, uint8 ``[height, width, 3]`` in RGB, taken as they are; all of any sizes.
             batch_size: images at a time; does not change the result.
 
         Returns:
