@@ -17,6 +17,7 @@ from jaxnext.data import decode as module
 from jaxnext.data.bad_image import CorruptImage
 from jaxnext.data.decode import decode
 from jaxnext.data.folder_source import class_folder_source
+from jaxnext.data.remarks import remarks_of
 from jaxnext.errors import JaxnextError
 
 AS_IT_IS = original(1)
@@ -198,9 +199,8 @@ def test_orientation_in_xmp_counts() -> None:
 
 def test_what_is_said_of_an_image() -> None:
     remarks: list[str] = []
-    decode(OTHERS["GIF"](), square(1), remarks)
-    decode(JPEGS["4:2:0"](), square(1), remarks)
-    decode(encode(photograph(), "JPEG", icc_profile=b"any"), square(1), remarks)
+    for data in (OTHERS["GIF"](), JPEGS["4:2:0"](), encode(photograph(), "JPEG", icc_profile=b"any")):
+        decode(data, square(1), lambda image: remarks.extend(remarks_of(image)))
     assert remarks == ["frames", "profile"]
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxnext.cli import evaluate, export, port, predict, prepare, train
+from jaxnext.cli import check, evaluate, export, port, predict, prepare, train
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.paths import optional_path, path
 from jaxnext.config.packaged import configs_folder
@@ -35,6 +35,8 @@ def test_paths_that_no_system_has(text: str, sentence: str) -> None:
         "--output  ": lambda: train.parse(["--config", "fc", "--output", text], HOW, CONFIGS),
         "--checkpoint": lambda: evaluate.parse(["--checkpoint", text], HOW),
         "--data": lambda: predict.parse(["--checkpoint", "run", "--data", text], HOW),
+        "DATA": lambda: check.parse([text], HOW, CONFIGS),
+        "--output   ": lambda: check.parse(["x", "--output", text], HOW, CONFIGS),
         "FOLDER": lambda: prepare.parse([text, "--output", "x"], HOW),
     }
     for option, call in calls.items():

@@ -7,7 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_SCRIPTS = {"port": "port_weights", "prepare": "prepare_data", "export": "export_weights"}
+_SCRIPTS = {
+    "check": "check_data",
+    "port": "port_weights",
+    "prepare": "prepare_data",
+    "export": "export_weights",
+}
 """Scripts that are not called as their command is."""
 
 

@@ -1,6 +1,7 @@
 """Image files to pixels: exactly those of Pillow, sooner where it is a JPEG."""
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 import simplejpeg
@@ -10,7 +11,6 @@ from jaxnext.data import heif
 from jaxnext.data.bad_image import CorruptImage
 from jaxnext.data.modes import to_rgb, turn_of, upright
 from jaxnext.data.pixels import Pixels
-from jaxnext.data.remarks import remarks_of
 from jaxnext.errors import one_line
 from jaxnext.types import UInt8Image
 
@@ -21,7 +21,7 @@ PIXELS_VERSION = 2
 _PILLOW_HAS_TURBO = features.check_feature("libjpeg_turbo") is True
 
 
-def decode(data: bytes, pixels: Pixels, remarks: list[str] | None = None) -> UInt8Image:
+def decode(data: bytes, pixels: Pixels, look: Callable[[Image.Image], object] | None = None) -> UInt8Image:
     """Decode one image file as Pillow does; of several frames or pages the first is taken, ICC profiles are ignored.
 
     Pillow reads the header of every file. The pixels of grey and YCbCr JPEGs then come from simplejpeg, which gives the
@@ -30,7 +30,7 @@ def decode(data: bytes, pixels: Pixels, remarks: list[str] | None = None) -> UIn
     Args:
         data: the bytes of the file.
         pixels: say what becomes of orientation, depth and transparency; its size does not matter.
-        remarks: receives what is to be said of the image, as ``remarks_of`` has it.
+        look: called with the image that Pillow has opened, once its pixels have been taken, for what else it says.
 
     Returns:
         uint8 ``[height, width, 3]``, RGB.
@@ -46,8 +46,8 @@ def decode(data: bytes, pixels: Pixels, remarks: list[str] | None = None) -> UIn
     try:
         with Image.open(io.BytesIO(data)) as image:
             result = _decode(data, image, pixels)
-            if remarks is not None:
-                remarks += remarks_of(image)
+            if look is not None:
+                look(image)
             return result
     except (CorruptImage, MemoryError):
         raise

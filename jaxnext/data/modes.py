@@ -65,12 +65,18 @@ def upright(image: Image.Image, origin: Image.Image, pixels: Pixels) -> Image.Im
 
 def turn_of(image: Image.Image) -> Image.Transpose | None:
     """Return how a loaded image has to be turned. A TIFF is turned by Pillow when it is loaded: ``None``."""
+    return _TURNS.get(orientation_of(image))
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Return the EXIF orientation that a loaded image still has, from 1 to 8; 1 where it has none."""
     try:
-        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return value if value in _TURNS else 1
     except MemoryError:
         raise
     except Exception:  # EXIF that cannot be read, in one of many ways, says nothing: such files are shown as stored.
-        return None
+        return 1
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -13,6 +13,7 @@ from jaxnext.data.cache.store import MemoryStore, Store, memory_store
 from jaxnext.data.decode import decode
 from jaxnext.data.image_source import ImageSource, Subset
 from jaxnext.data.pixels import Pixels
+from jaxnext.data.remarks import remarks_of
 from jaxnext.data.resize import resize
 from jaxnext.errors import JaxnextError
 from jaxnext.types import UInt8Image
@@ -86,7 +87,8 @@ class Reader:
 
     def _decode(self, index: int, into: UInt8Image) -> tuple[str, ...]:
         remarks: list[str] = []
-        into[...] = resize(decode(self.source.read(index), self.pixels, remarks), self.pixels)
+        pixels = decode(self.source.read(index), self.pixels, lambda image: remarks.extend(remarks_of(image)))
+        into[...] = resize(pixels, self.pixels)
         return tuple(remarks)
 
 
