@@ -61,6 +61,7 @@ def test_what_is_on_the_page() -> None:
     ]
     # Two of each group, five of the cats that can be read, three dogs.
     assert found.tags.count("img") == 6 + 5 + 3
+    assert "gone" not in found.texts
     assert "3 for training, 1 for validation" in shown
 
 

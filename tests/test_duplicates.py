@@ -83,6 +83,9 @@ def test_pairs_of_all_blocks_are_compared() -> None:
     for first, again in ((0, 3999), (5, 6), (1500, 3000), (3000, 3998)):
         hashes[again], pictures[again] = hashes[first] ^ 0b101, pictures[first]
         expected[again] = expected[first]
+    # The third of these pairs, in a later block, joins the groups of the first two.
+    for number, level in ((10, 112), (3001, 108), (2000, 104), (11, 100)):
+        hashes[number], pictures[number], expected[number] = 0, bytes([level]) * 768, 10
     assert nearly_same(hashes, pictures).tolist() == expected
 
 

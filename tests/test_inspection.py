@@ -36,9 +36,14 @@ def test_a_file_and_another_encoding_of_it_are_one_group() -> None:
     png, jpeg = encoded(picture(0)), encoded(picture(0), "JPEG")
     train = source([(0, "a", png), (1, "b", encoded(picture(1))), (-1, "c", jpeg), (0, "d", jpeg)])
     found = inspect(Splits(train, source([(1, "e", png)]), CLASSES, ()), square(8), 1, lambda count: None)
-    # An image without a label contradicts nothing.
     assert found.groups == (Group((0, 2, 3, 4), is_same=False, across=True, labels_differ=True),)
-    assert inspect(found.splits._replace(validation=train), square(8), 1, lambda count: None).groups[0].across
+
+
+def test_an_image_without_a_label_contradicts_nothing() -> None:
+    train = source([(0, "a", encoded(picture(0))), (-1, "b", encoded(picture(0)))])
+    found = inspect(sound().splits._replace(train=train), square(8), 1, lambda count: None)
+    assert found.groups == (Group((0, 1), is_same=True, across=False, labels_differ=False),)
+    assert [found.class_name(number) for number in (0, 1)] == ["cat", ""]
 
 
 def test_where_an_image_is() -> None:
