@@ -1,6 +1,7 @@
 """Four CPU devices for every test, so that one, two and four can be compared; one small run shared by many tests."""
 
 import dataclasses
+import gc
 import os
 
 import jax
@@ -8,11 +9,16 @@ import pytest
 import small_run
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from live_seed import SEED
-from quick_jit import quick_compile
 
 from jaxnext.training.compiled_steps import CompiledSteps
 
 jax.config.update("jax_num_cpu_devices", 4)
+# LLVM's optimisation is half of a compilation, and most programs here run once, those of the tests' own processes too.
+# It changes how values round, which no test may depend on.
+jax.config.update("jax_disable_most_optimizations", True)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
+# What NumPy would stretch along new axes without a word is a mistake more often than meant.
+jax.config.update("jax_numpy_rank_promotion", "raise")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # PyTorch's threads spin while they wait for each other, which takes the core from the other worker.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -49,6 +55,14 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _small_heap():
+    """Forget a file's programs after it: thousands of them make each full garbage collection take seconds."""
+    yield
+    jax.clear_caches()
+    gc.collect()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _compile_once(tmp_path_factory):
     """CompiledSteps that several tests compile are compiled once a session."""
@@ -82,8 +96,7 @@ def _steps_once(_compile_once):
         if key in shared:
             self._train, self._evaluate = shared[key]
             return "compiled in 0.0 s"
-        with quick_compile():
-            line = compile_steps(self, state, cache, clock)
+        line = compile_steps(self, state, cache, clock)
         shared[key] = self._train, self._evaluate
         return line
 
@@ -99,13 +112,6 @@ def _no_curves(request):
     with pytest.MonkeyPatch.context() as patch:
         if request.node.get_closest_marker("draws_curves") is None:
             patch.setattr("jaxnext.reporting.curves.draw_curves", lambda history, output: None)
-        yield
-
-
-@pytest.fixture
-def quick_compilation():
-    """``quick_compile`` for a whole test, where nothing depends on how well the programs are optimised."""
-    with quick_compile():
         yield
 
 

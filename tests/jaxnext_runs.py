@@ -10,7 +10,7 @@ import numpy as np
 from flat_config import model_config
 from jax.sharding import Mesh, PartitionSpec
 from named_values import CLASSES
-from quick_jit import less_quick_jit, quick_jit
+from quick_jit import default_jit, less_quick_jit, quick_jit
 from torch_reference import SETTINGS, TINY
 
 from jaxnext.config.sections import Precision
@@ -79,7 +79,7 @@ def _both_modes(setting: str, tiny: bool, precision: Precision) -> Callable[...,
         return evaluation, training(variables["params"], variables["batch_stats"], images, labels)
 
     # float32, whose rounding depends on it, as users compile it.
-    compiled = jax.jit if precision == "float32" else quick_jit if tiny else less_quick_jit
+    compiled = default_jit if precision == "float32" else quick_jit if tiny else less_quick_jit
     return compiled(run)
 
 

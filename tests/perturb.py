@@ -82,7 +82,7 @@ def failures(tests: Iterable[str], perturbation: Perturbation | None = None) -> 
             file = copy / perturbation.file
             file.write_text(spoiled(file.read_text(), perturbation))
         # Of the four settings the one with all modules.
-        chosen = ["-m", "not slow", "-k", "fc_cbam or not (baseline or fc or cbam)"]
+        chosen = ["-m", "not full_size", "-k", "fc_cbam or not (baseline or fc or cbam)"]
         options = ["-q", "-rfE", "-p", "no:cacheprovider", "--timeout", "0"]  # a slow machine notices nothing
         files = [f"tests/{name}.py" for name in tests]
         command = [sys.executable, "-m", "pytest", *options, *chosen, *files]

@@ -22,11 +22,10 @@ class Ended(NamedTuple):
 
 
 def environment(devices: int = 1) -> dict[str, str]:
-    """CPUs, so many of them in each process; programs compiled as by ``quick_compile``, or by earlier tests."""
+    """CPUs, so many of them in each process; programs compiled as here, or by earlier tests."""
     settings: Any = jax.config
     return os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
         "JAX_NUM_CPU_DEVICES": str(devices),
         "JAX_ENABLE_COMPILATION_CACHE": str(settings.jax_enable_compilation_cache),
         "JAX_COMPILATION_CACHE_DIR": str(settings.jax_compilation_cache_dir),

@@ -9,6 +9,8 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "jaxnext"
 
@@ -216,6 +218,7 @@ def test_imports_go_down() -> None:
     assert layer_faults(read_package(PACKAGE)) == []
 
 
+@pytest.mark.slow
 def test_frameworks() -> None:
     assert framework_faults(read_package(PACKAGE)) == []
 
@@ -244,6 +247,7 @@ assert not others, others
 """
 
 
+@pytest.mark.slow
 def test_a_copy_of_ops_works_under_another_name(tmp_path: Path) -> None:
     shutil.copytree(PACKAGE / "ops", tmp_path / "convolutions" / "elsewhere")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"JAX_PLATFORMS": "cpu"}

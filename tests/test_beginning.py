@@ -16,12 +16,14 @@ from jaxnext.config.yaml_text import load_config
 from jaxnext.errors import JaxnextError, UsageError
 
 
+@pytest.mark.slow
 def test_resume_with_more_epochs_is_the_longer_run(run, images, tmp_path):
     train(tmp_path / "r", images, epochs=2)
     train(tmp_path / "r", images, resume=True, epochs=4)
     assert_same_model(tmp_path / "r", run)
 
 
+@pytest.mark.slow
 def test_resume_with_fewer_epochs_than_are_done(run, images):
     with pytest.raises(UsageError) as error:
         train(run, images, resume=True, epochs=2, checkpoint_every=3)
@@ -29,6 +31,7 @@ def test_resume_with_fewer_epochs_than_are_done(run, images):
     assert load_config(run / "config.yaml").epochs == 4
 
 
+@pytest.mark.slow
 def test_starting_from_a_run_with_the_same_classes_takes_every_part(run, images, tmp_path):
     lines = []
     model = small_run.config(images).model
@@ -45,6 +48,7 @@ def test_starting_from_a_run_with_the_same_classes_takes_every_part(run, images,
     assert metrics(tmp_path / "r")[0]["val_accuracy"] > 0.5
 
 
+@pytest.mark.slow
 def test_asked_to_stop_while_verifying_it_compiles_nothing(images, tmp_path):
     lines: list[str] = []
     fit_with(tmp_path / "r", images, lines, verify=True, stop=lambda: True)
@@ -52,6 +56,7 @@ def test_asked_to_stop_while_verifying_it_compiles_nothing(images, tmp_path):
     assert lines[-1].startswith("stopped and saved")
 
 
+@pytest.mark.slow
 def test_a_scan_finds_all_corrupt_images_before_anything_is_trained(tmp_path):
     path, lines = spoiled(tmp_path / "data", "train/3/1.jpg", "val/7/0.jpg"), []
     with pytest.raises(JaxnextError, match=r"^2 of 36 images cannot be read and are listed above"):

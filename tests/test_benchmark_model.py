@@ -29,6 +29,7 @@ def options(monkeypatch) -> argparse.Namespace:
     return command.parse(words.split())
 
 
+@pytest.mark.slow
 def test_result_and_table(options, monkeypatch):
     torch = pytest.importorskip("torch")
 
@@ -72,6 +73,7 @@ def test_result_and_table(options, monkeypatch):
     assert model.summary(result)["train, time over PyTorch's"] == result["train_ratio_to_torch"]
 
 
+@pytest.mark.slow
 def test_jaxnext_alone_needs_no_torch(options, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(model, "MODES", ("inference",))
@@ -82,6 +84,7 @@ def test_jaxnext_alone_needs_no_torch(options, monkeypatch):
     assert list(result["ceilings"]) == ["jax_matmul_flops_per_second", "copy_bytes_per_second"]
 
 
+@pytest.mark.slow
 def test_our_training_steps_follow_each_other():
     candidate = jax_steps.prepare("train", CONFIG, 5, VARIABLES, IMAGES)
     assert candidate.facts["peak_memory_bytes"] is None

@@ -43,7 +43,8 @@ def test_each_sum_has_its_terms_dtype() -> None:
     assert [(each.dtype.name, each.tolist()) for each in found] == [("bfloat16", [4, 4]), ("float32", [4, 4])]
 
 
-@settings(max_examples=30, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=10, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_any_number_of_rows(batch: int, height: int, width: int, channels: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -401,6 +401,7 @@ while os.WIFSIGNALED(status) or status == -1:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_anywhere_in_a_save_the_one_before_is_there(tmp_path: Path) -> None:
     """A process is killed at every eighth file operation of its second save, until the save comes through."""

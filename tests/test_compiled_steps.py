@@ -45,6 +45,7 @@ def compiled() -> CompiledSteps:
     return found
 
 
+@pytest.mark.slow
 def test_batches_are_padded_to_what_the_devices_divide_and_each_image_counts_once(compiled: CompiledSteps) -> None:
     assert compiled.rows == 6
     state, sums = compiled.train(start(compiled), host_batch(), 0)
@@ -53,10 +54,12 @@ def test_batches_are_padded_to_what_the_devices_divide_and_each_image_counts_onc
     assert int(compiled.evaluate(variables_of(state), host_batch())["count"]) == 4
 
 
+@pytest.mark.slow
 def test_the_temporary_memory_of_a_step_is_at_least_its_images_in_float32(compiled: CompiledSteps) -> None:
     assert 3 * 16 * 16 * 3 * 4 < compiled.temporary_memory() < 2**30
 
 
+@pytest.mark.slow
 def test_the_augmentation_is_that_of_the_step(compiled: CompiledSteps) -> None:
     losses = [float(compiled.train(start(compiled), host_batch(), step)[1]["loss"]) for step in (0, 1, 0)]
     assert losses[0] == losses[2] != losses[1]

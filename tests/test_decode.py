@@ -187,6 +187,7 @@ def test_orientation_is_pillows(kind: str, mode: str, options: dict[str, object]
         np.testing.assert_array_equal(decode(data, AS_IT_IS), stored)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_exif_that_cannot_be_read_says_nothing() -> None:
     data = encode(photograph(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\xff\xff")
     np.testing.assert_array_equal(decode(data, square(1)), pillow(data))

@@ -151,9 +151,8 @@ def test_each_source_is_read_from_its_own_store() -> None:
 @pytest.mark.slow
 def test_neither_cache_nor_workers_nor_threads_change_a_batch(tmp_path: Path) -> None:
     plain = collect(threads=1)
-    for workers in (1, 4):
-        assert_same(collect(workers=workers), plain)
-    for kind, counts in (("memory", [0]), ("disk", [0, 1, 4])):
+    assert_same(collect(workers=3), plain)
+    for kind, counts in (("memory", [0]), ("disk", [0, 3])):
         for workers in counts:
             cache, _ = open_cache(kind, tmp_path / str(workers), [TRAIN, VALIDATION], square(5), "monday")  # pyright: ignore
             assert_same(cached(cache, workers), plain)

@@ -60,6 +60,7 @@ def test_a_run_learns_and_leaves_its_files(run, images):
 
 
 # stop() is asked once an epoch before it, once a step, and again between training and validation
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "calls", [4, 1 + TRAIN_STEPS, 1 + TRAIN_STEPS + 2], ids=["in training", "before validation", "in validation"]
 )
@@ -75,6 +76,7 @@ def test_interrupted_anywhere_it_resumes_bit_for_bit(calls, run, images, tmp_pat
     assert without_times(metrics(tmp_path / "r")) == without_times(metrics(run))
 
 
+@pytest.mark.slow
 def test_the_last_line_says_how_well_and_where(run, images, tmp_path):
     lines = []
     train(run, images, resume=True, env=run_env(lines=lines), checkpoint_every=3)
@@ -85,6 +87,7 @@ def test_the_last_line_says_how_well_and_where(run, images, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_and_keeps_float32_parameters(images, tmp_path):
     train(tmp_path / "r", images, precision="bfloat16")
     assert max(r["val_accuracy"] for r in metrics(tmp_path / "r")) >= 0.75
@@ -100,6 +103,7 @@ def test_resume_of_a_finished_run_does_nothing(run, images):
     assert sorted((p.name, p.stat().st_mtime_ns) for p in (run / "checkpoints").rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_run_on_two_devices_pads_and_counts_every_image(images, tmp_path):
     train(tmp_path / "r", images, env=run_env(devices=2), epochs=1, batch_size=9)
     (record,) = metrics(tmp_path / "r")
@@ -165,6 +169,7 @@ def test_a_run_goes_on_without_corrupt_images_and_lists_them(tmp_path):
         assert eighths == pytest.approx(round(eighths))
 
 
+@pytest.mark.slow
 def test_the_list_of_corrupt_images_survives_a_resume(tmp_path):
     path = spoiled(tmp_path / "data", "train/3/1.jpg", "val/7/0.jpg")
     fit_with(tmp_path / "r", path, [], on_corrupt="skip", stop=stop_after(5))
@@ -200,6 +205,7 @@ def test_without_a_validation_image_the_run_ends(tmp_path):
     assert len((tmp_path / "r" / "corrupt.csv").read_text().splitlines()) == 13
 
 
+@pytest.mark.slow
 def test_a_cache_does_not_change_a_run(run, images, tmp_path):
     for kind in ("memory", "disk"):
         place = str(tmp_path / "c") if kind == "disk" else None
@@ -216,6 +222,7 @@ def test_a_cache_does_not_change_a_run(run, images, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_threads_take_over_from_workers_when_the_cache_is_warm(run, images, tmp_path, monkeypatch):
     opened = create_autospec(module.stream, side_effect=module.stream)
     monkeypatch.setattr(module, "stream", opened)
@@ -227,6 +234,7 @@ def test_threads_take_over_from_workers_when_the_cache_is_warm(run, images, tmp_
     assert_same_model(tmp_path / "r", run)
 
 
+@pytest.mark.slow
 def test_the_share_of_time_that_an_epoch_waited_for_data(images, tmp_path, monkeypatch):
     """A batch takes a second to come and a step a quarter to send; every other step has ended by the next batch."""
     now, ready = [0.0], itertools.cycle([True, False])

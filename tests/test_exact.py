@@ -117,6 +117,7 @@ def compare_double(setting: str, tiny: bool, size: int) -> None:
     assert max(leaves.values()) <= FLOAT64_GRADIENT, leaves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_one_batch_of_the_tiny_net_in_double(setting: str) -> None:
     compare_double(setting, tiny=True, size=ODD_SIZE)
@@ -225,6 +226,7 @@ def random_size(rng: np.random.Generator) -> int:
     return int(np.exp(rng.uniform(0, np.log(LARGEST + 1))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", RESIZED_MODES)
 def test_resize_equals_torchvision(mode: str) -> None:
     """500 files of random height, width, content and target in each colour mode, decoded and resized."""
@@ -271,6 +273,7 @@ SIZES = 10
 IMAGES = 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(SIZES))
 def test_augmentation_and_normalisation_equal_torchvision(part: int) -> None:
     """500 images in all, of 10 random sizes: a rotation, a jitter in each order and both flips of every one."""

@@ -43,6 +43,7 @@ def test_without_hidden_layers_it_is_linear() -> None:
     assert jax.tree.map(jnp.shape, variables) == {"params": {"output": {"kernel": (6, 5), "bias": (5,)}}}
 
 
+@pytest.mark.slow
 def test_each_layer_drops_by_its_number_in_training(variables: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr(fc, "dropout", lambda x, *args, **kwargs: calls.append((x.shape, args, kwargs)) or x)
@@ -68,6 +69,7 @@ def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
     assert str(error.value) == message
 
 
+@pytest.mark.slow
 def test_padded_rows_stay_out_of_the_statistics(variables: dict[str, Any]) -> None:
     mask = np.arange(40) < 30
 
@@ -82,6 +84,7 @@ def test_padded_rows_stay_out_of_the_statistics(variables: dict[str, Any]) -> No
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True])
 def test_equals_pytorch(training: bool) -> None:
     torch, _ = require()

@@ -80,6 +80,7 @@ def test_outputs_beyond_the_data_are_named_unused(images):
     assert class_names(small_run.config(images, model=model), splits)[-3:] == ("9", "unused_12", "unused_13")
 
 
+@pytest.mark.slow
 def test_a_packed_folder_trains_as_the_folder_does(images, tmp_path):
     place = pack_folder(images, tmp_path, pixels=square(16)).folder
     data = DataConfig(source=SOURCES.choose("tfds"), path=str(place), image_size=16)

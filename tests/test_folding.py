@@ -83,6 +83,7 @@ def test_logits_in_double(setting: str) -> None:
     assert relative_error(folded, plain) <= FLOAT64_FORWARD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", FLOAT32_LOGITS), ("bfloat16", 0.05)])
 def test_logits_in_lower_precision(precision: str, tolerance: float) -> None:
     with jax.default_matmul_precision("highest"):

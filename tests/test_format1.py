@@ -89,6 +89,7 @@ def test_a_run_goes_on_with_the_pixels_it_began_with_or_says_what_would_change()
     run_folder.check(OLD, load_config(OLD / "config.yaml", written=True), resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_of_format_1_is_resumed_as_it_was(tmp_path: Path) -> None:
     output = tmp_path / "run"
     shutil.copytree(OLD, output)

@@ -20,6 +20,7 @@ def process() -> list[Any]:
     return [settings, handlers, logging.getLogger("absl").level, list(warnings.filters)]
 
 
+@pytest.mark.slow
 def test_a_run_from_python(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     before, lines = process(), []
@@ -53,6 +54,7 @@ def test_a_run_from_python(images: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert process() == before
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_has_no_best_epoch(images: Path, tmp_path: Path) -> None:
     found = jaxnext.train(small_run.config(images), output=tmp_path / "r", say=lambda _: None, stop=lambda: True)
     assert found == (tmp_path / "r", None, ())

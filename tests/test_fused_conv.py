@@ -25,7 +25,7 @@ def reference(x, kernel, bias, residual, relu, stride, padding, groups):
         feature_group_count=groups,
         precision="highest",
     )
-    y = y + bias + (0 if residual is None else residual)
+    y = y + bias[None, None, None] + (0 if residual is None else residual)
     return jnp.maximum(y, 0) if relu else y
 
 
@@ -79,6 +79,7 @@ def both(x, kernel, bias, residual, relu, stride, padding, groups, dtype):
     return found, reference(*arrays, relu, stride, padding, groups)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(CASES)
 def test_it_equals_its_parts_in_float64(values) -> None:
@@ -88,6 +89,7 @@ def test_it_equals_its_parts_in_float64(values) -> None:
         assert np.abs(found - expected).max() <= FLOAT64_OPERATION * max(np.abs(expected).max(), 1)
 
 
+@pytest.mark.slow
 @needs_onednn
 @pytest.mark.usefixtures("onednn_calls")
 def test_it_equals_its_parts_by_onednn_in_float32() -> None:

@@ -99,6 +99,7 @@ def test_gradients_in_double(setting: str) -> None:
         assert error <= FLOAT64_GRADIENT, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_running_statistics_after_one_step_in_double(setting: str) -> None:
     recorded = golden(setting)
@@ -112,6 +113,7 @@ def test_running_statistics_after_one_step_in_double(setting: str) -> None:
     assert {int(found[name]) for name in counters} == {4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_logits_and_first_loss_in_single(setting: str) -> None:
     recorded, found = golden(setting), one_batch(setting, "float32")
@@ -121,6 +123,7 @@ def test_logits_and_first_loss_in_single(setting: str) -> None:
     assert relative_error(found.loss, recorded["loss"]) <= FLOAT32_FIRST_LOSS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_gradients_in_single_are_no_worse_than_pytorchs(setting: str) -> None:
     """Against the float64 gradient, which the tests above hold against PyTorch's; root mean square over three draws."""
@@ -146,9 +149,8 @@ def test_gradients_in_single_are_no_worse_than_pytorchs(setting: str) -> None:
     assert ratios[worst] <= FLOAT32_GRADIENT_FACTOR, names[worst]
 
 
-@pytest.mark.parametrize(
-    "setting", ["fc_cbam", *(pytest.param(s, marks=pytest.mark.slow) for s in ("baseline", "fc", "cbam"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_twenty_steps_of_adam_in_double(setting: str) -> None:
     recorded = golden(setting)
     batches = [(named_values.images(name), named_values.labels(name)) for name in BATCHES]

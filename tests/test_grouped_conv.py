@@ -108,7 +108,7 @@ ANY_SHAPE = {
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(**ANY_SHAPE)
 def test_every_formulation_and_its_gradients_equal_lax(
     batch: int,
@@ -177,6 +177,7 @@ def test_an_empty_batch(formulation: Formulation | Plan | None) -> None:
     assert dkernel.tolist() == np.zeros_like(kernel).tolist()
 
 
+@pytest.mark.slow
 def test_second_derivatives_equal_lax() -> None:
     x, kernel = random((1, 4, 4, 12)), random((3, 3, 2, 6), 1)
 
@@ -394,6 +395,7 @@ def test_vmap_under_jit_equals_a_loop(formulation: Formulation) -> None:
     assert_equal(together, [np.stack(results) for results in zip(*one_by_one, strict=True)], formulation)
 
 
+@pytest.mark.slow
 def test_bfloat16_stays_and_is_near_float32() -> None:
     x, kernel = (random(s, n).astype(jnp.bfloat16) for n, s in enumerate([(2, 5, 5, 64), (3, 3, 16, 8)]))
 

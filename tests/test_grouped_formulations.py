@@ -24,8 +24,8 @@ def test_unknown_name(name: Formulation) -> None:
 # Channel 0 is one group, channel 1 the other, whose kernel is ten times the first's.
 @pytest.mark.parametrize("name", USABLE)
 def test_spread_and_cropped_input_by_hand(name: Formulation) -> None:
-    x = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1) * jnp.array([1.0, 10.0])
-    kernel = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(2, 2, 1, 1) * jnp.array([1.0, 10.0])
+    x = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1) * jnp.array([[[[1.0, 10.0]]]])
+    kernel = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(2, 2, 1, 1) * jnp.array([[[[1.0, 10.0]]]])
     forward = parts(name).forward
     spread, cropped = quick_jit(
         lambda *both: [forward(*both, g) for g in (Geometry(1, NOTHING, 2, 2), Geometry(1, ((-1, 1), (1, -1)), 2))]
@@ -40,9 +40,9 @@ def test_spread_and_cropped_input_by_hand(name: Formulation) -> None:
 @pytest.mark.parametrize("name", USABLE)
 def test_both_gradients_by_hand(name: Formulation) -> None:
     geometry = Geometry(2, ((0, 1), (1, 0)), 2)
-    x = jnp.arange(1.0, 7.0).reshape(1, 3, 2, 1) * jnp.array([1.0, 10.0])
-    kernel = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(2, 2, 1, 1) * jnp.array([1.0, 10.0])
-    dy = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1) * jnp.array([1.0, 1.0])
+    x = jnp.arange(1.0, 7.0).reshape(1, 3, 2, 1) * jnp.array([[[[1.0, 10.0]]]])
+    kernel = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(2, 2, 1, 1) * jnp.array([[[[1.0, 10.0]]]])
+    dy = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1) * jnp.array([[[[1.0, 1.0]]]])
 
     # Padded: 0 1 2 / 0 3 4 / 0 5 6 / 0 0 0; the windows 0 1 / 0 3 and 0 5 / 0 0.
     def gradients(x: jax.Array, kernel: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -70,6 +70,7 @@ def test_files_images_and_arrays_are_turned_alike(classifier, tmp_path):
     assert not np.array_equal(classifier.predict([levels]), upright)
 
 
+@pytest.mark.slow
 def test_it_computes_what_the_checkpoint_says_with_batch_norms_folded(classifier, run, files):
     before = files_of(run)
     trained = TrainedClassifier(run, devices=jax.devices()[:1])

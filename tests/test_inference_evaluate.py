@@ -59,6 +59,7 @@ def test_files_left_out_are_said(classifier, images, tmp_path):
     assert lines == [f"{tmp_path}: left out 1 entry that is hidden or no image (.txt 1)"]
 
 
+@pytest.mark.slow
 def test_validation_images_that_have_changed(tmp_path):
     data = small_run.write_images(tmp_path / "data", {"train": 3})
     small_run.train(tmp_path / "r", data, epochs=1, batch_size=8)

@@ -61,6 +61,7 @@ def taken(loaded: dict[str, Any], source: dict[str, Any]) -> set[str]:
 # Parts that are fresh
 
 
+@pytest.mark.slow
 def test_complete_initialises_the_parts_that_are_shapes(tmp_path: Path) -> None:
     fields = {"attention": "cbam", "reduction": 2, "head": "fc"}
     save(tmp_path, filled(1), ("backbone",), None)

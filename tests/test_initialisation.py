@@ -2,6 +2,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 from flat_config import model_config
 
 from jaxnext.config.sections import Precision
@@ -17,6 +18,7 @@ def model_of(precision: Precision = "float32", **fields: Any) -> Classifier:
     return network(model_config(**(tiny | {"head_widths": (6, 5)} | fields)), 3, precision)
 
 
+@pytest.mark.slow
 def test_initialise_is_a_function_of_the_seed() -> None:
     model = model_of(attention="cbam", reduction=2, head="fc")
     one, again, other = (initialise(model, seed) for seed in (3, 3, 4))
@@ -35,6 +37,7 @@ def test_initialise_is_a_function_of_the_seed() -> None:
         assert (leaf != flat_other[path]).all() == random, path_name(path)
 
 
+@pytest.mark.slow
 def test_a_part_is_initialised_the_same_alone() -> None:
     model = model_of(attention="cbam", reduction=2, head="fc")
     whole = flatten(initialise(model, 3))
@@ -45,6 +48,7 @@ def test_a_part_is_initialised_the_same_alone() -> None:
         np.testing.assert_array_equal(leaf, whole[path], err_msg=path_name(path))
 
 
+@pytest.mark.slow
 def test_initialise_in_float64() -> None:
     with jax.enable_x64(True):
         variables = initialise(model_of("float64"), 0)

@@ -78,6 +78,7 @@ def test_batches_are_what_the_schedule_says() -> None:
         assert batch.errors == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_any_number_of_workers_gives_the_same(workers: int) -> None:
     assert_same(collect(workers=workers, start=3), collect()[3:])
@@ -179,6 +180,7 @@ def test_a_training_batch_needs_a_source() -> None:
         next(batches)
 
 
+@pytest.mark.slow
 def test_closing_early_ends_the_workers() -> None:
     batches = stream(sequential_order(600, 2), None, Subset(TRAIN, np.arange(600) % 7), square(5), workers=2)
     assert len(workers_left()) <= 2
@@ -207,8 +209,7 @@ PROGRAM = """
     import numpy as np
     from PIL import Image
     from jaxnext.data.loader import stream
-    from jaxnext.data.pixels import Pixels
-from jaxnext.data.order import sequential_order
+    from jaxnext.data.order import sequential_order
     from jaxnext.data.pixels import Pixels
     from jaxnext.data.image_source import MemorySource
 

@@ -85,6 +85,7 @@ def test_dtypes(precision: Any, compute: str, kept: str) -> None:
     assert updated_stats == {path: name for path, name in stored.items() if path[0] == "batch_stats"}
 
 
+@pytest.mark.slow
 def test_mask_and_keys_reach_every_part() -> None:
     """What padded rows hold changes neither the other rows' logits nor any statistic; other keys drop other units."""
     rng = np.random.default_rng(0)
@@ -195,6 +196,7 @@ def check(both: Both, setting: str) -> None:
     assert errors == pytest.approx(dict.fromkeys(errors, 0), abs=FLOAT64_GRADIENT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_equals_pytorch_in_double(setting: str) -> None:
     check(run_both(setting), setting)

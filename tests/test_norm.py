@@ -37,8 +37,9 @@ def plain(x: jax.Array, scale: jax.Array, bias: jax.Array, mask: jax.Array) -> j
     """The definition, for autodiff: mean and biased variance over the rows that count; the others become zero."""
     rows = jnp.broadcast_to(mask.reshape(-1, *[1] * (x.ndim - 1)), x.shape)
     axes = tuple(range(x.ndim - 1))
-    mean = x.mean(axes, where=rows)
-    var = ((x - mean) ** 2).mean(axes, where=rows)
+    mean = x.mean(axes, where=rows, keepdims=True)
+    var = ((x - mean) ** 2).mean(axes, where=rows, keepdims=True)
+    scale, bias = (jnp.broadcast_to(each, x.shape) for each in (scale, bias))
     return jnp.where(rows, (x - mean) / jnp.sqrt(var + EPS) * scale + bias, 0)
 
 
@@ -249,6 +250,7 @@ def test_devices_share_the_statistics(devices: int) -> None:
 # ---- PyTorch ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(8, 5), (8, 3, 2, 5)])
 def test_equals_pytorch(shape: tuple[int, ...]) -> None:
     torch, _ = require()

@@ -200,6 +200,7 @@ def test_switched_off_within_a_block_and_compiled_functions_follow(monkeypatch: 
     assert seen == [None, "it is switched off", "another reason"]
 
 
+@pytest.mark.slow
 @on_x86_linux
 def test_a_net_is_exported_without_it() -> None:
     config = ModelConfig(stage_sizes=(1,), widths=(8,), features=(16,), stem_features=8, groups=2)

@@ -47,6 +47,7 @@ print(json.dumps({key: [before[key], after[key]] for key in before if before[key
 """
 
 
+@pytest.mark.slow
 def test_importing_it_changes_nothing_in_the_process() -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     found = subprocess.run([sys.executable, "-c", IMPORTS], env=environment, capture_output=True, text=True, check=True)

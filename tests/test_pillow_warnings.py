@@ -4,6 +4,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +34,7 @@ def test_a_script_says_its_own_sentences_only(tmp_path: Path) -> None:
     assert len(said) == 2
 
 
+@pytest.mark.slow
 def test_worker_processes_are_silent(tmp_path: Path) -> None:
     palette, _ = write(tmp_path / "images")
     (tmp_path / "program.py").write_text(

@@ -68,6 +68,7 @@ def test_nan_fills_every_window_that_it_is_in() -> None:
 
 
 # Each of 6, 8, 14 and 16 is the maximum of one window: the second derivative of its cube is six times it.
+@pytest.mark.slow
 def test_second_derivatives_by_hand() -> None:
     def cubes(x: jax.Array) -> jax.Array:
         return (max_pool(x.reshape(1, 4, 4, 1)) ** 3).sum()

@@ -49,6 +49,7 @@ def test_parameters_that_are_not_finite_are_not_saved(images, tmp_path, monkeypa
     jax.tree.map(np.testing.assert_array_equal, model_of(tmp_path / "r")[0], good)
 
 
+@pytest.mark.slow
 def test_steps_done_before_a_corrupt_image_are_kept(tmp_path):
     path, lines = small_run.write_images(tmp_path / "data", {"train": 2, "val": 1}), []
     last = ShuffledOrder(24, 12, 10, 1, 0).locate(2).ids[0]
@@ -64,6 +65,7 @@ def test_steps_done_before_a_corrupt_image_are_kept(tmp_path):
     assert resumed.history[0]["val_loss"] == whole.history[0]["val_loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batches", [4, TRAIN_STEPS + 1], ids=["in training", "in validation"])
 def test_a_cache_that_fails_saves_what_is_done(batches, run, images, tmp_path, monkeypatch):
     following, count = Stream.__next__, itertools.count()

@@ -165,6 +165,7 @@ def test_without_installation_the_sentence_gives_the_command(package, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf_8_is_shown(tmp_path):
     name = os.fsdecode(b"caf\xe9")
     for arguments, status in ((["--checkpoint", name, "--data", "x"], 1), (["--checkpoint", "x", "--data", name], 1)):

@@ -224,6 +224,7 @@ def test_a_safetensors_file_that_is_cut_within_its_header(tmp_path):
 # ---- mutated files ----
 
 
+@pytest.mark.slow
 def test_mutated_files_end_in_tensors_or_in_the_projects_error(tmp_path):
     counts = fuzz(2000, 0, tmp_path / "fuzz.pth")
     assert {family.__name__ for family in FAMILIES} == counts.keys()

@@ -37,7 +37,6 @@ NET = model_config(
     head_widths=(16, 8),
 )
 SIZE, ROWS, CLASSES = 16, 8, 3
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 AUGMENT = (Augmentation(),)
 
 
@@ -82,7 +81,7 @@ def train_batch(on: Net, step: int, examples: int = ROWS, rows: int = ROWS) -> T
     images = random.integers(0, 256, (ROWS, SIZE, SIZE, 3), dtype=np.uint8)[:examples]
     labels = random.integers(0, CLASSES, ROWS, dtype=np.int32)[:examples]
     batch = Batch(*(pad_rows(a, rows) for a in (images, labels, np.ones(examples, bool))))  # pyright: ignore
-    return parallel.split_batch(TrainBatch(batch, draw_all(AUGMENT, 0, step, rows, SIZE)), on.mesh)
+    return parallel.split_batch(TrainBatch(batch, draw_all(AUGMENT, 0, step, rows, (SIZE, SIZE))), on.mesh)
 
 
 def run(devices: int, count: int, precision: str = "float32") -> tuple[Any, list[dict[str, np.ndarray]]]:
@@ -100,6 +99,7 @@ def largest_difference(a: Any, b: Any) -> float:
     return max(float(np.max(np.abs(x.astype(np.float64) - y))) for x, y in pairs)
 
 
+@pytest.mark.slow
 def test_first_step_is_the_same_on_more_devices_float32():
     _, (one,) = run(1, 1)
     _, (more,) = run(2, 1)
@@ -108,6 +108,7 @@ def test_first_step_is_the_same_on_more_devices_float32():
     assert more["correct"] == one["correct"]
 
 
+@pytest.mark.slow
 def test_an_epoch_with_an_incomplete_batch_is_the_same_on_more_devices_float64():
     with jax.enable_x64(True):
         one, one_sums = run(1, 4, "float64")
@@ -241,7 +242,7 @@ def compiled_train_step(config: ModelConfig) -> tuple[str, Any]:
     size = 64  # every stage is of a size of its own
     label, mask = (jax.ShapeDtypeStruct((ROWS,), dtype) for dtype in (jnp.int32, bool))
     images = jax.ShapeDtypeStruct((ROWS, size, size, 3), jnp.uint8)
-    batch = TrainBatch(Batch(images, label, mask), draw_all(AUGMENT, 0, 0, ROWS, size))
+    batch = TrainBatch(Batch(images, label, mask), draw_all(AUGMENT, 0, 0, ROWS, (size, size)))
     lowered = steps.compile_train_step(model, adam, parallel.mesh_of(jax.devices()[:2]), AUGMENT).lower(state, batch)
     # LLVM's optimisation does not change what XLA sends.
     return lowered.compile(compiler_options={"xla_backend_optimization_level": 0}).as_text(), state.params
@@ -306,7 +307,7 @@ def test_remat_takes_less_memory():
         state = jax.eval_shape(lambda v: create(v, adam, 1e-3, 0), variable_shapes(model))
         images = jax.ShapeDtypeStruct((ROWS, 64, 64, 3), jnp.uint8)
         label, mask = (jax.ShapeDtypeStruct((ROWS,), dtype) for dtype in (jnp.int32, bool))
-        batch = TrainBatch(Batch(images, label, mask), draw_all(AUGMENT, 0, 0, ROWS, 64))
+        batch = TrainBatch(Batch(images, label, mask), draw_all(AUGMENT, 0, 0, ROWS, (64, 64)))
         lowered = steps.compile_train_step(model, adam, on.mesh, AUGMENT).lower(state, batch)
         # LLVM's optimisation does not change where XLA puts its arrays.
         compiled = lowered.compile(compiler_options={"xla_backend_optimization_level": 0})
@@ -386,6 +387,7 @@ def test_bfloat16_keeps_state_gradients_and_sums_in_float32():
     assert {v.aval.dtype.name for equation in summed for v in equation.invars} == {"float32", "int32"}
 
 
+@pytest.mark.slow
 def test_bfloat16_starts_near_float32():
     on = net(1, "bfloat16")
     lowered = on.train_step.lower(start(on), train_batch(on, 0))

@@ -18,6 +18,9 @@ from jaxnext.data.splits import load_splits
 from jaxnext.data.verify import check_shards, find_bad_images, share_of
 from jaxnext.errors import JaxnextError
 
+# The command line silences it: that an image is too large is said by jaxnext.
+pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+
 
 def jpeg() -> bytes:
     file = io.BytesIO()

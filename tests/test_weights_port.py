@@ -319,7 +319,7 @@ def test_class_file_that_is_missing(tmp_path):
         read_classes(tmp_path / "none")
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize("setting", torch_reference.SETTINGS)
 def test_full_size_file_predicts_pytorchs_probabilities_on_jpegs(setting, tmp_path):
     torch, torchvision = torch_reference.require()
@@ -351,7 +351,7 @@ def test_full_size_file_predicts_pytorchs_probabilities_on_jpegs(setting, tmp_pa
     assert found.argmax(-1).tolist() == expected.argmax(-1).tolist()
 
 
-@pytest.mark.slow
+@pytest.mark.full_size
 @pytest.mark.parametrize(("name", "parameters"), [("resnet50", "25,557,032"), ("resnext101_32x8d", "88,791,336")])
 def test_torchvisions_other_nets_have_configs(name, parameters, tmp_path):
     torch, torchvision = torch_reference.require()

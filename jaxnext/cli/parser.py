@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Sequence
@@ -306,6 +307,7 @@ def _check_text(text: str, hint: Any, key: str) -> None:
     check(value, hint, key)
 
 
+@functools.cache
 def descriptions(section: type) -> dict[str, str]:
     """Return the attribute docstrings of a dataclass, on one line each."""
     parameters = docstring_parser.parse_from_object(section).params

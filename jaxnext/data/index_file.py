@@ -54,7 +54,8 @@ class IndexFile:
         if not self.path.exists():
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            # NumPy leaves a file open that it finds damaged.
+            with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 if int(file["format"]) != _FORMAT or _unpacked(file["key"]) != [self._key]:
                     raise ValueError("it is about something else, or of another version")
                 arrays = {name: file[name] for name in file if name not in ("format", "key")}

@@ -169,7 +169,7 @@ def _lanes(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     for i, j in itertools.product(range(kh), range(kw)):
         met = x[:, i : i + rows : stride, j : j + columns : stride]
         for channel in range(spread.shape[2]):
-            weights = spread[i, j, channel].astype(accumulator)
+            weights = spread[None, None, None, i, j, channel].astype(accumulator)
             total = total + met[:, :, :, channel, None].astype(accumulator) * weights
     return total.swapaxes(-1, -2).reshape(*total.shape[:-2], -1).astype(x.dtype)
 
