@@ -199,6 +199,7 @@ BASELINE = model_config()
 
 # The two programs of a CPU, of the tiny net and, in full width, of baseline, which takes 15 s of processor
 # time to compile.
+@pytest.mark.slow
 @pytest.mark.parametrize("by_onednn", [False, pytest.param(True, marks=needs_onednn)])
 @pytest.mark.parametrize("config", [NET, pytest.param(BASELINE, marks=pytest.mark.slow)], ids=["tiny", "baseline"])
 def test_train_step_is_named_gathers_nothing_and_reduces_parameters_and_batch_norm_sums(
@@ -276,6 +277,7 @@ def test_eval_step_counts_only_real_rows_and_changes_nothing():
 # ---- remat ----
 
 
+@pytest.mark.slow
 def test_remat_changes_no_result():
     """A step with padding and dropout: loss, statistics, and gradients (of which the moments are made)."""
     with jax.enable_x64(True):
@@ -294,6 +296,7 @@ def test_remat_changes_no_result():
         assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(plain.optimizer)) > 1e-3
 
 
+@pytest.mark.slow
 def test_remat_takes_less_memory():
     """Measured: 6.9 MB instead of 11.2 MB beside state and batch, the augmentation's arrays included."""
     on = net(1)
@@ -417,6 +420,7 @@ def test_example_keys_depend_on_the_global_place():
     assert len(np.unique(keys(1), axis=0)) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [[0, 0], [0, 1], [1, 1]])
 def test_the_wish_to_stop_goes_through_the_steps_without_another_collective(flags):
     on = net(2)
