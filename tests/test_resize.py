@@ -60,6 +60,16 @@ def test_fitted(height: int, width: int, to_height: int, to_width: int) -> None:
     assert tall == to_height or wide == to_width
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (200, 30_000), (30_000, 200), (1, 3000)])
+def test_the_narrowest_images(height: int, width: int) -> None:
+    image = np.full((height, width, 3), 7, np.uint8)
+    for way in ("stretch", "crop"):
+        assert (resize(image, Pixels((64, 48), resize=way)) == 7).all()
+    padded = resize(image, Pixels((64, 48), resize="pad"))[..., 0]
+    # The longer side fills its own, the shorter one keeps a pixel.
+    assert np.count_nonzero(padded) == {(1, 1): 48 * 48, (30_000, 200): 64}.get((height, width), 48)
+
+
 def test_an_image_that_would_become_too_large_is_refused() -> None:
     narrow = np.zeros((1, 60_000, 3), np.uint8)
     with pytest.raises(CorruptImage) as error:
