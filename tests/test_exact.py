@@ -39,6 +39,9 @@ from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize
 from jaxnext.tree import flatten, path_name
 
 ADAM_STEPS = 20
+LIVE = [s if s in ("baseline", "fc_cbam") else pytest.param(s, marks=pytest.mark.full_size) for s in SETTINGS]
+"""Those without a part and with all parts; the golden files hold all four, and ``-m full_size`` runs them live."""
+
 STEPPED = list(SETTINGS) if os.environ.get("JAXNEXT_EVERY_SETTING") == "1" else [list(SETTINGS)[SEED % len(SETTINGS)]]
 """Settings of which the full-size net goes 20 steps: each takes minutes."""
 
@@ -73,7 +76,7 @@ def compare_steps(setting: str, tiny: bool, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", LIVE)
 def test_twenty_steps_of_the_tiny_net(setting: str) -> None:
     compare_steps(setting, tiny=True, seed=SEED)
 
@@ -118,7 +121,7 @@ def compare_double(setting: str, tiny: bool, size: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", LIVE)
 def test_one_batch_of_the_tiny_net_in_double(setting: str) -> None:
     compare_double(setting, tiny=True, size=ODD_SIZE)
 
@@ -190,7 +193,7 @@ def single_errors(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", LIVE)
 def test_tiny_net_in_single(setting: str) -> None:
     seeds = [SEED, SEED + 1, SEED + 2]
     compare_single(setting, True, ODD_SIZE, [(seed, kink_free(seed)) for seed in seeds])
