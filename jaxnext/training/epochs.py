@@ -86,10 +86,11 @@ def _epochs(run: Run, state: TrainState, progress: Progress, first: bool) -> tup
     ) as batches:
         while True:
             state, progress = _epoch(run, state, progress, iter(batches))
-            if first and not run.stopping():
+            stopping = run.stopping()
+            if first and not stopping:
                 _say_remarks(run, batches.remarks)
                 first = False
-            if progress.position == len(run.order) or _workers(run) != workers or run.stopping():
+            if stopping or progress.position == len(run.order) or _workers(run) != workers:
                 return state, progress
 
 
