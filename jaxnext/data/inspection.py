@@ -4,9 +4,8 @@ import collections
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +19,10 @@ from jaxnext.data.modes import orientation_of
 from jaxnext.data.pixels import Pixels
 from jaxnext.data.remarks import remarks_of
 from jaxnext.data.splits import Splits
+from jaxnext.data.threads import in_order
 from jaxnext.types import UInt8Image
 
 _CHUNK = 32
-_Result = TypeVar("_Result")
 
 
 class Facts(NamedTuple):
@@ -132,7 +131,7 @@ def inspect(splits: Splits, pixels: Pixels, threads: int, done: Callable[[int], 
     total = len(splits.train) + len(splits.validation)
     chunks = [range(first, min(first + _CHUNK, total)) for first in range(0, total, _CHUNK)]
     calls = (functools.partial(_look, splits, pixels, numbers) for numbers in chunks)
-    for numbers, results in zip(chunks, _in_order(calls, threads), strict=True):
+    for numbers, results in zip(chunks, in_order(calls, threads), strict=True):
         for number, result in zip(numbers, results, strict=True):
             if isinstance(result, Facts):
                 facts[number] = result
@@ -145,18 +144,6 @@ def inspect(splits: Splits, pixels: Pixels, threads: int, done: Callable[[int], 
 def _place(splits: Splits, number: int) -> tuple[ImageSource, int]:
     first = len(splits.train)
     return (splits.train, number) if number < first else (splits.validation, number - first)
-
-
-def _in_order(calls: Iterable[Callable[[], _Result]], threads: int) -> Iterator[_Result]:
-    """The results of calls that threads make, in order, a few calls ahead: memory does not grow with their number."""
-    waiting: collections.deque[Future[_Result]] = collections.deque()
-    with ThreadPoolExecutor(threads, "inspect") as executor:
-        for call in calls:
-            waiting.append(executor.submit(call))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _look(splits: Splits, pixels: Pixels, numbers: Sequence[int]) -> list[Facts | BadImage]:

@@ -1,10 +1,8 @@
 """A scan that decodes every image before training begins, so that all bad files are known at once."""
 
-import collections
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from jaxnext.data.image_source import ImageSource, Subset
 from jaxnext.data.packing.digest import sha256
 from jaxnext.data.pixels import Pixels
 from jaxnext.data.tfds_split import TfdsSource
+from jaxnext.data.threads import Stopped, in_order
 from jaxnext.errors import JaxnextError, one_line
 
 _CHUNK = 32
@@ -84,25 +83,13 @@ def find_bad_images(
         Those that fail, in order; ``None`` if asked to stop.
     """
     bad: list[BadImage] = []
-    waiting: collections.deque[Future[tuple[int, list[BadImage]]]] = collections.deque()
-
-    def collect() -> None:
-        count, found = waiting.popleft().result()
-        bad.extend(found)
-        done(count)
-
-    with ThreadPoolExecutor(threads, "verify") as executor:
-        # A window of chunks, so that memory does not grow with the number of images.
-        for chunk in itertools.chain.from_iterable(_chunks(source, pixels, cache) for source in sources):
-            if stop():
-                return None
-            waiting.append(executor.submit(chunk))
-            if len(waiting) > 2 * threads:
-                collect()
-        while waiting:
-            if stop():
-                return None
-            collect()
+    chunks = itertools.chain.from_iterable(_chunks(source, pixels, cache) for source in sources)
+    try:
+        for count, found in in_order(chunks, threads, stop):
+            bad += found
+            done(count)
+    except Stopped:
+        return None
     return bad
 
 
