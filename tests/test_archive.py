@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxnext.data.archive import ArchiveSource, ArchiveTree, open_archive, open_tree
+from jaxnext.data.archive import ArchiveSource, ArchiveTree, is_archive, open_archive, open_tree
 from jaxnext.data.folder_source import FolderTree
 from jaxnext.errors import JaxnextError
 
@@ -43,6 +43,14 @@ def test_an_empty_archive(tmp_path: Path) -> None:
         pass
     with pytest.raises(JaxnextError, match=r"x\.zip: expected an archive with images in it, found an empty one"):
         open_archive(tmp_path / "x.zip")
+
+
+def test_an_archive_is_a_file_named_so(tmp_path: Path) -> None:
+    (tmp_path / "folder.zip").mkdir()
+    for name in ("a.ZIP", "b.tar", "c.png"):
+        (tmp_path / name).touch()
+    found = {path.name: is_archive(path) for path in [*tmp_path.iterdir(), tmp_path / "gone.zip"]}
+    assert found == {"folder.zip": False, "a.ZIP": True, "b.tar": True, "c.png": False, "gone.zip": False}
 
 
 def test_a_folder_or_an_archive(tmp_path: Path, source: ArchiveSource) -> None:

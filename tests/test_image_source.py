@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from jaxnext.data.folder_source import class_folder_source
-from jaxnext.data.image_source import MemorySource, Subset
+from jaxnext.data.image_source import MemorySource, Subset, label_numbers
 
 
 def write(root: Path, *names: str) -> Path:
@@ -40,6 +41,13 @@ def test_subset(tmp_path: Path) -> None:
 def test_a_stamp_in_memory_is_of_the_bytes() -> None:
     source = MemorySource((b"x", b"y", b"x", b""), ("a", "b", "c", "d"), np.zeros(4, np.int32), ("a",))
     assert [source.stamp(i) for i in range(4)] == [2363233924, 4225443350, 2363233924, 1]
+
+
+def test_labels_are_places_in_the_classes() -> None:
+    found = label_numbers(["b", "10", "b"], ("b", "a", "10"))
+    assert (found.dtype.name, found.tolist()) == ("int32", [0, 2, 0])
+    with pytest.raises(KeyError):
+        label_numbers(["c"], ("b",))
 
 
 def test_imports_are_light() -> None:

@@ -194,6 +194,11 @@ def _enter(path: str, folders: dict[str, Folder], seen: set[str]) -> bool:
     return True
 
 
+def is_archive(path: Path) -> bool:
+    """Return whether a path is a file that is named as an archive."""
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
 def open_archive(path: Path, store: Path | None = None) -> ArchiveTree:
     """Return the tree of an archive; where all of it is in one folder, that of the folder.
 
@@ -222,5 +227,4 @@ def open_tree(path: Path, store: Path | None = None) -> FileTree:
     Raises:
         JaxnextError: as ``open_archive``.
     """
-    is_archive = path.suffix.lower() in SUFFIXES and path.is_file()
-    return open_archive(path, store) if is_archive else FolderTree(path, store)
+    return open_archive(path, store) if is_archive(path) else FolderTree(path, store)

@@ -117,6 +117,12 @@ class Subset:
         return self.source.stamp(int(self.indices[index]))
 
 
+def label_numbers(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int32]:
+    """Return the place of each name in ``classes``, int32 ``[n]``; ``KeyError`` for a name that is not there."""
+    number = {name: i for i, name in enumerate(classes)}
+    return np.fromiter(map(number.__getitem__, names), np.int32, len(names))
+
+
 def some(names: Sequence[str], chosen: Sequence[int] | None = None) -> str:
     """The first names of a list, and how many more there are, for messages."""
     picked = [names[i] for i in chosen] if chosen is not None else list(names)

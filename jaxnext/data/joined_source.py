@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxnext.data.image_source import ImageSource
+from jaxnext.data.image_source import ImageSource, label_numbers
 
 
 class JoinedSource:
@@ -15,8 +15,7 @@ class JoinedSource:
         self.sources = tuple(sources)
         names = [source.classes for source in sources]
         self.classes = tuple(sorted(set().union(*names))) if classes is None else tuple(classes)
-        number = {name: i for i, name in enumerate(self.classes)}
-        renumber = [np.array([number[name] for name in each], np.int32) for each in names]
+        renumber = [label_numbers(each, self.classes) for each in names]
         labels = np.concatenate([new[source.labels] for new, source in zip(renumber, sources, strict=True)])
         order = np.argsort(labels, kind="stable")
         sizes = [len(source) for source in sources]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jaxnext.data.file_names import MISSING, SEVERAL, match
 from jaxnext.data.file_tree import FileTree
-from jaxnext.data.image_source import ImageSource, Subset, some
+from jaxnext.data.image_source import ImageSource, Subset, label_numbers, some
 from jaxnext.data.layout import TEST, TRAIN, VALIDATION
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.splits import OpenContext, Splits, split
@@ -175,8 +175,7 @@ def open_labelled(tree: FileTree, labels: str, context: OpenContext) -> Splits:
     texts = [csv.labels[i] for i in rows.rows.tolist()]
     classes = tuple(sorted(set(texts)))
     _check_alike(path, classes)
-    number = {name: i for i, name in enumerate(classes)}
-    ids = np.fromiter(map(number.__getitem__, texts), np.int32)
+    ids = label_numbers(texts, classes)
     order = np.lexsort((rows.files, ids))
     source = tree.source([files[i] for i in rows.files[order].tolist()], ids[order], classes)
     splits = _split(csv, source, rows.rows[order], parts, context)

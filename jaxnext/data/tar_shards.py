@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from jaxnext.data.archive import ArchiveSource
 from jaxnext.data.archive_index import Entries, index_archive
-from jaxnext.data.image_source import file_identity, some
+from jaxnext.data.image_source import file_identity, label_numbers, some
 from jaxnext.data.index_file import IndexFile
 from jaxnext.data.layout import TEST, TRAIN, VALIDATION
 from jaxnext.data.listing import is_image
@@ -93,8 +91,7 @@ def shard_source(path: Path, label: str, store: Path | None = None) -> tuple[Arc
     if kept is not None and known is None:
         kept.write({}, {"labels": texts}, lines)
     classes = tuple(sorted(set(texts)))
-    number = {name: i for i, name in enumerate(classes)}
-    numbers = np.fromiter(map(number.__getitem__, texts), np.int32)
+    numbers = label_numbers(texts, classes)
     names = tuple(entries.names[i] for i in images)
     return ArchiveSource(str(path), "", entries.places[images], names, numbers, classes), lines
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxnext.data.archive import SUFFIXES, open_archive
+from jaxnext.data.archive import is_archive, open_archive
 from jaxnext.data.bad_image import BadImage
 from jaxnext.data.file_names import MISSING, SEVERAL, match
 from jaxnext.data.file_tree import FileSource
@@ -68,7 +68,7 @@ def rows_of(data: Sequence[Path], table: NamesTable | None, keep_extension: bool
 
 
 def _images(data: Sequence[Path]) -> FileSource:
-    archives = [path for path in data if path.suffix.lower() in SUFFIXES and path.is_file()]
+    archives = [path for path in data if is_archive(path)]
     if not archives:
         return files_source(data)
     if len(data) > 1:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxnext.data.image_source import file_identity, some, stamp_of
+from jaxnext.data.image_source import file_identity, label_numbers, some, stamp_of
 from jaxnext.data.splits import OpenContext, Splits, split
 from jaxnext.errors import JaxnextError, UsageError, one_line
 
@@ -98,8 +98,7 @@ class Source:
         order = names if classes is None else classes
         if unknown := sorted(set(texts) - set(order)):
             raise JaxnextError(f"{where} {name}: expected labels that training images have, found {some(unknown)}")
-        number = {text: i for i, text in enumerate(order)}
-        labels = np.fromiter(map(number.__getitem__, texts), np.int32)
+        labels = label_numbers(texts, order)
         # The bytes as they are: pixels are for the decoder that all sources share.
         stored = data.select_columns([image]).cast_column(image, library.Image(decode=False))
         files = tuple(file["filename"] for file in data.cache_files)
