@@ -10,7 +10,6 @@ import numpy as np
 from flat_config import model_config
 from jax.sharding import Mesh, PartitionSpec
 from named_values import CLASSES
-from quick_jit import default_jit, less_quick_jit, quick_jit
 from torch_reference import SETTINGS, TINY
 
 from jaxnext.config.sections import Precision
@@ -27,6 +26,15 @@ from jaxnext.porting.torchvision import Entry, to_torch, weight_map
 from jaxnext.tree import flatten, unflatten
 from jaxnext.types import LeafPath
 
+# The tests' own programs are compiled without LLVM's optimisation, see conftest.py.
+less_quick_jit = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": False}
+)
+"""For what runs twenty times: a full-size step in double takes a sixth of the time and compiles almost as fast."""
+default_jit = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+)
+"""As ``jax.jit`` compiles for a user, whose rounding is what is compared in float32."""
 ADAM = Optimizer(learning_rate=1e-3)
 PLATEAU = Schedule(factor=0.1, patience=6, threshold=0.1)
 """Set so that the loss of these steps, given to the schedule one by one, reduces the learning rate mid-way."""
@@ -79,7 +87,7 @@ def _both_modes(setting: str, tiny: bool, precision: Precision) -> Callable[...,
         return evaluation, training(variables["params"], variables["batch_stats"], images, labels)
 
     # float32, whose rounding depends on it, as users compile it.
-    compiled = default_jit if precision == "float32" else quick_jit if tiny else less_quick_jit
+    compiled = default_jit if precision == "float32" else jax.jit if tiny else less_quick_jit
     return compiled(run)
 
 

@@ -1,11 +1,11 @@
 import dataclasses
 
 import benchmark_cases
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from benchmarks.torch_model import build, check
-from quick_jit import quick_jit
 from tolerances import FLOAT32_LOGITS
 from torch_ported import relative_error, to_leaves
 
@@ -35,7 +35,7 @@ def test_it_is_the_same_network(attention, head):
     ours = network(config, 5, "float32")
     # Every tensor is used under torchvision's names, and every leaf is filled.
     variables = to_leaves(variable_shapes(ours), net.state_dict())
-    found = quick_jit(lambda own, x: ours.apply(own, x, train=False))(variables, jnp.asarray(images))
+    found = jax.jit(lambda own, x: ours.apply(own, x, train=False))(variables, jnp.asarray(images))
     assert relative_error(found, expected) <= FLOAT32_LOGITS
 
 

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick_jit import quick_jit
 from tolerances import FLOAT64_OPERATION
 from torch_ported import ported, relative_error, to_numpy, to_torch
 
@@ -102,6 +101,6 @@ def test_equals_pytorch_forward_and_backward() -> None:
         return y, *pullback(cotangent)
 
     with jax.enable_x64(True):
-        y, gradient = quick_jit(run)(x)
+        y, gradient = jax.jit(run)(x)
     assert relative_error(y, to_numpy(expected)) <= FLOAT64_OPERATION
     assert relative_error(gradient, to_numpy(tensor.grad)) <= FLOAT64_OPERATION

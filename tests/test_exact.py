@@ -9,6 +9,7 @@ import io
 import itertools
 import os
 
+import jax
 import jax.numpy as jnp
 import jaxnext_runs
 import named_values
@@ -18,7 +19,6 @@ import torch_runs
 from golden_cases import ODD_SIZE
 from live_seed import SEED
 from PIL import Image
-from quick_jit import quick_jit
 from square import original
 from tolerances import (
     FLOAT32_FIRST_LOSS,
@@ -296,7 +296,7 @@ def test_augmentation_and_normalisation_equal_torchvision(part: int) -> None:
         3: [transforms.RandomVerticalFlip(1.0)(image) for image in pictures],
     }
     affine = np.array([rotation_coefficients(angle, (size, size)) for angle in angles], np.int32)
-    compiled = quick_jit(augment)
+    compiled = jax.jit(augment)
     for choice, changed in expected.items():
         drawn = Drawn(np.full(count, choice, np.int32), affine, factors, orders)
         found = np.asarray(compiled(images, drawn))

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick_jit import quick_jit
 from tolerances import FLOAT64_FORWARD
 from torch_ported import ported, relative_error, to_leaves, train_copy
 from torch_reference import require
@@ -73,7 +72,7 @@ def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
 def test_padded_rows_stay_out_of_the_statistics(variables: dict[str, Any]) -> None:
     mask = np.arange(40) < 30
 
-    @quick_jit
+    @jax.jit
     def run(x: jax.Array, keys: jax.Array, mask: Any = None) -> Any:
         return SMALL.apply(variables, x, train=True, mask=mask, keys=keys, mutable=["batch_stats"])
 

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flat_config import model_config
-from quick_jit import quick_jit
 from tolerances import FLOAT32_LOGITS, FLOAT64_FORWARD
 from torch_ported import relative_error
 from torch_reference import SETTINGS
@@ -72,7 +71,7 @@ def logits_of(model: Classifier, dtype: str) -> tuple[Any, Any]:
     def both(variables: Any, folded: Any, images: Any) -> Any:
         return tuple(model.apply(own, images, train=False) for own in (variables, folded))
 
-    return quick_jit(both)(variables, folded, IMAGES.astype(dtype))
+    return jax.jit(both)(variables, folded, IMAGES.astype(dtype))
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

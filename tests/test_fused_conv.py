@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
-from quick_jit import quick_jit
 from tolerances import FLOAT32_OPERATION, FLOAT64_OPERATION
 
 from jaxnext.ops.cpu import onednn
@@ -74,7 +73,7 @@ def both(x, kernel, bias, residual, relu, stride, padding, groups, dtype):
         options = {"stride": stride, "padding": padding, "groups": groups}
         return fused_conv(x, kernel, bias, residual=residual, relu=relu, **options)
 
-    found = quick_jit(fused)(*arrays)
+    found = jax.jit(fused)(*arrays)
     assert found.dtype == dtype
     return found, reference(*arrays, relu, stride, padding, groups)
 
@@ -122,7 +121,7 @@ def test_on_a_cpu_it_is_one_call_and_has_the_gradients_of_its_parts() -> None:
     assert "stablehlo.add" not in text
     arguments = (x, kernel, bias, residual)
     gradients, expected = (
-        quick_jit(jax.grad(lambda *args, f=f: (f(*args) ** 2).sum(), (0, 1, 2, 3)))(*arguments) for f in (fused, parts)
+        jax.jit(jax.grad(lambda *args, f=f: (f(*args) ** 2).sum(), (0, 1, 2, 3)))(*arguments) for f in (fused, parts)
     )
     for gradient, right in zip(gradients, expected, strict=True):
         assert np.abs(gradient - right).max() <= FLOAT32_OPERATION * np.abs(right).max()

@@ -25,7 +25,6 @@ from golden_cases import (
     picture,
     statistics_excerpt,
 )
-from quick_jit import quick_jit
 from square import original
 from tolerances import (
     FLOAT32_FIRST_LOSS,
@@ -212,7 +211,7 @@ def augmented(size: int, choice: int, rows: int, **drawn: Any) -> np.ndarray:
     return np.asarray(_augment(np.stack([picture("square", size, size)] * rows), parameters))
 
 
-_augment = quick_jit(augment)
+_augment = jax.jit(augment)
 
 
 @pytest.mark.parametrize("size", PICTURE_SIZES)

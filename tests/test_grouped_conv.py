@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jax import lax
-from quick_jit import quick_jit
 from tolerances import BFLOAT16_OPERATION, FLOAT32_OPERATION, FLOAT64_OPERATION
 
 from jaxnext.ops import grouped_conv as grouped_conv_module
@@ -65,7 +64,7 @@ def test_two_groups_of_two_channels_by_hand(formulation: Formulation | Plan | No
     def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return grouped_conv(x, kernel, stride=1, padding=((0, 0), (0, 0)), groups=2, formulation=formulation)
 
-    @quick_jit
+    @jax.jit
     def everything(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, ...]:
         y, pullback = jax.vjp(convolve, x, kernel)
         return y, *pullback(jnp.array([1.0, 2.0, 3.0, 4.0]).reshape(y.shape))
@@ -123,7 +122,7 @@ def test_every_formulation_and_its_gradients_equal_lax(
     x = random((batch, window[0] + beyond[0], window[1] + beyond[1], groups * per_group))
     kernel = random((*window, per_group, groups * features), 1)
 
-    @quick_jit
+    @jax.jit
     def everything(x, kernel):
         native = with_pullback(*jax.vjp(lambda *both: reference(*both, stride, padding, groups), x, kernel))
         return [native, *(both_gradients(x, kernel, stride, padding, groups, name) for name in FAMILIES)]
@@ -138,7 +137,7 @@ def test_every_formulation_and_its_gradients_equal_lax(
 def test_every_formulation_at_one_shape() -> None:
     x, kernel, padding = random((2, 6, 5, 24)), random((3, 2, 4, 12), 1), ((2, 0), (-1, 1))
 
-    @quick_jit
+    @jax.jit
     def everything(x, kernel):
         native = with_pullback(*jax.vjp(lambda *both: reference(*both, 2, padding, 6), x, kernel))
         return [native, *(both_gradients(x, kernel, 2, padding, 6, name) for name in EVERYTHING)]
@@ -158,7 +157,7 @@ def test_cropped_before_and_padded_behind_in_float32(padding: Padding) -> None:
     with jax.enable_x64(True):
         exact = both_gradients(*jax.device_put((x, kernel)), 1, padding, 2, "native")
 
-    @quick_jit
+    @jax.jit
     def everything(x, kernel):
         return [both_gradients(x, kernel, 1, padding, 2, name) for name in FAMILIES]
 
@@ -188,7 +187,7 @@ def test_second_derivatives_equal_lax() -> None:
 
         return jax.value_and_grad(squares, (0, 1))
 
-    @quick_jit
+    @jax.jit
     def everything(x, kernel):
         padding = ((1, 0), (0, 1))
         results = [twice(lambda *both: reference(*both, 2, padding, 6))(x, kernel)]
@@ -251,15 +250,13 @@ def test_onednn_and_its_gradients_equal_lax_in_float32(
         )(x, kernel)
 
     with jax.enable_x64(True):
-        expected = quick_jit(functools.partial(twice, lambda *both: reference(*both, stride, padding, groups)))(
-            x, kernel
-        )
+        expected = jax.jit(functools.partial(twice, lambda *both: reference(*both, stride, padding, groups)))(x, kernel)
 
     def convolve(x, kernel):
         return grouped_conv(x, kernel, stride=stride, padding=padding, groups=groups, formulation="onednn")
 
     single = x.astype(np.float32), kernel.astype(np.float32)
-    found, expected = jax.device_get((quick_jit(functools.partial(twice, convolve))(*single), expected))
+    found, expected = jax.device_get((jax.jit(functools.partial(twice, convolve))(*single), expected))
     for result, right in zip(found, expected, strict=True):
         assert result.dtype == np.float32
         assert result.shape == right.shape
@@ -285,7 +282,7 @@ def test_onednn_maps_over_images_and_kernels(onednn_calls: None) -> None:
         return both_gradients(x, kernel, 2, ONE, 4, name)
 
     found, expected = (
-        quick_jit(jax.vmap(functools.partial(convolve, name)))(x, kernels) for name in ("onednn", "packed32")
+        jax.jit(jax.vmap(functools.partial(convolve, name)))(x, kernels) for name in ("onednn", "packed32")
     )
     for result, right in zip(found, expected, strict=True):
         np.testing.assert_allclose(result, right, atol=FLOAT32_OPERATION * np.abs(right).max())
@@ -388,8 +385,8 @@ def test_vmap_under_jit_equals_a_loop(formulation: Formulation) -> None:
 
     x, kernels = random((3, 1, 5, 5, 48)), random((3, 3, 3, 12, 8), 1)
     with jax.enable_x64(True):
-        together = jax.device_get(quick_jit(jax.vmap(convolve))(x, kernels))
-        alone = quick_jit(convolve)
+        together = jax.device_get(jax.jit(jax.vmap(convolve))(x, kernels))
+        alone = jax.jit(convolve)
         one_by_one = jax.device_get([alone(*pair) for pair in zip(x, kernels, strict=True)])
     assert together[0].shape == (3, 1, 3, 3, 8)
     assert_equal(together, [np.stack(results) for results in zip(*one_by_one, strict=True)], formulation)
@@ -399,7 +396,7 @@ def test_vmap_under_jit_equals_a_loop(formulation: Formulation) -> None:
 def test_bfloat16_stays_and_is_near_float32() -> None:
     x, kernel = (random(s, n).astype(jnp.bfloat16) for n, s in enumerate([(2, 5, 5, 64), (3, 3, 16, 8)]))
 
-    @quick_jit
+    @jax.jit
     def everything(x, kernel):
         return [both_gradients(x, kernel, 2, ONE, 4, name) for name in FAMILIES]
 

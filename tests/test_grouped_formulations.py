@@ -2,7 +2,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick_jit import quick_jit
 
 from jaxnext.ops.cpu import onednn
 from jaxnext.ops.grouped_formulations import NAMES, Formulation, input_gradient, parts
@@ -27,7 +26,7 @@ def test_spread_and_cropped_input_by_hand(name: Formulation) -> None:
     x = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1) * jnp.array([[[[1.0, 10.0]]]])
     kernel = jnp.array([[1.0, 2.0], [3.0, 4.0]]).reshape(2, 2, 1, 1) * jnp.array([[[[1.0, 10.0]]]])
     forward = parts(name).forward
-    spread, cropped = quick_jit(
+    spread, cropped = jax.jit(
         lambda *both: [forward(*both, g) for g in (Geometry(1, NOTHING, 2, 2), Geometry(1, ((-1, 1), (1, -1)), 2))]
     )(x, kernel)
     # 1 0 2 / 0 0 0 / 3 0 4
@@ -49,7 +48,7 @@ def test_both_gradients_by_hand(name: Formulation) -> None:
         dx = input_gradient(parts(name).forward, dy, kernel, (3, 2), geometry)
         return dx, parts(name).kernel_gradient(x, dy, (2, 2), geometry)
 
-    dx, dkernel = quick_jit(gradients)(x, kernel, dy)
+    dx, dkernel = jax.jit(gradients)(x, kernel, dy)
     assert dkernel[:, :, 0, 0].tolist() == [[0, 1 + 2 * 5], [0, 3]]
     assert dkernel[:, :, 0, 1].tolist() == [[0, 110], [0, 30]]
     assert dx[0, :, :, 0].tolist() == [[2, 0], [4, 0], [2 * 2, 0]]

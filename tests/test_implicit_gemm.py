@@ -3,7 +3,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from quick_jit import quick_jit
 from tolerances import FLOAT64_OPERATION
 
 from jaxnext.ops import implicit_gemm
@@ -45,7 +44,7 @@ def test_by_hand() -> None:
 def test_it_and_its_gradient_equal_lax_in_float64(
     shape: tuple[int, ...], window: tuple[int, int], features: int, stride: int
 ) -> None:
-    @quick_jit
+    @jax.jit
     def both(x, kernel):
         expected, pullback = jax.vjp(lambda kernel: reference(x, kernel, stride), kernel)
         dy = jnp.cos(jnp.arange(expected.size, dtype=x.dtype)).reshape(expected.shape)

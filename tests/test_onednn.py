@@ -9,7 +9,6 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick_jit import quick_jit
 
 from jaxnext.config.sections import ModelConfig
 from jaxnext.engine.network import network
@@ -208,7 +207,7 @@ def test_a_net_is_exported_without_it() -> None:
     x = jnp.ones((1, 32, 32, 3))
     variables = initialise(model, 0)
 
-    @quick_jit
+    @jax.jit
     def net(x: jax.Array) -> jax.Array:
         return model.apply(variables, x, train=False)
 

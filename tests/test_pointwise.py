@@ -1,7 +1,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from quick_jit import quick_jit
 from tolerances import FLOAT64_OPERATION
 
 from jaxnext.ops.pointwise import pointwise_conv
@@ -41,7 +40,7 @@ def test_it_and_its_gradients_equal_a_product_in_float64() -> None:
     x, kernel = random((2, 3, 4, 5)), random((5, 7), 1)
     with jax.enable_x64(True):
         found, expected = (
-            jax.device_get(quick_jit(lambda *both, f=f: both_gradients(f, *both))(x, kernel))
+            jax.device_get(jax.jit(lambda *both, f=f: both_gradients(f, *both))(x, kernel))
             for f in (pointwise_conv, reference)
         )
     assert found[0].shape == (2, 3, 4, 7)
@@ -54,7 +53,7 @@ def test_second_derivatives() -> None:
             dx, dkernel = jax.grad(lambda *both: (convolve(*both) ** 3).sum(), (0, 1))(x, kernel)
             return (dx**2).sum() + (dkernel**2).sum()
 
-        return quick_jit(jax.grad(squares, (0, 1)))
+        return jax.jit(jax.grad(squares, (0, 1)))
 
     x, kernel = random((2, 2, 3, 4)), random((4, 3), 1)
     with jax.enable_x64(True):
@@ -69,7 +68,7 @@ def test_vmap_equals_a_loop() -> None:
         return both_gradients(pointwise_conv, x, kernel)
 
     with jax.enable_x64(True):
-        together = jax.device_get(quick_jit(jax.vmap(convolve))(x, kernels))
+        together = jax.device_get(jax.jit(jax.vmap(convolve))(x, kernels))
         one_by_one = [jax.device_get(convolve(*map(jnp.asarray, pair))) for pair in zip(x, kernels, strict=True)]
     assert_equal(together, jax.tree.map(lambda *results: np.stack(results), *one_by_one))
 

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from live_seed import SEED
-from quick_jit import quick_jit
 from tolerances import FLOAT64_FORWARD
 from torch_ported import ported, relative_error, to_numpy, to_torch
 
@@ -27,7 +26,7 @@ def small() -> tuple[dict[str, Any], jax.Array]:
     return jax.tree.map(lambda leaf, to: jnp.asarray(leaf, to.dtype), unflatten(leaves), like), images
 
 
-@quick_jit
+@jax.jit
 def run_small(variables: dict[str, Any], images: jax.Array) -> Any:
     """The output and everything that is sown, evaluation mode."""
     y, sown = SMALL.apply(variables, images, train=False, mutable=["intermediates"])
@@ -153,7 +152,7 @@ def test_odd_sizes_equal_pytorch() -> None:
         return classifier.backbone.apply(own, x, train=False, mutable=["intermediates"])
 
     with jax.enable_x64(True):
-        y, sown = quick_jit(run)(own, x)
+        y, sown = jax.jit(run)(own, x)
     assert y.shape == (8, 3, 2, 2048)
     for name, right in zip(("stem", "stage2", "stage3", "stage4", "stage5"), expected, strict=True):
         assert relative_error(sown["intermediates"][name][0], to_numpy(right)) <= FLOAT64_FORWARD, name
