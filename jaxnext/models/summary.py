@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import Classifier
+from jaxnext.models.parts import part_names, part_of
 from jaxnext.tree import flatten
-from jaxnext.types import LeafPath
 
 
 def variable_shapes(model: Classifier) -> dict[str, Any]:
@@ -27,10 +27,9 @@ def parameter_counts(params: Mapping[str, Any]) -> dict[str, int]:
     """
     counts: dict[str, int] = {}
     for path, leaf in flatten(params).items():
-        part = _part(path)
+        part = part_of(path)
         counts[part] = counts.get(part, 0) + int(np.prod(leaf.shape, dtype=np.int64))
-    order = sorted(counts, key=lambda part: (part == "head", part == "attention", part != "stem", part))
-    return {part: counts[part] for part in order}
+    return {part: counts[part] for part in part_names(params)}
 
 
 def summary(params: Mapping[str, Any]) -> str:
@@ -53,9 +52,3 @@ def check_size(params: Mapping[str, Any], most: int) -> None:
             f"model.max_parameters: expected at most {most:,} parameters, found {total:,}; "
             f"choose a smaller network or raise the limit with --model.max_parameters {total}"
         )
-
-
-def _part(path: LeafPath) -> str:
-    if path[0] != "backbone":
-        return path[0]
-    return path[1].split("_")[0]
