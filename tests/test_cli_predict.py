@@ -24,6 +24,9 @@ def test_predict_defaults() -> None:
         workers=None,
         keep_extension=False,
         compilation_cache=None,
+        names=None,
+        image_column=None,
+        submission_columns=("image_name", "pred_label"),
     )
 
 

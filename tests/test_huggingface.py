@@ -1,8 +1,10 @@
 import io
+import os
 import pickle
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -57,6 +59,20 @@ def test_a_saved_data_set(library: Any, tmp_path: Path) -> None:
     assert copy.names == ("train:0", "train:1", "train:2")
     assert copy.location(1) == f"{tmp_path}/saved train[1]"
     assert found.train.stamp(0) == copy.stamp(0) != copy.stamp(1)
+
+
+def test_the_file_system_is_asked_once_for_the_stamps_of_all_images(
+    library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_set(library, list(range(10)), ["a", "b"] * 5, library.Value("string")).save_to_disk(str(tmp_path / "saved"))
+    train = Source().open(OpenContext(str(tmp_path / "saved"))).train
+    asked = create_autospec(os.stat, side_effect=os.stat)
+    monkeypatch.setattr("jaxnext.data.sources.huggingface.os.stat", asked)
+    first = [train.stamp(i) for i in range(len(train))]
+    assert (len(set(first)), asked.call_count) == (8, 1)
+    file = next((tmp_path / "saved").glob("*.arrow"))
+    os.utime(file, ns=(1, 1))
+    assert not set(first) & {Source().open(OpenContext(str(tmp_path / "saved"))).train.stamp(0)}
 
 
 def test_parquet_files_with_labels_of_text(library: Any, tmp_path: Path) -> None:

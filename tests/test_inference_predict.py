@@ -15,6 +15,8 @@ from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.inference.predict import cells, header, predict_to_csv
 from jaxnext.inference.rows import NamesTable
 
+COLUMNS = ("image_name", "pred_label")
+
 
 @pytest.fixture(scope="module")
 def classifier(run):
@@ -29,6 +31,7 @@ def predict(classifier, data, output, **options):
         "batch_size": 7,
         "workers": 0,
         "keep_extension": False,
+        "columns": COLUMNS,
         "cores": 2,
         "say": lines.append,
         "warn": lines.append,
@@ -181,8 +184,8 @@ def test_output_that_cannot_be_written(classifier, images, tmp_path):
 
 
 def test_header_literally():
-    assert header(("a", "b"), False, None) == ["image_name", "pred_label"]
-    assert header(("a", "b"), True, 1) == ["image_name", "pred_label", "label_1", "prob_1", "prob_a", "prob_b"]
+    assert header(("a", "b"), False, None, ("id", "label")) == ["id", "label"]
+    assert header(("a", "b"), True, 1, COLUMNS) == ["image_name", "pred_label", "label_1", "prob_1", "prob_a", "prob_b"]
 
 
 def test_cells_literally():

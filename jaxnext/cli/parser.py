@@ -14,8 +14,8 @@ from jsonargparse import ArgumentParser, Namespace, set_loader
 
 from jaxnext.cli.paths import path
 from jaxnext.config.choice import Alternatives, Choice
-from jaxnext.config.format1 import RENAMED
 from jaxnext.config.mapping import Setting, build, plain, settings
+from jaxnext.config.older_formats import RENAMED
 from jaxnext.config.sections import Config
 from jaxnext.config.values import check, nearest
 from jaxnext.config.yaml_text import config_names, find_config, load_yaml

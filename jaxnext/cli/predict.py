@@ -22,9 +22,9 @@ class Arguments(TrainedArguments):
     probabilities: bool
     top_k: int | None
     keep_extension: bool
-    names: Path | None = None
-    image_column: str | None = None
-    submission_columns: tuple[str, str] = ("image_name", "pred_label")
+    names: Path | None
+    image_column: str | None
+    submission_columns: tuple[str, str]
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from jaxnext.config.format1 import upgrade, upgrade_written
 from jaxnext.config.mapping import build, plain
+from jaxnext.config.older_formats import upgrade, upgrade_written
 from jaxnext.config.sections import Config
 from jaxnext.config.values import found, nearest
 from jaxnext.errors import UsageError

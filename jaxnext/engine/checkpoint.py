@@ -21,8 +21,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxnext.config import yaml_text
-from jaxnext.config.format1 import upgrade_written
 from jaxnext.config.mapping import build
+from jaxnext.config.older_formats import upgrade_written
 from jaxnext.config.sections import Config
 from jaxnext.data.pixels import Pixels
 from jaxnext.errors import JaxnextError

@@ -18,7 +18,6 @@ from jaxnext.errors import UsageError
 from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.inference.rows import NamesTable, rows_of
 
-COLUMNS = ("image_name", "pred_label")
 CORRUPT_STATUS = 1
 """Exit status where an image could not be read."""
 
@@ -34,7 +33,7 @@ def predict_to_csv(
     workers: int | None,
     keep_extension: bool,
     table: NamesTable | None = None,
-    columns: tuple[str, str] = COLUMNS,
+    columns: tuple[str, str],
     cores: int,
     say: Callable[[str], None],
     warn: Callable[[str], None],
@@ -104,9 +103,7 @@ def predict_to_csv(
     return CORRUPT_STATUS if failed else 0
 
 
-def header(
-    classes: Sequence[str], probabilities: bool, top_k: int | None, columns: tuple[str, str] = COLUMNS
-) -> list[str]:
+def header(classes: Sequence[str], probabilities: bool, top_k: int | None, columns: tuple[str, str]) -> list[str]:
     """Return the CSV's first row."""
     names = [*columns]
     for rank in range(1, (top_k or 0) + 1):

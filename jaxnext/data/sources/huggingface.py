@@ -1,6 +1,7 @@
 """Data sets as the library ``datasets`` reads them: folders of Parquet or Arrow files, or names on the Hub."""
 
 import dataclasses
+import functools
 import importlib
 import os
 from pathlib import Path
@@ -168,7 +169,9 @@ class HuggingFaceSource:
 
     def stamp(self, index: int) -> int:
         """From inode, size and times of the data set's files; ``OSError`` where one is gone."""
-        if not self.files:
-            return stamp_of(self.read(index))
-        known = b" ".join(file_identity(os.stat(file)) for file in self.files)  # noqa: PTH116
-        return stamp_of(known + b" %d" % index)
+        return stamp_of(self._identity + b" %d" % index) if self.files else stamp_of(self.read(index))
+
+    @functools.cached_property
+    def _identity(self) -> bytes:
+        # Once: the library maps the files into memory, so that what is read stays what was opened.
+        return b" ".join(file_identity(os.stat(file)) for file in self.files)  # noqa: PTH116

@@ -1,4 +1,4 @@
-"""What versions before the choices by ``type`` wrote is read as it was meant."""
+"""What earlier versions wrote is read as it was meant."""
 
 import io
 import shutil
@@ -10,8 +10,8 @@ import small_run
 from PIL import Image
 
 import jaxnext
-from jaxnext.config.format1 import RENAMED, upgrade
 from jaxnext.config.mapping import build, settings
+from jaxnext.config.older_formats import RENAMED, upgrade
 from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import load_config
 from jaxnext.engine import run_folder
