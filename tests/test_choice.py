@@ -41,6 +41,33 @@ class Shape:
 '''
 
 
+EXTENDED = '''
+import dataclasses
+from jaxnext.jaxnext_shared import Painted
+
+@dataclasses.dataclass(frozen=True)
+class Shape(Painted):
+    """A shape with the options of all shapes."""
+
+    radius: float = 1.0
+    """of the circle"""
+    colours: dict[str, float] | None = None
+    """here of its own"""
+'''
+SHARED = '''
+import dataclasses
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Painted:
+    """What all shapes have."""
+
+    colours: dict[str, float] | None = None
+    """shares of each colour"""
+    thick: bool = True
+    """whether lines are"""
+'''
+
+
 @pytest.fixture
 def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Alternatives]:
     """A folder of alternatives beside the package's own."""
@@ -66,6 +93,23 @@ def test_options_are_read_without_importing(shapes: Alternatives) -> None:
     assert options["sizes"] == Option(tuple[int, ...], (1, 2), "of the sides")
     assert options["kind"].text == ""
     assert not [name for name in sys.modules if "jaxnext_shapes" in name]
+
+
+def test_options_of_a_class_that_is_extended_come_after_its_own(
+    shapes: Alternatives, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jaxnext_shapes" / "circle.py").write_text(EXTENDED)
+    (tmp_path / "jaxnext_shared.py").write_text(SHARED)
+    assert shapes.options("circle") == {
+        "radius": Option(float, 1.0, "of the circle"),
+        "colours": Option(dict[str, float] | None, None, "here of its own"),
+        "thick": Option(bool, True, "whether lines are"),
+    }
+    assert list(shapes.options("circle")) == ["radius", "colours", "thick"]
+    assert not [name for name in sys.modules if "jaxnext_sha" in name]
+    built = shapes.choose("circle", thick=False, colours={"red": 1}).build()
+    assert (built.radius, built.colours, built.thick) == (1.0, {"red": 1.0}, False)
+    monkeypatch.delitem(sys.modules, "jaxnext.jaxnext_shared")
 
 
 def test_a_choice_has_every_option_and_builds_the_class(shapes: Alternatives) -> None:

@@ -1,4 +1,5 @@
 import math
+import re
 from typing import Any, Literal
 
 import pytest
@@ -32,6 +33,8 @@ def test_nearest(name: str, near: str) -> None:
         (Literal["a", "b"], "one of a, b"),
         (int | None, "a whole number or null"),
         (tuple[int, ...], "a list of whole numbers such as [1, 2]"),
+        (dict[str, float] | None, "a mapping such as {a: 1} or null"),
+        (int | dict[int, int], "a whole number or a mapping such as {0: 1}"),
     ],
 )
 def test_expected(hint: Any, words: str) -> None:
@@ -65,3 +68,23 @@ def test_one_text_or_several(value: Any, result: Any) -> None:
     assert check(value, tuple[str, ...] | str | None, "key") == result
     with pytest.raises(ValueError, match=r"key: expected text, a list of texts such as \[a, b\] or null, found 3"):
         check(3, tuple[str, ...] | str | None, "key")
+
+
+def test_a_mapping_comes_back_in_the_order_of_its_keys() -> None:
+    for hint in (dict[str, float], dict[str, float] | None):
+        found = check({"stem": 0.5, "head": 10}, hint, "key")
+        assert repr(found) == "{'head': 10.0, 'stem': 0.5}"
+    assert check({20: 224, 3: 96}, int | dict[int, int], "key") == {3: 96, 20: 224}
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ({"head": "10"}, "key.head: expected a number, found '10'"),
+        ({3: 10}, "key: expected text, found 3"),
+        ([1], "key: expected a mapping such as {a: 1}, found [1]"),
+    ],
+)
+def test_what_is_no_such_mapping(value: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        check(value, dict[str, float], "key")

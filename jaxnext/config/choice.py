@@ -146,10 +146,13 @@ class Choice:
 
 @functools.cache
 def _read(file: Path, kind: str, given: tuple[str, ...]) -> Mapping[str, Option]:
-    """Read the options of a file: annotated fields with a literal for a default and a docstring below."""
+    """Read the options of a file: annotated fields with a literal for a default and a docstring below.
+
+    Those of a class of the package that it extends, and imports from its file, come after its own.
+    """
     tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
     (found,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == kind)
-    options = {}
+    options: dict[str, Option] = {}
     for node, after in zip(found.body, [*found.body[1:], None], strict=True):
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)) or node.target.id in given:
             continue
@@ -160,4 +163,10 @@ def _read(file: Path, kind: str, given: tuple[str, ...]) -> Mapping[str, Option]
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             text = " ".join(str(after.value.value).split())
         options[node.target.id] = Option(hint, ast.literal_eval(node.value), text)
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("jaxnext."):
+            shared = _PACKAGE.joinpath(*(node.module or "").split(".")[1:]).with_suffix(".py")
+            extended = {base.id for base in found.bases if isinstance(base, ast.Name)}
+            for base in sorted(extended & {alias.name for alias in node.names}):
+                options |= {name: option for name, option in _read(shared, base, given).items() if name not in options}
     return types.MappingProxyType(options)

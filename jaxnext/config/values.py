@@ -4,7 +4,7 @@ import difflib
 import sys
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -39,11 +39,13 @@ def expected(hint: Any) -> str:
         return f"{', '.join(first)} or {last}"
     if origin is tuple:
         return f"a list of {'texts such as [a, b]' if arguments[0] is str else 'whole numbers such as [1, 2]'}"
+    if origin is dict:
+        return f"a mapping such as {'{a: 1}' if arguments[0] is str else '{0: 1}'}"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: "null"}[hint]
 
 
 def _rank(hint: Any) -> int:
-    return 2 if hint is types.NoneType else typing.get_origin(hint) is tuple
+    return 2 if hint is types.NoneType else typing.get_origin(hint) in (tuple, dict)
 
 
 def found(value: Any) -> str:
@@ -57,6 +59,8 @@ def found(value: Any) -> str:
 def check(value: Any, hint: Any, key: str) -> Any:
     """Return ``value`` as the type ``hint``: whole numbers become numbers and lists tuples, nothing else is converted.
 
+    A mapping comes back in the order of its keys, so that equal ones are written alike.
+
     Raises:
         ValueError: The value is of another type; the message names ``key``.
     """
@@ -67,6 +71,11 @@ def check(value: Any, hint: Any, key: str) -> Any:
                 return check(value, argument, key)
     elif origin is tuple and isinstance(value, list | tuple):
         return tuple(check(item, arguments[0], key) for item in value)
+    elif origin is dict and isinstance(value, Mapping):
+        items = (
+            (check(name, arguments[0], key), check(item, arguments[1], f"{key}.{name}")) for name, item in value.items()
+        )
+        return dict(sorted(items))
     elif _matches(value, hint):
         return float(value) if hint is float else value
     raise ValueError(f"{key}: expected {expected(hint)}, found {found(value)}")
@@ -75,6 +84,8 @@ def check(value: Any, hint: Any, key: str) -> Any:
 def _matches(value: Any, hint: Any) -> bool:
     if typing.get_origin(hint) is tuple:
         return isinstance(value, list | tuple)
+    if typing.get_origin(hint) is dict:
+        return isinstance(value, Mapping)
     if typing.get_origin(hint) is typing.Literal:
         return isinstance(value, str) and value in typing.get_args(hint)
     if isinstance(value, bool):
