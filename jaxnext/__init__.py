@@ -39,7 +39,8 @@ def load_flax(checkpoint: str | Path, which: str = "best") -> tuple[Classifier, 
     """Return a trained net as a Flax Linen module and its variables, for code of your own.
 
     ``module.apply(variables, images, train=False)`` gives the logits ``[N, classes]`` of images ``[N, H, W, 3]`` whose
-    RGB values, 0 to 1, are normalised by ImageNet's means and deviations. ``load`` does that and more.
+    RGB values, 0 to 1, are normalised by ``module.mean`` and ``module.std``, ImageNet's unless the config has others.
+    ``load`` does that and more.
 
     Args:
         checkpoint: folder of a run or of a ported checkpoint.

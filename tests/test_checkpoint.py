@@ -309,6 +309,19 @@ def test_a_checkpoint_of_format_2_saw_images_as_they_are_stored() -> None:
     assert Meta.from_json(values).config.data == data
 
 
+def test_mean_and_deviation_are_the_configs() -> None:
+    meta = dataclasses.replace(
+        meta_of(3), config=Config(model=model_config(mean=(0.5, 0.5, 0.5), std=(0.25, 0.5, 1.0)))
+    )
+    values = meta.to_json()
+    assert (values["preprocessing"]["mean"], values["preprocessing"]["std"]) == ([0.5, 0.5, 0.5], [0.25, 0.5, 1.0])
+    assert Meta.from_json(values).config.model.std == (0.25, 0.5, 1.0)
+    # Written before they were settings.
+    old = meta_of(3).to_json()
+    lines = [line for line in old["config"].splitlines() if line.split(":")[0].strip() not in ("mean", "std")]
+    assert Meta.from_json(old | {"config": "\n".join(lines)}) == meta_of(3)
+
+
 @pytest.mark.parametrize(
     "meta", [meta_of(3), Meta(Config(), None, ("backbone",)), Meta(Config(), ("caf\udce9", ""), (), 1, 0.0)]
 )

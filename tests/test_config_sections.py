@@ -61,6 +61,8 @@ def test_defaults_are_those_of_the_original() -> None:
             "attention": {"type": "none"},
             "head": {"type": "linear"},
             "classes": None,
+            "mean": [0.485, 0.456, 0.406],
+            "std": [0.229, 0.224, 0.225],
             "remat": False,
             "weights": None,
             "max_parameters": 100_000_000,
@@ -105,6 +107,8 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (ModelConfig, {"groups": 48}, "model.widths: expected multiples of model.groups (48), found 128"),
     (ModelConfig, {"stem_features": 0}, "model.stem_features: expected at least 1, found 0"),
     (ModelConfig, {"classes": 0}, "model.classes: expected null or at least 1, found 0"),
+    (ModelConfig, {"mean": (0.5,)}, "model.mean: expected three numbers, found [0.5]"),
+    (ModelConfig, {"std": (0.5, 0.5, 0.0)}, "model.std: expected numbers above 0, found [0.5, 0.5, 0.0]"),
     (ModelConfig, {"max_parameters": 0}, "model.max_parameters: expected at least 1, found 0"),
     (build, {"optimizer": {"learning_rate": 0.0}}, "optimizer.learning_rate: expected a number above 0, found 0.0"),
     (

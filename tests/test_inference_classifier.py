@@ -85,6 +85,25 @@ def test_it_computes_what_the_checkpoint_says_with_batch_norms_folded(classifier
     np.testing.assert_allclose(trained.predict(files), expected, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_images_are_normalised_as_the_checkpoint_says(run, files, tmp_path):
+    with Checkpoints(run) as checkpoints:
+        variables, meta = checkpoints.restore_model("best")
+    mean, std = (0.5, 0.25, 0.0), (0.5, 1.0, 0.25)
+    changed = dataclasses.replace(meta.config.model, mean=mean, std=std)
+    meta = dataclasses.replace(meta, config=dataclasses.replace(meta.config, model=changed))
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_model("best", meta.epoch, variables, meta)
+    trained = TrainedClassifier(tmp_path, devices=jax.devices()[:1])
+    assert (trained.meta.config.model.mean, trained.meta.config.model.std) == (mean, std)
+    pixels = np.stack([resize(np.asarray(Image.open(file)), Pixels.of(meta.config.data)) for file in files])
+    images = ((pixels / 255 - np.array(mean)) / np.array(std)).astype(np.float32)
+    with jax.default_matmul_precision("highest"):
+        model = network(meta.config.model, len(trained.classes), "float32")
+        expected = jax.nn.softmax(model.apply(variables, images, train=False))
+    np.testing.assert_allclose(trained.predict(files), expected, atol=1e-5)
+
+
 def test_bfloat16_gives_nearly_the_same_probabilities(classifier, run, files, tmp_path):
     with Checkpoints(run) as checkpoints:
         variables, meta = checkpoints.restore_model("best")

@@ -14,6 +14,8 @@ def test_every_field_of_the_config_reaches_its_module() -> None:
         head="fc",
         head_widths=(6,),
         dropout=0.25,
+        mean=(0.5, 0.5, 0.25),
+        std=(0.25, 0.5, 1.0),
     )
     model = network(config, 5, "float64", "batch")
     shared = {"param_dtype": jnp.dtype("float64")}
@@ -23,5 +25,6 @@ def test_every_field_of_the_config_reaches_its_module() -> None:
         (model.head, {"widths": (6,), "dropout": 0.25, "classes": 5, "axis_name": "batch"} | shared),
     ):
         assert {name: getattr(module, name) for name in expected} == expected
+    assert (model.mean, model.std) == ((0.5, 0.5, 0.25), (0.25, 0.5, 1.0))
     assert model.dtype == jnp.dtype("float64")
     assert network(model_config(), 5, "float32").attention is None

@@ -40,6 +40,15 @@ def test_normalize_float32_is_pytorchs_to_the_bit() -> None:
         np.testing.assert_array_equal(found, np.broadcast_to(reference(np.float32), images.shape))
 
 
+def test_normalize_by_another_mean_and_deviation() -> None:
+    mean, std = (0.5, 0.25, 0.1), (0.5, 0.3, 0.2)
+    found = np.asarray(jax.jit(normalize, static_argnums=(1, 2, 3))(all_bytes(), jnp.float32, mean, std))
+    expected = (all_bytes().astype(np.float32) / np.float32(255) - np.array(mean, np.float32)) / np.array(
+        std, np.float32
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_normalize_float64_is_computed_in_float64() -> None:
     with jax.enable_x64(True):
         found = np.asarray(jax.jit(normalize, static_argnums=1)(all_bytes(), jnp.float64))

@@ -35,6 +35,7 @@ def test_nearest(name: str, near: str) -> None:
         (tuple[int, ...], "a list of whole numbers such as [1, 2]"),
         (dict[str, float] | None, "a mapping such as {a: 1} or null"),
         (int | dict[int, int], "a whole number or a mapping such as {0: 1}"),
+        (tuple[float, ...], "a list of numbers such as [0.5, 1]"),
     ],
 )
 def test_expected(hint: Any, words: str) -> None:

@@ -132,6 +132,10 @@ class ModelConfig:
     """from the last feature map to the class scores"""
     classes: int | None = None
     """number of classes; null: as many as the data has"""
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    """of red, green and blue in a range of 0 to 1, that images are normalised by: ImageNet's, or the weights'"""
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    """deviation of red, green and blue, likewise"""
     remat: bool = False
     """recompute each block's activations in the backward pass: less than half the memory, a fifth more time on a CPU"""
     weights: str | None = None
@@ -154,6 +158,9 @@ class ModelConfig:
             require(width % self.groups == 0, "model.widths", f"multiples of model.groups ({self.groups})", width)
         require(self.stem_features >= 1, "model.stem_features", "at least 1", self.stem_features)
         require(self.classes is None or self.classes >= 1, "model.classes", "null or at least 1", self.classes)
+        for name in ("mean", "std"):
+            require(len(getattr(self, name)) == 3, f"model.{name}", "three numbers", list(getattr(self, name)))
+        require(min(self.std) > 0, "model.std", "numbers above 0", list(self.std))
         require(self.max_parameters >= 1, "model.max_parameters", "at least 1", self.max_parameters)
 
 

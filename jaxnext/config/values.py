@@ -38,7 +38,9 @@ def expected(hint: Any) -> str:
         *first, last = (expected(a) for a in sorted(arguments, key=_rank))
         return f"{', '.join(first)} or {last}"
     if origin is tuple:
-        return f"a list of {'texts such as [a, b]' if arguments[0] is str else 'whole numbers such as [1, 2]'}"
+        return "a list of " + {str: "texts such as [a, b]", float: "numbers such as [0.5, 1]"}.get(
+            arguments[0], "whole numbers such as [1, 2]"
+        )
     if origin is dict:
         return f"a mapping such as {'{a: 1}' if arguments[0] is str else '{0: 1}'}"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text", types.NoneType: "null"}[hint]

@@ -99,8 +99,8 @@ def preprocessing(config: Config) -> dict[str, Any]:
     return {
         **Pixels.of(config.data).to_json(),
         "filter": "bilinear, antialiased",
-        "mean": list(IMAGENET_MEAN),
-        "std": list(IMAGENET_STD),
+        "mean": list(config.model.mean),
+        "std": list(config.model.std),
     }
 
 

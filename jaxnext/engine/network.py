@@ -30,4 +30,6 @@ def network(config: ModelConfig, classes: int, precision: Precision, axis_name: 
         config.attention.build(classes=classes, **shared),
         config.head.build(classes=classes, **shared),
         jnp.dtype(precision),
+        config.mean,
+        config.std,
     )

@@ -46,7 +46,9 @@ def augmented_train_step(
         the new state, and the metric sums over the global batch.
     """
     batch = train_batch.batch
-    images = normalize(apply_all(augmentations, batch.image, train_batch.augmentation), model.dtype)
+    images = normalize(
+        apply_all(augmentations, batch.image, train_batch.augmentation), model.dtype, model.mean, model.std
+    )
     return train_step(state, images, batch.label, batch.mask, batch.stop, model=model, optimizer=optimizer)
 
 
@@ -118,7 +120,7 @@ def example_keys(key: jax.Array, step: jax.Array, count: int) -> jax.Array:
 
 def eval_step(variables: dict[str, Any], batch: Batch, *, model: Classifier) -> Sums:
     """Return metric sums of a batch over all devices, with running statistics and no augmentation."""
-    logits = model.apply(variables, normalize(batch.image, model.dtype), train=False)
+    logits = model.apply(variables, normalize(batch.image, model.dtype, model.mean, model.std), train=False)
     sums = metric_sums(logits, batch.label, batch.mask)  # pyright: ignore[reportArgumentType]
     return psum(sums | _asked(batch.stop), AXIS)
 
@@ -129,7 +131,7 @@ def _asked(stop: jax.Array | None) -> Sums:
 
 def predict_step(variables: dict[str, Any], images: jax.Array, *, model: Classifier) -> jax.Array:
     """Return class probabilities ``[N, classes]`` of uint8 images ``[N, S, S, 3]``."""
-    logits = model.apply(variables, normalize(images, model.dtype), train=False)
+    logits = model.apply(variables, normalize(images, model.dtype, model.mean, model.std), train=False)
     return jax.nn.softmax(logits)  # pyright: ignore[reportArgumentType]
 
 

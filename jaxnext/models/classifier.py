@@ -4,6 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD
+
 
 class Classifier(nn.Module):
     """Images to class scores.
@@ -13,12 +15,16 @@ class Classifier(nn.Module):
         attention: weighs the feature map, or ``None``.
         head: maps the feature map to logits.
         dtype: of the computation between the images and the logits.
+        mean: that images, scaled to 0 to 1, are normalised by, for red, green and blue.
+        std: the deviation, likewise.
     """
 
     backbone: nn.Module
     attention: nn.Module | None
     head: nn.Module
     dtype: jnp.dtype = jnp.dtype("float32")
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
 
     def __call__(
         self, images: jax.Array, *, train: bool, mask: jax.Array | None = None, keys: jax.Array | None = None
