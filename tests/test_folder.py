@@ -104,6 +104,11 @@ def test_several_folders(tmp_path: Path) -> None:
         f"{tmp_path}/two and {tmp_path}/one/train: 4 images of 3 classes for training; {tmp_path}/one/val: 1 for "
         "validation"
     )
+    write(tmp_path, "three/C/1.png", "three/a/1.png")
+    with pytest.raises(
+        JaxnextError, match=r"expected the same names for the same classes, found 'C' in .*three and 'c'"
+    ):
+        opened((str(tmp_path / "one"), str(tmp_path / "three")))
     with pytest.raises(UsageError, match=r"data\.path: expected each folder once, found .*one twice"):
         opened((str(tmp_path / "one"), str(tmp_path / "two/../one")))
 

@@ -91,8 +91,13 @@ def test_a_group_is_on_one_side(images: Path) -> None:
         ("1,x\n7,x\n", "2 images are not in IMAGES: 7, 8; train without them with --data.on_corrupt skip"),
         ("1,x\na/1.png,y\n", "found 1 listed again with another label or split: a/1.png (x and y)"),
         ("1,x\n2,\n3, \n", "expected a label in each row, found none in 2 of 3: 2, 3"),
-        ("1,caf\u00e9\n2,cafe\u0301\n", "expected labels that differ to the eye, found 'cafe\\u0301' and 'caf\\xe9'"),
-        ("1,x\n2,x \n", "expected labels that differ to the eye, found 'x' and 'x '"),
+        (
+            "1,caf\u00e9\n2,cafe\u0301\n",
+            "names of classes that differ to the eye, found 'cafe\\u0301' and 'caf\\xe9' (",
+        ),
+        ("1,x\n2,x \n", "expected names of classes that differ to the eye, found 'x' and 'x ' ("),
+        ('1,"x\ny"\n2,x\n', "of one line and without control characters, found 'x\\ny'; rename it"),
+        ("1,x\n,y\n", "expected image names in the column image, found none in row 3"),
     ],
 )
 def test_rows_that_are_not_as_expected(images: Path, rows: str, said: str) -> None:

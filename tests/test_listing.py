@@ -70,6 +70,30 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
         list_images(tmp_path / "folder")
 
 
+@pytest.mark.parametrize("name", ["self.png", "one"])
+def test_links_that_lead_to_one_another(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to("other")
+    (tmp_path / "other").symlink_to(name)
+    with pytest.raises(JaxnextError) as error:
+        list_images(tmp_path)
+    circle = {
+        f"{tmp_path / each}: expected a link to a file or folder, found one in a circle" for each in (name, "other")
+    }
+    assert str(error.value) in circle
+
+
+def test_links_that_lead_outside_are_followed_and_named(tmp_path: Path) -> None:
+    for name in ("in/a/1.png", "out/b/2.png", "out/3.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "in/b").symlink_to(tmp_path / "out/b")
+    (tmp_path / "in/a/3.png").symlink_to("../../out/3.png")
+    (tmp_path / "in/a/4.png").symlink_to("1.png")
+    outside: set[str] = set()
+    assert list_images(tmp_path / "in", outside=outside) == (["a/1.png", "a/3.png", "a/4.png", "b/2.png"], [])
+    assert outside == {"b", "a/3.png"}
+
+
 def test_a_file_where_a_folder_is_expected(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with pytest.raises(JaxnextError, match="a: expected a folder that can be read, found: Not a directory"):

@@ -76,11 +76,11 @@ def test_splits_that_cannot_be_packed(tmp_path: Path) -> None:
         find_splits(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("name", ["cat ", " cat", "a\nb", "\udcff"])
+@pytest.mark.parametrize("name", ["cat ", " cat"])
 def test_class_names_that_tfds_would_alter(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "a.png").touch()
-    with pytest.raises(JaxnextError, match="expected class names in UTF-8 without blanks at the ends, found "):
+    with pytest.raises(JaxnextError, match="expected class names without blanks at the ends, found "):
         find_splits(tmp_path)
 
 

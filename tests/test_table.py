@@ -47,7 +47,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"]), max_size=5).filter(lam
 
 
 @settings(max_examples=60, deadline=None)
-@given(rows=st.lists(st.tuples(cells, cells), min_size=1, max_size=5))
+@given(rows=st.lists(st.tuples(cells.filter(bool), cells), min_size=1, max_size=5))
 def test_what_the_csv_module_writes_is_read(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, quoting=csv.QUOTE_ALL).writerows([("image", "label"), *rows])

@@ -1,10 +1,10 @@
 """Labels from the folders that images lie in: a folder for each class."""
 
-import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 
+from jaxnext.data.class_names import check_names, like
 from jaxnext.data.file_tree import FileSource, FileTree
 from jaxnext.data.image_source import some
 from jaxnext.data.listing import is_image
@@ -20,7 +20,7 @@ def class_folders(tree: FileTree, classes: Sequence[str] | None = None) -> FileS
 
     Raises:
         JaxnextError: the folder is missing or holds no class folders or images outside of them; a class folder has no
-            image (without ``classes``); a class folder is not among ``classes``, or two have names that look the same.
+            image (without ``classes``); a class folder is not among ``classes``; names as ``check_names`` refuses them.
     """
     folders, files, left_out = tree.list_folder()
     images = [name for name in files if is_image(name)]
@@ -33,7 +33,7 @@ def class_folders(tree: FileTree, classes: Sequence[str] | None = None) -> FileS
     if not folders:
         raise JaxnextError(f"{tree.path}: expected a folder with images for each class, found no folders")
     order = tuple(folders) if classes is None else tuple(classes)
-    _check_alike(tree, folders, order)
+    check_names(tree.path, folders)
     numbers = {name: number for number, name in enumerate(order)}
     names: list[str] = []
     labels: list[int] = []
@@ -41,6 +41,7 @@ def class_folders(tree: FileTree, classes: Sequence[str] | None = None) -> FileS
         if folder not in numbers:
             raise JaxnextError(
                 f"{tree.path / folder}: expected one of the {len(order)} classes {some(order)}, found {folder!r}"
+                f"{like(folder, order)}"
             )
         found, others = tree.list_images(folder)
         if not found and classes is None:
@@ -51,27 +52,3 @@ def class_folders(tree: FileTree, classes: Sequence[str] | None = None) -> FileS
     if not names:
         raise JaxnextError(f"{tree.path}: the class folders hold no images")
     return tree.source(names, np.array(labels, np.int32), order, left_out)
-
-
-def _check_alike(tree: FileTree, folders: Sequence[str], order: Sequence[str]) -> None:
-    """Refuses class folders that differ from a class only in a way that is hard to see.
-
-    Of one split, names that differ by case are different classes; names that differ by Unicode form never are.
-    """
-    forms = {unicodedata.normalize("NFC", name): name for name in order}
-    cases = {form.casefold(): name for form, name in forms.items()}
-    known = set(order)
-    for folder in folders:
-        form = unicodedata.normalize("NFC", folder)
-        twin = forms.get(form, folder)
-        if twin != folder:
-            raise JaxnextError(
-                f"{tree.path / folder}: expected class names that differ to the eye, found {folder!a} and "
-                f"{twin!a}, the same letters in two Unicode forms (NFC and NFD); rename one"
-            )
-        twin = cases.get(form.casefold())
-        if folder not in known and twin is not None:
-            raise JaxnextError(
-                f"{tree.path / folder}: expected one of the {len(order)} classes {some(order)}, found {folder!r}, "
-                f"which differs from {twin!r} only by case; rename one of the folders"
-            )

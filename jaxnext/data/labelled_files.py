@@ -1,7 +1,6 @@
 """Images whose labels stand in a CSV file: the rows matched to the files, and split as the file says."""
 
 import dataclasses
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxnext.data.class_names import check_names
 from jaxnext.data.file_names import MISSING, SEVERAL, match
 from jaxnext.data.file_tree import FileTree
 from jaxnext.data.image_source import ImageSource, Subset, label_numbers, some
@@ -16,7 +16,7 @@ from jaxnext.data.layout import TEST, TRAIN, VALIDATION
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.splits import OpenContext, Splits, split
 from jaxnext.data.table import IMAGE_COLUMNS, LABEL_COLUMNS, Column, Table, describe_columns, read_table
-from jaxnext.errors import JaxnextError, UsageError, printable
+from jaxnext.errors import JaxnextError, UsageError
 
 _SPLITS = {name: number for number, names in enumerate((TRAIN, VALIDATION, TEST)) for name in names}
 
@@ -76,8 +76,8 @@ class _Labels:
         Raises:
             JaxnextError: a label is empty, an image is missing or could be several, or is listed with two labels.
         """
-        empty = [i for i in np.flatnonzero(labelled).tolist() if not self.labels[i].strip()]
-        if empty:
+        blank = {text for text in set(self.labels) if not text.strip()}
+        if blank and (empty := [i for i in np.flatnonzero(labelled).tolist() if self.labels[i] in blank]):
             raise JaxnextError(
                 f"{self.path}: expected a label in each row, found none in {len(empty):,} of {len(labelled):,}: "
                 f"{some([self.names[i] for i in empty])}"
@@ -100,8 +100,9 @@ class _Labels:
         return self._once(np.flatnonzero(labelled & (found >= 0)), found, lines)
 
     def _once(self, rows: NDArray[np.int64], found: NDArray[np.int64], lines: list[str]) -> _Rows:
-        files, first, inverse = np.unique(found[rows], return_index=True, return_inverse=True)
-        if len(files) < len(rows):
+        files = found[rows]
+        if len(files) and np.bincount(files).max() > 1:
+            files, first, inverse = np.unique(files, return_index=True, return_inverse=True)
             others = [column for column in self.table.columns[1:] if column is not None]
             clash = [
                 (int(i), int(rows[first[k]]))
@@ -118,13 +119,15 @@ class _Labels:
             lines.append(
                 f"{self.path}: {len(again):,} images are listed twice and count once: {some(self.names, again)}"
             )
-        unlisted = np.setdiff1d(np.arange(len(self.files)), found)
-        if len(unlisted):
+            rows = rows[first]
+        listed = np.zeros(len(self.files), bool)
+        listed[found[found >= 0]] = True
+        if len(unlisted := np.flatnonzero(~listed)):
             lines.append(
                 f"{self.tree.path}: {len(unlisted):,} images are not listed in {self.path.name} and left out: "
                 f"{some(self.files, unlisted.tolist())}"
             )
-        return _Rows(files, rows[first], lines)
+        return _Rows(files, rows, lines)
 
 
 def labels_file(labels: str, tree: FileTree) -> tuple[Path, bytes | None]:
@@ -172,9 +175,9 @@ def open_labelled(tree: FileTree, labels: str, context: OpenContext) -> Splits:
     if not np.any(parts < 2):
         raise JaxnextError(f"{path}: expected rows for training, found only test in the column {table.names[2]}")
     rows = csv.rows(parts < 2, context.skip_missing)
-    texts = [csv.labels[i] for i in rows.rows.tolist()]
+    texts = list(map(csv.labels.__getitem__, rows.rows.tolist()))
     classes = tuple(sorted(set(texts)))
-    _check_alike(path, classes)
+    check_names(path, classes)
     ids = label_numbers(texts, classes)
     order = np.lexsort((rows.files, ids))
     source = tree.source([files[i] for i in rows.files[order].tolist()], ids[order], classes)
@@ -225,16 +228,3 @@ def _in_fold(path: Path, texts: Sequence[str], fold: int) -> NDArray[np.bool_]:
         found = some([repr(text) for text in bad]) if bad else f"{fold}, and folds {', '.join(map(str, known))} there"
         raise UsageError(f"data.fold: expected a number that stands in the column fold of {path}, found {found}")
     return np.array([int(numbers[text]) == fold for text in texts])
-
-
-def _check_alike(path: Path, classes: Sequence[str]) -> None:
-    """Refuses labels that differ in a way that nobody sees."""
-    seen: dict[str, str] = {}
-    for name in classes:
-        twin = seen.setdefault(unicodedata.normalize("NFC", name).strip(), name)
-        if twin != name:
-            raise JaxnextError(
-                f"{path}: expected labels that differ to the eye, found {twin!a} and {name!a}; make them one"
-            )
-    if any("\n" in name for name in classes):
-        raise JaxnextError(f"{path}: expected labels of one line, found {printable(repr(classes[0]))}")

@@ -1,6 +1,7 @@
 """Which files in a folder are images, and a word about those that are not."""
 
 import collections
+import errno
 import functools
 import os
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,8 @@ def list_images(
     root: Path, under: str = "", index: FolderIndex | None = None, outside: set[str] | None = None
 ) -> tuple[list[str], list[str]]:
     """Images below a folder, sorted, and what was left out, as paths relative to ``root``.
+
+    Links are followed, outside of the folder too: a folder of links to images that lie elsewhere is a common data set.
 
     Args:
         root: the folder that names are relative to.
@@ -139,6 +142,16 @@ def _outside(root: Path, folder: Path, links: Sequence[str]) -> Iterator[str]:
             yield name
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            sentence = f"{entry.path}: expected a link to a file or folder, found one in a circle"
+            raise JaxnextError(sentence) from None
+        raise
+
+
 def _scan(folder: Path) -> tuple[list[str], list[str], list[str], list[str]]:
     """Names as ``list_folder`` has them, and those of links among them."""
     folders: list[str] = []
@@ -148,7 +161,7 @@ def _scan(folder: Path) -> tuple[list[str], list[str], list[str], list[str]]:
     try:
         with os.scandir(folder) as scan:
             for entry in scan:
-                name, is_dir = entry.name, entry.is_dir()
+                name, is_dir = entry.name, _is_folder(entry)
                 if name[0] == ".":
                     hidden.append(f"{name}/" if is_dir else name)
                 else:

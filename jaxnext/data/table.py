@@ -7,7 +7,7 @@ import operator
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from jaxnext.data.image_source import some
 from jaxnext.errors import JaxnextError, UsageError, printable
@@ -65,12 +65,14 @@ def read_table(path: Path, wanted: Sequence[Column], content: bytes | None = Non
     try:
         stored = path.open("rb") if content is None else io.BytesIO(content)
         with io.TextIOWrapper(stored, encoding="utf-8-sig", newline="") as file:
-            rows = _rows(path, file)
-            header = next(rows, None)
-            if header is None:
-                raise JaxnextError(f"{path}: expected a header and rows below it, found an empty file")
-            places = [_place(path, header, column) for column in wanted]
-            columns = _columns(path, rows, len(header), places)
+            first = file.readline()
+            sign = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=lambda sign: _width(first, sign))
+            # Strict: a quote that is not closed is an error, and not the rest of the file.
+            reader = csv.reader(itertools.chain([first], file), delimiter=sign, strict=True, skipinitialspace=True)
+            try:
+                header, places, columns = _columns(path, filter(None, reader), wanted)
+            except csv.Error as error:
+                raise JaxnextError(f"{path}: line {reader.line_num} is not as CSV has it ({error})") from error
     except OSError as error:
         raise JaxnextError(f"{path}: the file cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -88,19 +90,6 @@ def describe_columns(path: Path, table: Table, wanted: Sequence[Column]) -> str:
     taken = ", ".join(f"{column.what} from the column {name}" for column, name in pairs)
     guessed = " and ".join(f"--{column.key}" for column, _ in pairs if column.given is None and column.needed)
     return f"{path}: {len(table):,} rows; {taken}" + (f" ({guessed} to name another)" if guessed else "")
-
-
-def _rows(path: Path, file: TextIO) -> Iterator[list[str]]:
-    first = file.readline()
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=lambda sign: _width(first, sign))
-    # Strict: a quote that is not closed is an error, and not the rest of the file.
-    reader = csv.reader(itertools.chain([first], file), delimiter=delimiter, strict=True, skipinitialspace=True)
-    try:
-        for row in reader:
-            if row:
-                yield row
-    except csv.Error as error:
-        raise JaxnextError(f"{path}: line {reader.line_num} is not as CSV has it ({error})") from error
 
 
 def _width(line: str, delimiter: str) -> int:
@@ -126,14 +115,22 @@ def _place(path: Path, header: Sequence[str], column: Column) -> int | None:
     return found[0] if found else None
 
 
-def _columns(path: Path, rows: Iterator[list[str]], width: int, places: Sequence[int | None]) -> list[list[str] | None]:
+def _columns(
+    path: Path, rows: Iterator[list[str]], wanted: Sequence[Column]
+) -> tuple[list[str], list[int | None], list[list[str] | None]]:
+    """The header, the places of the columns in it, and the columns."""
+    header = next(rows, None)
+    if header is None:
+        raise JaxnextError(f"{path}: expected a header and rows below it, found an empty file")
+    places = [_place(path, header, column) for column in wanted]
     columns: list[list[str] | None] = [None if place is None else [] for place in places]
     number = 2
     while chunk := list(itertools.islice(rows, _AT_A_TIME)):
-        if set(map(len, chunk)) != {width}:
-            number, row = next((i, row) for i, row in enumerate(chunk, start=number) if len(row) != width)
+        if set(map(len, chunk)) != {len(header)}:
+            number, row = next((i, row) for i, row in enumerate(chunk, start=number) if len(row) != len(header))
             raise JaxnextError(
-                f"{path}: expected {width} cells in each row, found {len(row)} in row {number}, {printable(row[0])!r}"
+                f"{path}: expected {len(header)} cells in each row, found {len(row)} in row {number}, "
+                f"{printable(row[0])!r}"
             )
         for i, (column, place) in enumerate(zip(columns, places, strict=True)):
             if column is not None and place is not None:
@@ -143,4 +140,9 @@ def _columns(path: Path, rows: Iterator[list[str]], width: int, places: Sequence
         number += len(chunk)
     if number == 2:
         raise JaxnextError(f"{path}: expected rows below the header, found none")
-    return columns
+    if columns[0] and "" in columns[0]:
+        number = columns[0].index("") + 2
+        raise JaxnextError(
+            f"{path}: expected {wanted[0].what} in the column {header[places[0] or 0]}, found none in row {number}"
+        )
+    return header, places, columns

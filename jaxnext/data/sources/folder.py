@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jaxnext.data.archive import SUFFIXES, open_tree
 from jaxnext.data.class_folders import class_folders
+from jaxnext.data.class_names import check_across
 from jaxnext.data.file_tree import FileTree
 from jaxnext.data.image_source import ImageSource, some
 from jaxnext.data.joined_source import JoinedSource
@@ -34,6 +35,7 @@ class Source:
                 raise UsageError(f"data.path: expected one path with data.labels, found {len(trees)}")
             return open_labelled(trees[0], context.labels, context)
         found = [_Found.at(tree) for tree in trees]
+        check_across([(each.name, each.train.classes) for each in found])
         train: ImageSource = found[0].train if len(found) == 1 else JoinedSource([each.train for each in found])
         parts = [source for each in found for _, source in each.validation]
         name = " and ".join(each.name for each in found)

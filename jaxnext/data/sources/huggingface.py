@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxnext.data.class_names import check_names, like
 from jaxnext.data.image_source import file_identity, label_numbers, some, stamp_of
 from jaxnext.data.splits import OpenContext, Splits, split
 from jaxnext.errors import JaxnextError, UsageError, one_line
@@ -96,9 +97,13 @@ class Source:
                 )
             texts = [str(value) for value in values]
             names = tuple(sorted(set(texts)))
+        check_names(f"{where} {name}", names)
         order = names if classes is None else classes
         if unknown := sorted(set(texts) - set(order)):
-            raise JaxnextError(f"{where} {name}: expected labels that training images have, found {some(unknown)}")
+            raise JaxnextError(
+                f"{where} {name}: expected labels that training images have, found {some(unknown)}"
+                f"{like(unknown[0], order)}"
+            )
         labels = label_numbers(texts, order)
         # The bytes as they are: pixels are for the decoder that all sources share.
         stored = data.select_columns([image]).cast_column(image, library.Image(decode=False))

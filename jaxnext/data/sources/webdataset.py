@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from jaxnext.data.class_names import check_names, like
 from jaxnext.data.image_source import some
 from jaxnext.data.joined_source import JoinedSource
 from jaxnext.data.splits import OpenContext, Splits, split
@@ -34,12 +35,14 @@ class Source:
         shards = find_shards(paths, self.train, self.validation)
         warnings: list[str] = []
         train = self._joined(shards.train, context, warnings)
+        check_names(", ".join(paths), train.classes)
         validation = None
         if shards.validation:
             validation = self._joined(shards.validation, context, warnings)
             if unknown := sorted(set(validation.classes) - set(train.classes)):
                 raise JaxnextError(
                     f"{shards.validation[0]}: expected labels that training images have, found {some(unknown)}"
+                    f"{like(unknown[0], train.classes)}"
                 )
             validation = JoinedSource(validation.sources, train.classes)
         where = ", ".join(paths)
