@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from small_run import colour
 
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.inference import classifier as trained
@@ -154,6 +156,14 @@ def test_a_file_name_that_is_not_utf_8_is_among_the_errors(classifier, images, t
     assert b"caf\xe9.jpg,its name is not UTF-8; rename it\n" in (tmp_path / "out" / "p.csv.errors.csv").read_bytes()
     assert lines[0].endswith("caf\\udce9.jpg: the image cannot be read (its name is not UTF-8; rename it)")
     assert lines[-1].endswith("p.csv.errors.csv: 1 of 25 images cannot be read")
+
+
+def test_the_narrowest_images_have_their_rows(classifier, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name, size in (("one", (1, 1)), ("wide", (30_000, 200))):
+        Image.new("RGB", size, tuple(colour("7"))).save(tmp_path / "in" / f"{name}.png")
+    assert predict(classifier, [tmp_path / "in"], tmp_path / "p.csv")[0] == 0
+    assert rows(tmp_path / "p.csv")[1:] == [["one", "7"], ["wide", "7"]]
 
 
 def test_a_submission_has_the_rows_of_its_table_in_their_order(classifier, images, tmp_path):

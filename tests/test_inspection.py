@@ -4,6 +4,7 @@ import hashlib
 import numpy as np
 import pytest
 from inspected import CLASSES, encoded, picture, sound, source, spoiled
+from PIL import Image
 from square import original, square
 
 from jaxnext.data.bad_image import BadImage
@@ -22,6 +23,14 @@ def test_facts_of_each_image() -> None:
     assert found.facts[1][:5] == (64, 48, "RGB", 6, ())
     assert found.facts[2][:5] == (48, 64, "P", 1, ("frames",))
     assert found.bad == {5: BadImage("cat/empty.png", "the file is empty")}
+
+
+def test_the_narrowest_images() -> None:
+    files = [encoded(Image.new("RGB", *each)) for each in (((1, 1), "red"), ((30_000, 200), "blue"))]
+    train = source([(0, "one", files[0]), (1, "wide", files[1])])
+    found = inspect(sound().splits._replace(train=train), square(8), 1, lambda count: None)
+    assert [found.facts[i][:2] for i in (0, 1)] == [(1, 1), (30_000, 200)]
+    assert not found.is_wrong
 
 
 def test_duplicates_the_worst_first() -> None:
