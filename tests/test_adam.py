@@ -1,26 +1,11 @@
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tolerances import FLOAT64_ADAM
+from descent import assert_equals_torch, assert_recorded, descend
 
 from jaxnext.engine.optimizers.adam import Optimizer
-
-GRADIENTS = ([0.5, -1.0, 0.0], [0.25, 2.0, 1e-6], [-0.5, 0.5, -1e-6], [1.0, 1.0, 1.0])
-
-
-def descend(config: Optimizer, params: Any, gradients: Any) -> list[Any]:
-    """Parameters after each step, the step size applied as the training step does."""
-    optimizer = config.transformation()
-    state, path = optimizer.init(params), []
-    for gradient in gradients:
-        directions, state = optimizer.update(gradient, state, params)
-        params = jax.tree.map(lambda p, d: p - config.learning_rate * d, params, directions)
-        path.append(params)
-    return path
 
 
 # Recorded with torch.optim.Adam of PyTorch 2.13 in float64, from [1, -2, 0.5] with learning rate 0.1.
@@ -48,40 +33,19 @@ def descend(config: Optimizer, params: Any, gradients: Any) -> list[Any]:
     ],
 )
 def test_recorded(weight_decay: float, recorded: list[list[float]]) -> None:
-    with jax.enable_x64(True):
-        config = Optimizer(learning_rate=0.1, weight_decay=weight_decay)
-        path = descend(config, jnp.array([1.0, -2.0, 0.5]), [jnp.array(g) for g in GRADIENTS])
-        np.testing.assert_allclose(path, recorded, rtol=1e-12)
+    assert_recorded(Optimizer(learning_rate=0.1, weight_decay=weight_decay), recorded)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.01])
 @pytest.mark.parametrize("moments", [{}, {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}])
 def test_twenty_steps_equal_torch(weight_decay: float, moments: dict[str, float]) -> None:
     torch = pytest.importorskip("torch")
-    generator = np.random.default_rng(1)
-    start = {"a": generator.standard_normal((3, 4)), "b": generator.standard_normal(5)}
-    # Gradients of very different sizes, some of them zero.
-    gradients = [
-        {k: v * 10.0 ** generator.integers(-9, 3) * (generator.random(v.shape) < 0.9) for k, v in start.items()}
-        for _ in range(20)
-    ]
     config = Optimizer(learning_rate=1e-2, weight_decay=weight_decay, **moments)
-    theirs = {k: torch.nn.Parameter(torch.tensor(v)) for k, v in start.items()}
-    adam = torch.optim.Adam(
-        theirs.values(),
-        lr=config.learning_rate,
-        betas=(config.beta1, config.beta2),
-        eps=config.eps,
-        weight_decay=weight_decay,
+    betas, eps = (config.beta1, config.beta2), config.eps
+    assert_equals_torch(
+        config,
+        lambda params: torch.optim.Adam(params.values(), lr=1e-2, betas=betas, eps=eps, weight_decay=weight_decay),
     )
-    with jax.enable_x64(True):
-        path = descend(config, jax.tree.map(jnp.asarray, start), gradients)
-        for ours, gradient in zip(path, gradients, strict=True):
-            for name, parameter in theirs.items():
-                parameter.grad = torch.tensor(gradient[name])
-            adam.step()
-            for name, parameter in theirs.items():
-                np.testing.assert_allclose(ours[name], parameter.detach(), rtol=FLOAT64_ADAM, atol=FLOAT64_ADAM)
 
 
 def test_decay_is_in_the_moments_and_not_beside_them() -> None:

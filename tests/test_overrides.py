@@ -30,6 +30,13 @@ def test_another_choice_has_its_own_options() -> None:
     assert override(BASE, {"model.head": "linear"}) == build({"epochs": 7, "model": {"stage_sizes": [1, 1, 1, 1]}})
 
 
+def test_a_setting_that_is_a_mapping_is_replaced() -> None:
+    base = override(BASE, {"optimizer.multipliers": {"head": 10, "stem": 1}})
+    for settings in ({"optimizer.multipliers": {"stem": 2}}, {"optimizer": {"multipliers": {"stem": 2}}}):
+        assert override(base, settings).optimizer["multipliers"] == {"stem": 2.0}
+        assert override(base, settings).optimizer.type == "adam"
+
+
 def test_a_path_of_data() -> None:
     assert override(Config(), {"data.path": "images"}) == Config(data=DataConfig(path="images"))
 

@@ -46,8 +46,10 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
     shapes = variable_shapes(model)
     env.console.say(summary(shapes["params"]))
     check_size(shapes["params"], config.model.max_parameters)
+    for line in config.optimizer.build().lines(shapes["params"]):
+        env.console.say(line)
     with Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.image_size):
-        run = Run(config, output, splits, classes, model, checkpoints, env, cache)
+        run = Run(config, output, splits, classes, model, checkpoints, env, cache, shapes["params"])
         goes_on = checkpoints.latest("last") is not None
         state, progress = resumed(run, shapes) if goes_on else fresh(run, shapes)
         if env.processes.count > 1:

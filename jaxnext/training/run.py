@@ -1,6 +1,7 @@
 """What a training run consists of, and what its phases ask of it."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Run:
         checkpoints: Checkpoints,
         env: RunEnvironment,
         cache: Cache,
+        params: Mapping[str, Any],
     ) -> None:
         self.config, self.output, self.splits, self.classes = config, output, splits, classes
         self.model, self.checkpoints, self.env, self.cache = model, checkpoints, env, cache
@@ -43,7 +45,7 @@ class Run:
         # Of several processes the first one speaks.
         warn = (env.console.warn or env.console.say) if self.processes.first else lambda line: None
         self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, warn)
-        self.optimizer: optax.GradientTransformation = config.optimizer.build().transformation()
+        self.optimizer: optax.GradientTransformation = config.optimizer.build().transformation(params)
         self.schedule: Schedule = config.schedule.build()
         self.steps = CompiledSteps(config, model, self.optimizer, env.host.devices)
         balance = balanced(config.data.balance, splits.train.labels)
