@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from flat_config import model_config
 
-from jaxnext.config.sections import OPTIMIZERS, Config, DataConfig
+from jaxnext.config.sections import OPTIMIZERS, SCHEDULES, Config, DataConfig
 from jaxnext.config.yaml_text import load_config
 from jaxnext.engine import run_folder
 from jaxnext.errors import JaxnextError, UsageError
@@ -114,6 +114,13 @@ def test_what_a_resume_may_change(tmp_path: Path) -> None:
     run_folder.check(tmp_path, Config(data=data), resume=True)
 
 
+def test_a_schedule_over_the_whole_run_may_be_stretched(tmp_path: Path) -> None:
+    begin(tmp_path, Config(schedule=SCHEDULES.choose("cosine")))
+    run_folder.check(tmp_path, Config(epochs=80, schedule=SCHEDULES.choose("cosine", stretch=True)), resume=True)
+    with pytest.raises(UsageError, match=r"found schedule\.warmup_epochs was 0\.0 and is 1\.0$"):
+        run_folder.check(tmp_path, Config(schedule=SCHEDULES.choose("cosine", warmup_epochs=1.0)), resume=True)
+
+
 def test_a_run_from_before_these_settings_is_gone_on_with(tmp_path: Path) -> None:
     begin(tmp_path, Config())
     text = (tmp_path / "config.yaml").read_text()
@@ -134,6 +141,14 @@ def test_a_run_from_before_these_settings_is_gone_on_with(tmp_path: Path) -> Non
         (
             Config(optimizer=OPTIMIZERS.choose("adam", learning_rate=1e-3)),
             "optimizer.learning_rate was 0.0001 and is 0.001",
+        ),
+        (
+            Config(optimizer=OPTIMIZERS.choose("adamw", learning_rate=1e-4)),
+            "optimizer was 'adam' and is 'adamw', optimizer.weight_decay was 0.0 and is 0.01",
+        ),
+        (
+            Config(optimizer=OPTIMIZERS.choose("adam", multipliers={"head": 2})),
+            "optimizer.multipliers was None and is {'head': 2.0}",
         ),
         (
             Config(epochs=99, model=model_config(attention="cbam", kernel_size=3)),

@@ -33,6 +33,8 @@ FLOAT32_VARIANCE = 1e-5
 """float32, a batch's variance against the one computed in float64, relative."""
 LEARNING_RATE = 1e-15
 """Learning rates of the plateau schedule, relative: they are reduced by the same multiplications."""
+PLANNED_RATE = 1e-12
+"""Learning rates that follow from the step, over the highest: PyTorch's come from one step to the next."""
 FLOAT64_LOSS, FLOAT64_LOSS_GRADIENT, FLOAT64_LOSS_ZERO = 1e-13, 1e-12, 1e-15
 """float64, cross-entropy of logits against PyTorch's and its gradient, relative; the last absolute, for zeros."""
 FLOAT64_ADAM = 1e-12

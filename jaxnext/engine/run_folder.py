@@ -16,11 +16,12 @@ METRICS = "metrics.jsonl"
 
 FREE_ON_RESUME = (
     *("epochs", "workers", "checkpoint_every", "model.max_parameters", "model.remat"),
-    *("data.cache", "data.cache_path", "data.verify", "data.on_corrupt"),
+    *("data.cache", "data.cache_path", "data.verify", "data.on_corrupt", "schedule.stretch"),
 )
 """Settings that a resumed run may change: they do not alter what the finished epochs computed.
 
-``data.on_corrupt`` decides only whether the run goes on at an image that cannot be read.
+``data.on_corrupt`` decides only whether the run goes on at an image that cannot be read, ``schedule.stretch`` whether
+it may with other ``epochs``.
 """
 
 

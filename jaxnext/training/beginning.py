@@ -39,7 +39,7 @@ def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
     """Return the state and progress of the newest checkpoint ``last``.
 
     Raises:
-        UsageError: the run has begun more epochs than the config has.
+        UsageError: the run has begun more epochs than the config has, or their number decides the learning rates.
         JaxnextError: the data or its classes are no longer those of the run.
     """
     moments = jax.eval_shape(run.optimizer.init, shapes["params"])
@@ -49,6 +49,7 @@ def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
     if progress.position > len(run.order):
         epochs = done + (progress.position % run.order.batches_per_epoch > 0)
         raise UsageError(f"epochs: expected at least the {epochs} that this run has begun, found {run.config.epochs}")
+    _check_length(run, meta.config.epochs)
     if saved["data"] != found or meta.classes != run.classes:
         raise JaxnextError(
             f"{run.output}: the data has changed since this run began: expected {saved['data']} and classes "
@@ -58,6 +59,17 @@ def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
     state = state._replace(optimizer=moments, step=np.int32(run.train_steps_before(progress.position)))
     run.env.console.say(f"resuming after epoch {done}, batch {progress.position} of the run")
     return run.steps.replicate(state), progress
+
+
+def _check_length(run: Run, before: int) -> None:
+    """Refuse another number of epochs than ``before`` where the schedule depends on it and is not to be stretched."""
+    epochs, schedule = run.config.epochs, run.config.schedule
+    if epochs != before and schedule.options.get("stretch") is False:
+        raise UsageError(
+            f"epochs: expected the {before} that this run was begun with, since every learning rate of the schedule "
+            f"{schedule.type} depends on their number, found {epochs}; with --schedule.stretch true it goes on at the "
+            "rates that a run of the new length has there"
+        )
 
 
 def verify(run: Run) -> bool:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax.numpy as jnp
+import numpy as np
 
 from jaxnext.data.loader import HostBatch, default_workers, stream
 from jaxnext.data.order import BatchPlan
@@ -149,7 +149,7 @@ def _train(
                 raise
             if (wanted := run.schedule.rate(progress.schedule, plan.step, run.length)) != rate:
                 rate = wanted
-                leaf = jnp.asarray(rate, state.learning_rate.dtype)
+                leaf = np.asarray(rate, state.learning_rate.dtype)
                 state = state._replace(learning_rate=run.steps.replicate(leaf))
             state, step_sums = run.steps.train(state, host, plan.step, run.asked())
             _count(run, pending, sums, bar, progress)
