@@ -11,6 +11,7 @@ from PIL import Image
 
 from jaxnext.data.packing import pack
 from jaxnext.data.packing.pack import Outcome
+from jaxnext.data.splits import OpenContext
 
 CLASSES = ("10", "2", "cat dog")
 
@@ -57,7 +58,7 @@ def pack_folder(folder: Path, output: Path, **options: Any) -> Outcome:
     """Packs with these options, and with the command's defaults for the others."""
     quiet: dict[str, Any] = {"say": lambda line: None, "warn": lambda line: None, "progress": Counter()}
     defaults: dict[str, Any] = {"name": None, "pixels": None, "on_corrupt": "stop", "threads": 2}
-    return pack.pack(folder, output, **(defaults | quiet | options))
+    return pack.pack(OpenContext(str(folder), hold_out=False), output, **(defaults | quiet | options))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -17,17 +17,18 @@ def test_options() -> None:
     assert parse(["--checkpoint", "run"], INSTALLED) == Arguments(
         checkpoint=Path("run"), which="best", data=None, batch_size=16, workers=None, compilation_cache=None
     )
-    argv = "--checkpoint run --which last --data a --batch_size 3 --workers 1 --compilation_cache false"
+    argv = "--checkpoint run --which last --data a b.zip --batch_size 3 --workers 1 --compilation_cache false"
+    run, data = Path("run"), [Path("a"), Path("b.zip")]
     assert parse(argv.split(), INSTALLED) == Arguments(
-        checkpoint=Path("run"), which="last", data=Path("a"), batch_size=3, workers=1, compilation_cache=False
+        checkpoint=run, which="last", data=data, batch_size=3, workers=1, compilation_cache=False
     )
 
 
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        ("--checkpoint x --data a b", "unexpected argument 'b'"),
-        ("--checkpoint x --data=", "--data: expected a value, found an empty one"),
+        ("--checkpoint x a", "unexpected argument 'a'"),
+        ("--checkpoint x --data=", "--data: expected a path, found an empty one"),
     ],
 )
 def test_mistakes(argv: str, sentence: str) -> None:
@@ -45,6 +46,6 @@ def test_it_prints_the_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setattr(evaluation, "evaluate", evaluate)
     monkeypatch.setattr(evaluation, "report", report)
     assert command.run(["--checkpoint", "run", "--data", "a"], INSTALLED) == 0
-    assert evaluate.call_args.args == (trained.return_value, Path("a"))
+    assert evaluate.call_args.args == (trained.return_value, [Path("a")])
     assert report.call_args.args == (evaluate.return_value, ("cat", "dog"))
     assert capsys.readouterr().out == "the report\n"

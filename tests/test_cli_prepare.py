@@ -15,18 +15,20 @@ INSTALLED = Invocation()
 
 def test_options() -> None:
     arguments = parse(["images", "--output", "out"], INSTALLED)
-    assert (arguments.folder, arguments.output) == (Path("images"), Path("out"))
-    assert (arguments.data, arguments.name, arguments.on_corrupt) == (None, None, "stop")
+    assert (arguments.data, arguments.output) == (DataConfig(path="images"), Path("out"))
+    assert (arguments.resized, arguments.name, arguments.on_corrupt) == (False, None, "stop")
     more = "--image_size [48,64] --data.resize pad --data.orientation stored --name flowers --on_corrupt skip"
     arguments = parse(["images", "--output=out", *more.split()], INSTALLED)
-    assert arguments.data == DataConfig(image_size=(48, 64), resize="pad", orientation="stored")
-    assert (arguments.name, arguments.on_corrupt) == ("flowers", "skip")
+    assert arguments.data == DataConfig(path="images", image_size=(48, 64), resize="pad", orientation="stored")
+    assert (arguments.resized, arguments.name, arguments.on_corrupt) == (True, "flowers", "skip")
+    labelled = ["--data.path", "[a,b.zip]", "--data.labels", "x.csv", "--data.label_column", "kind", "--output", "out"]
+    assert parse(labelled, INSTALLED).data == DataConfig(path=("a", "b.zip"), labels="x.csv", label_column="kind")
 
 
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        ("--output out", "FOLDER is missing: give the folder with train/, or of class folders"),
+        ("--output out", "DATA is missing: give the folder with train/, or of class folders"),
         ("images", "--output is missing: give the folder that receives the data set"),
         ("images --output=", "--output: expected a value, found an empty one"),
         ("images --output out --image_size 0", "--image_size: expected at least 1 pixel, found 0"),
@@ -52,7 +54,7 @@ def test_corrupt_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     out, place = tmp_path / "out", tmp_path / "out/images/1.0.0"
     assert run_command([str(root), "--output", str(out)], INSTALLED) == 1
     shown = capsys.readouterr()
-    assert shown.out == ""
+    assert shown.out == f"{root}/train: 7 images of 3 classes\n"
     assert shown.err.splitlines() == [
         f"{bad}: the image cannot be read (the file is empty)",
         f"{place}: not finished: images that cannot be read, listed in {out}/images.corrupt.csv: 1; mend or remove "

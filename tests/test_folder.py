@@ -69,7 +69,7 @@ def test_names_of_the_validation_folder(tmp_path: Path, name: str) -> None:
     write(tmp_path, "Train/a/1.png", "Train/b/2.png", f"{name}/b/4.png")
     splits = opened(tmp_path)
     assert (splits.train.names, splits.validation.names) == (("a/1.png", "b/2.png"), ("b/4.png",))
-    assert sorted(find_splits(tmp_path)[0]) == ["train", "validation"]
+    assert sorted(find_splits(OpenContext(str(tmp_path), hold_out=False))[0]) == ["train", "validation"]
 
 
 def test_two_folders_that_could_be_meant(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_that_looks_like_the_validation_images(tmp_path: Path) -> None:
     write(tmp_path, "train/a/1.png", "train/b/2.png", "train/b/3.png", "holdout/b/4.png")
-    for read in (lambda: opened(tmp_path), lambda: find_splits(tmp_path)):
+    for read in (lambda: opened(tmp_path), lambda: find_splits(OpenContext(str(tmp_path), hold_out=False))):
         with pytest.raises(JaxnextError) as error:
             read()
         assert str(error.value) == (
@@ -168,7 +168,7 @@ def test_a_folder_that_looks_like_the_validation_images(tmp_path: Path) -> None:
         )
     write(tmp_path, "val/b/4.png")
     assert opened(tmp_path).description[-1] == f"{tmp_path}: left out holdout/"
-    assert sorted(find_splits(tmp_path)[0]) == ["train", "validation"]
+    assert sorted(find_splits(OpenContext(str(tmp_path), hold_out=False))[0]) == ["train", "validation"]
 
 
 def test_splits_errors(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import dataclasses
 import shutil
+from pathlib import Path
 from unittest.mock import create_autospec
 
 import jax
@@ -21,9 +22,9 @@ def classifier(run):
 
 
 def sums_of(classifier, data, lines=None, cores=2):
-    said = [] if lines is None else lines
+    said, paths = [] if lines is None else lines, [data] if isinstance(data, Path) else data
     return evaluate(
-        classifier, data, batch_size=7, workers=0, cores=cores, warn=said.append, progress=lambda batches, _: batches
+        classifier, paths, batch_size=7, workers=0, cores=cores, warn=said.append, progress=lambda batches, _: batches
     )
 
 
@@ -42,6 +43,17 @@ def test_classes_are_matched_by_name(classifier, images, tmp_path):
     assert int(sums.sums["count"]) == 16
     assert sums.mean("correct") >= 0.75
     assert dict(zip(classifier.classes, sums.sums["class_count"].tolist(), strict=True))["10"] == 8
+
+
+def test_folders_and_archives_are_one(classifier, images, tmp_path):
+    for name in ("10", "3"):
+        shutil.copytree(images / "train" / name, tmp_path / "both" / name)
+        shutil.copytree(images / "train" / name, tmp_path / name / name)
+    archive = Path(shutil.make_archive(str(tmp_path / "archive"), "zip", tmp_path / "10"))
+    found, expected = sums_of(classifier, [archive, tmp_path / "3"]), sums_of(classifier, tmp_path / "both")
+    assert {name: np.asarray(value).tolist() for name, value in found.sums.items()} == {
+        name: np.asarray(value).tolist() for name, value in expected.sums.items()
+    }
 
 
 def test_a_thread_for_each_core(classifier, monkeypatch):

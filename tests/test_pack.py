@@ -166,7 +166,7 @@ def test_an_interrupted_call_is_gone_on_with(folder: Path, tmp_path: Path, monke
     assert contents(again) == contents(whole)
     assert {name: (again / name).stat().st_mtime_ns for name in finished} == finished
     assert (counter.total, counter.done) == (24, 24)
-    assert said == [f"{work}: 2 of 9 shards were finished by an earlier call"]
+    assert said[-1:] == [f"{work}: 2 of 9 shards were finished by an earlier call"]
 
 
 @pytest.mark.slow
@@ -210,7 +210,7 @@ def test_shards_of_images_that_have_changed_are_not_reused(
     (work / "my_images-train.array_record-00007-of-00008").touch()
     said: list[str] = []
     outcome = pack_folder(copy, tmp_path / "out", say=said.append)
-    assert said == [f"{work}: 6 of 9 shards were finished by an earlier call"]
+    assert said[-1:] == [f"{work}: 6 of 9 shards were finished by an earlier call"]
     assert contents(outcome.folder) == contents(pack_folder(copy, tmp_path / "fresh").folder)
 
 
@@ -234,7 +234,9 @@ def test_corrupt_images_stop_or_are_skipped(folder: Path, tmp_path: Path) -> Non
     again = pack_folder(copy, tmp_path / "out", on_corrupt="skip", warn=warned.append, say=said.append)
     assert (again.finished, again.corrupt) == (True, outcome.corrupt)
     assert len(warned) == 3
-    assert said == [f"{again.folder.with_name('incomplete.1.0.0')}: 3 of 3 shards were finished by an earlier call"]
+    assert said[-1:] == [
+        f"{again.folder.with_name('incomplete.1.0.0')}: 3 of 3 shards were finished by an earlier call"
+    ]
     packed = of_tfds(again.folder)
     assert packed.train.names == of_folder(folder).train.names
     assert packed.validation.names == of_folder(folder).validation.names
@@ -245,7 +247,7 @@ def test_a_split_without_a_good_image(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / folder.name)
     for name in CLASSES:
         (copy / "test" / name / "image0.jpg").write_bytes(b"")
-    with pytest.raises(JaxnextError, match=r"My Images/test: none of its images can be decoded"):
+    with pytest.raises(JaxnextError, match=r"none of the 3 images of the split test can be decoded"):
         pack_folder(copy, tmp_path / "out", on_corrupt="skip")
 
 
@@ -264,7 +266,7 @@ def test_what_is_packed_already(folder: Path, tmp_path: Path) -> None:
     before = contents(place)
     said: list[str] = []
     assert pack_folder(folder, tmp_path, say=said.append) == (place, None, True)
-    assert said == [f"{place}: packed already"]
+    assert said[-1:] == [f"{place}: packed already"]
     for options in ({"pixels": square(24)}, {"folder": folder / "val", "name": "my_images"}):
         with pytest.raises(
             UsageError, match=r"my_images/1\.0\.0: holds a data set of other images or another --image_"

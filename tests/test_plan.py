@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,35 +8,43 @@ from hypothesis import strategies as st
 from packed_images import write_folder
 from square import square
 
-from jaxnext.data.packing.plan import dataset_name, find_splits, plan_shards
+from jaxnext.data.image_source import ImageSource
+from jaxnext.data.packing import plan
+from jaxnext.data.packing.plan import dataset_name, plan_shards
 from jaxnext.data.pixels import Pixels
+from jaxnext.data.splits import OpenContext
 from jaxnext.errors import JaxnextError, UsageError
+
+
+def find_splits(path: Path, **context: str) -> tuple[dict[str, ImageSource], list[str]]:
+    sources, lines, _ = plan.find_splits(OpenContext(str(path), hold_out=False, **context))
+    return sources, list(lines)
 
 
 @pytest.mark.parametrize(
     ("folder", "name"), [("/d/Flowers", "flowers"), ("/d/My Photos-2024 ", "my_photos_2024"), ("/d/a__b.c", "a_b_c")]
 )
 def test_name_of_a_folder(folder: str, name: str) -> None:
-    assert dataset_name(Path(folder), None) == name
-    assert dataset_name(Path(folder), "given_1") == "given_1"
+    assert dataset_name(folder, None) == name
+    assert dataset_name(folder, "given_1") == "given_1"
 
 
 def test_names_that_cannot_be() -> None:
     for folder in ("/d/2024", "/d/写真", "/"):
         with pytest.raises(UsageError, match="--name is missing: no name of a data set can be made of "):
-            dataset_name(Path(folder), None)
+            dataset_name(folder, None)
     for name in ("2a", "A", "a-b", "", "a/b", "a b"):
         with pytest.raises(UsageError, match="--name: expected small letters, digits and _, the first a letter, found"):
-            dataset_name(Path("/d/x"), name)
+            dataset_name("/d/x", name)
 
 
 @given(st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1))
 def test_a_name_is_one_that_is_taken_or_asked_for(folder: str) -> None:
     try:
-        made = dataset_name(Path("/d") / folder, None)
+        made = dataset_name(f"/d/{folder}", None)
     except UsageError:
         return
-    assert dataset_name(Path("/d/x"), made) == made
+    assert dataset_name("/d/x", made) == made
 
 
 def test_splits(tmp_path: Path) -> None:
@@ -45,8 +54,10 @@ def test_splits(tmp_path: Path) -> None:
     sources, lines = find_splits(root)
     assert {name: len(source) for name, source in sources.items()} == {"train": 6, "validation": 3, "test": 3}
     assert lines == [
-        f"{root}: left out extra/, notes.txt",
+        f"{root}/train: 6 images of 3 classes for training; {root}/val: 3 for validation",
+        f"{root}/test: 3 images for testing",
         f"{root}/train: left out 1 entry that is hidden or no image (.hidden 1)",
+        f"{root}: left out extra/, notes.txt",
     ]
     sources, lines = find_splits(root / "train")
     assert list(sources) == ["train"]
@@ -60,7 +71,26 @@ def test_a_test_folder_without_class_folders(tmp_path: Path) -> None:
     sources, lines = find_splits(root)
     assert sources["test"].names == ("a.png", "b.png")
     assert sources["test"].labels.tolist() == [-1, -1]
-    assert lines == []
+    assert lines == [f"{root}/train: 3 images of 3 classes", f"{root}/test: 2 images for testing"]
+
+
+def test_splits_of_an_archive_and_of_a_file_with_labels(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", {"train": 2, "val": 1, "test": 1})
+    archive = Path(shutil.make_archive(str(tmp_path / "My-images"), "zip", root))
+    found, plain = find_splits(archive)[0], find_splits(root)[0]
+    for split, source in plain.items():
+        assert (found[split].names, found[split].labels.tolist()) == (source.names, source.labels.tolist())
+        sizes = [len(source.read(i)) for i in range(len(source))]
+        assert [plan._size_and_identity(found[split], i)[0] for i in range(len(source))] == sizes
+    assert dataset_name(str(archive), None) == "my_images"
+    names = [f"train/{name}" for name in plain["train"].names]
+    rows = [f"{name},{i % 2},{('train', 'val')[i % 3 == 0]}\n" for i, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("image,label,split\n" + "".join(rows))
+    labelled = find_splits(archive, labels=str(tmp_path / "labels.csv"))[0]
+    found_labels = {split: source.labels.tolist() for split, source in labelled.items()}
+    assert found_labels == {"train": [0, 0, 1, 1], "validation": [0, 1]}
+    with pytest.raises(UsageError, match="--name is missing: no name of a data set can be made of several paths"):
+        dataset_name(("a", "b"), None)
 
 
 def test_splits_that_cannot_be_packed(tmp_path: Path) -> None:
@@ -72,21 +102,23 @@ def test_splits_that_cannot_be_packed(tmp_path: Path) -> None:
     (root / "test/new/a.png").touch()
     with pytest.raises(JaxnextError, match=r"test/new: expected one of the 3 classes 10, 2, cat dog, found 'new'"):
         find_splits(root)
-    with pytest.raises(JaxnextError, match="nowhere: no such folder"):
+    with pytest.raises(JaxnextError, match="nowhere: no such folder; give"):
         find_splits(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("name", ["cat ", " cat"])
 def test_class_names_that_tfds_would_alter(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "a.png").touch()
+    for folder in (name, "dog"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").touch()
     with pytest.raises(JaxnextError, match="expected class names without blanks at the ends, found "):
         find_splits(tmp_path)
 
 
 def test_file_names_that_are_not_utf8(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a/\udcff.png").touch()
+    for name in ("a/\udcff.png", "b/1.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
     with pytest.raises(JaxnextError, match=r"a/\\udcff\.png': expected a file name in UTF-8; rename the file"):
         find_splits(tmp_path)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaxnext.data.folder_source import files_source
-from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.errors import JaxnextError
 from jaxnext.inference.rows import NamesTable, check_rows, row_name, rows_of
 
 
@@ -78,8 +78,17 @@ def test_rows_of_an_archive(tmp_path: Path) -> None:
     rows = rows_of([tmp_path / "x.zip"], None, False, lines.append)
     assert [(rows.name(i), rows.source.read(i)) for i in range(2)] == [("a", b"a.png"), ("b", b"b.png")]
     assert lines == ["left out 1 entry that is hidden or no image (.txt 1)"]
-    with pytest.raises(UsageError, match="expected one archive alone, or folders and files"):
-        rows_of([tmp_path / "x.zip", tmp_path], None, False, lines.append)
+    for name in ("folder/c.png", "single.png", "w.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    data = [tmp_path / "x.zip", tmp_path / "single.png", tmp_path / "folder"]
+    rows = rows_of(data, None, False, lines.append)
+    found = [(rows.name(i), rows.source.read(i)) for i in range(len(rows.source))]
+    assert found == [("c", b"folder/c.png"), ("single", b"single.png"), ("a", b"a.png"), ("b", b"b.png")]
+    rows = rows_of(data, table(tmp_path, "b", "c"), False, lines.append)
+    assert [rows.source.read(i) for i in range(2)] == [b"b.png", b"folder/c.png"]
+    with pytest.raises(JaxnextError, match=r"x\.zip/a\.png and .*/x\.zip/a\.png would both be the row 'a'"):
+        rows_of([tmp_path / "x.zip", tmp_path / "x.zip"], None, False, lines.append)
 
 
 def test_a_name_that_is_not_utf_8_has_no_row(tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from square import square
 from jaxnext.data.bad_image import BadImage
 from jaxnext.data.packing.plan import Shard, find_splits, plan_shards
 from jaxnext.data.packing.shards import ShardReport, features_of, pack_shard
+from jaxnext.data.splits import OpenContext
 from jaxnext.errors import JaxnextError
 
 
 @pytest.fixture
 def shard(tmp_path: Path) -> Shard:
-    sources, _ = find_splits(write_folder(tmp_path / "x", {"train": 2}))
+    root = write_folder(tmp_path / "x", {"train": 2})
+    sources = find_splits(OpenContext(str(root), hold_out=False))[0]
     return plan_shards("x", sources, None)[0]
 
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxnext.cli.console import image_bar, say, warn
+from jaxnext.cli.data_folder import LABEL_SETTINGS, add_folder, with_folder
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
-from jaxnext.cli.parser import Parser, choose_config, config_of, with_choices
-from jaxnext.cli.paths import optional_path, path
+from jaxnext.cli.parser import Parser, choose_config, with_choices
+from jaxnext.cli.paths import optional_path
 from jaxnext.cli.user_folders import cache_folder_if_known, tfds_folder
-from jaxnext.config.overrides import override
 from jaxnext.config.packaged import configs_folder
 from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import config_names
@@ -20,7 +20,7 @@ _WRONG_STATUS = 1
 """Exit status where an image cannot be read, or a duplicate would spoil the result."""
 
 _SETTINGS = (
-    *("seed", "data.source", "data.path", "data.labels", "data.image_column", "data.label_column", "data.group_column"),
+    *("seed", "data.source", *LABEL_SETTINGS, "data.group_column"),
     *("data.orientation", "data.depth", "data.background"),
     *("data.val_fraction", "data.fold", "data.classes", "data.share"),
 )
@@ -41,18 +41,13 @@ def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arg
     usage = "DATA [--output check.html] [--config NAME_OR_PATH] [--KEY VALUE ...]"
     text = "Look at every image of a data set; exit status 1 where something is wrong."
     parser = Parser(invocation.usage("check"), usage, text)
-    parser.add_argument("folder", nargs="?", help="what is also given as --data.path: folder, .zip or .tar file")
+    add_folder(parser)
     parser.option("output", str | None, "HTML file that receives a page with thumbnails; null: none is written")
     parser.option("config", str | None, f"whose data settings are meant: {config_names(configs_dir)}, or a .yaml file")
     base = with_choices(argv, choice[1] if choice else Config())
     parser.settings(base, only=_SETTINGS)
     values = parser.parse(argv)
-    config = config_of(values, base)
-    if values["folder"] is not None:
-        folder = str(path("DATA", values["folder"]))
-        if config.data.path != base.data.path:
-            raise UsageError(f"DATA: expected no value with --data.path, which is the same, found {folder}")
-        config = override(config, {"data.path": folder})
+    config = with_folder(values, base)
     output = optional_path("--output", values["output"])
     if output is not None and output.is_dir():
         raise UsageError(f"--output: expected the name of a file, found the folder {output}")

@@ -8,7 +8,7 @@ from jaxnext.cli.console import batch_bar, warn
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
 from jaxnext.cli.parser import Parser, arguments_of
-from jaxnext.cli.paths import optional_path
+from jaxnext.cli.paths import path
 from jaxnext.cli.trained_options import TrainedArguments, add_options, classifier, parse_options
 from jaxnext.cli.user_folders import folders
 
@@ -17,17 +17,19 @@ from jaxnext.cli.user_folders import folders
 class Arguments(TrainedArguments):
     """What the command was asked for."""
 
-    data: Path | None
+    data: list[Path] | None
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     """Read the options; errors as ``parse`` of ``train``."""
-    usage = "--checkpoint DIR [--data FOLDER_OF_CLASS_FOLDERS] [--OPTION VALUE ...]"
+    usage = "--checkpoint DIR [--data FOLDER_OR_ARCHIVE ...] [--OPTION VALUE ...]"
     parser = Parser(invocation.usage("evaluate"), usage, "Loss, top-1, top-5 and accuracy of each class.")
     add_options(parser)
-    parser.option("data", str | None, "folder with a folder for each class; null: the validation images of the run")
+    text = "folders, .zip or .tar files with a folder for each class; null: the validation images of the run"
+    parser.add_argument("--data", type=str, nargs="+", action="extend", help=text)
     values, checkpoint = parse_options(parser, argv)
-    return arguments_of(Arguments, values, checkpoint=checkpoint, data=optional_path("--data", values["data"]))
+    data = None if values["data"] is None else [path("--data", text) for text in values["data"]]
+    return arguments_of(Arguments, values, checkpoint=checkpoint, data=data)
 
 
 def run(argv: Sequence[str], invocation: Invocation) -> int:

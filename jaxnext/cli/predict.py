@@ -32,7 +32,9 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     usage = "--checkpoint DIR --data FOLDER_OR_FILE ... [--output prediction.csv] [--OPTION VALUE ...]"
     parser = Parser(invocation.usage("predict"), usage, "Write the predicted class of each image to a CSV file.")
     add_options(parser)
-    parser.add_argument("--data", type=str, nargs="+", action="extend", help="folders of images, and image files")
+    parser.add_argument(
+        "--data", type=str, nargs="+", action="extend", help="folders of images, .zip and .tar files, and image files"
+    )
     parser.option("output", str, "the CSV file", "prediction.csv")
     parser.option("probabilities", bool, "true: a column prob_<class> for each class", False)
     parser.option("top_k", int | None, "also columns label_1, prob_1, ... for this many likeliest classes")

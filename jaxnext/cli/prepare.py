@@ -1,4 +1,4 @@
-"""``jaxnext prepare``: pack a folder of images as a TFDS data set."""
+"""``jaxnext prepare``: pack images as a TFDS data set."""
 
 import dataclasses
 import shlex
@@ -9,9 +9,10 @@ from typing import Literal
 from jsonargparse import Namespace
 
 from jaxnext.cli.console import image_bar, say, warn
+from jaxnext.cli.data_folder import LABEL_SETTINGS, add_folder, with_folder
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
-from jaxnext.cli.parser import Parser, arguments_of, config_of, given_path
+from jaxnext.cli.parser import Parser, arguments_of, given_path
 from jaxnext.config.overrides import override
 from jaxnext.config.sections import PIXEL_SETTINGS, Config, DataConfig
 from jaxnext.errors import UsageError
@@ -24,49 +25,53 @@ _CORRUPT_STATUS = 1
 class Arguments:
     """What the command was asked for."""
 
-    folder: Path
+    data: DataConfig
+    """which images, and how they are decoded and resized"""
+    resized: bool
+    """whether they are; else the files are kept as they are"""
     output: Path
-    data: DataConfig | None
-    """how images are decoded and resized; None: the files as they are"""
     name: str | None
     on_corrupt: Literal["stop", "skip"]
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     """Read the options; errors as ``parse`` of ``train``."""
-    usage = "FOLDER --output DIR [--image_size 512] [--name NAME] [--OPTION VALUE ...]"
-    parser = Parser(invocation.usage("prepare"), usage, "Pack a folder of images as a TFDS data set.")
-    parser.add_argument("folder", nargs="?", help="folder with train/, optionally val/ and test/, or of class folders")
+    usage = "DATA --output DIR [--image_size 512] [--name NAME] [--OPTION VALUE ...]"
+    parser = Parser(invocation.usage("prepare"), usage, "Pack images as a TFDS data set.")
+    add_folder(parser)
     parser.option("output", str | None, "folder that receives the data set, as NAME/1.0.0")
     size = "pixels on each side, or [height, width], stored as PNG; null: the files as they are"
     parser.option("image_size", int | tuple[int, ...] | None, size)
-    parser.settings(Config(), only=PIXEL_SETTINGS)
-    parser.option("name", str | None, "of the data set; null: that of FOLDER, in small letters")
+    parser.settings(Config(), only=(*LABEL_SETTINGS, *PIXEL_SETTINGS))
+    parser.option("name", str | None, "of the data set; null: that of DATA, in small letters")
     text = "images that cannot be decoded; stop: list them and leave the data set unfinished; skip: leave them out"
     parser.option("on_corrupt", Literal["stop", "skip"], text, "stop")
     values = parser.parse(argv)
-    folder = given_path(values, "folder", "give the folder with train/, or of class folders", "FOLDER")
+    data = _data(values)
+    if data.path is None:
+        raise UsageError("DATA is missing: give the folder with train/, or of class folders")
     output = given_path(values, "output", "give the folder that receives the data set")
-    return arguments_of(Arguments, values, folder=folder, output=output, data=_data(values))
+    resized = values["image_size"] is not None
+    return arguments_of(Arguments, values, data=data, resized=resized, output=output)
 
 
-def _data(values: Namespace) -> DataConfig | None:
-    """How images are decoded and resized; ``None`` where the files are kept as they are.
+def _data(values: Namespace) -> DataConfig:
+    """Which images, and how they are decoded and resized.
 
     Raises:
         UsageError: a value that the settings refuse, or one that without a size nobody reads.
     """
-    data = config_of(values, Config()).data
+    config = with_folder(values, Config())
     if values["image_size"] is None:
-        if data != DataConfig():
-            found = next(key for key in PIXEL_SETTINGS if values[key] != getattr(DataConfig(), key.partition(".")[2]))
-            raise UsageError(
-                f"--{found}: expected no value without --image_size, since the files are then kept as they are, found "
-                f"{values[found]!r}"
-            )
-        return None
+        for key in PIXEL_SETTINGS:
+            if values[key] != getattr(DataConfig(), key.partition(".")[2]):
+                raise UsageError(
+                    f"--{key}: expected no value without --image_size, since the files are then kept as they are, "
+                    f"found {values[key]!r}"
+                )
+        return config.data
     try:
-        return override(Config(data=data), {"data.image_size": values["image_size"]}).data
+        return override(config, {"data.image_size": values["image_size"]}).data
     except UsageError as error:
         raise UsageError(str(error).replace("data.image_size", "--image_size", 1)) from error
 
@@ -77,12 +82,21 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
     from jaxnext.data.corrupt_list import write_corrupt
     from jaxnext.data.packing.pack import pack
     from jaxnext.data.pixels import Pixels
+    from jaxnext.data.splits import OpenContext
 
+    data = arguments.data
     outcome = pack(
-        arguments.folder,
+        OpenContext(
+            data.path,
+            hold_out=False,
+            labels=data.labels,
+            image_column=data.image_column,
+            label_column=data.label_column,
+            skip_missing=arguments.on_corrupt == "skip",
+        ),
         arguments.output,
         name=arguments.name,
-        pixels=None if arguments.data is None else Pixels.of(arguments.data),
+        pixels=Pixels.of(data) if arguments.resized else None,
         on_corrupt=arguments.on_corrupt,
         threads=cores(),
         say=say,

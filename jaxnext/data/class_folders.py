@@ -1,4 +1,4 @@
-"""Labels from the folders that images lie in: a folder for each class."""
+"""Labels from the folders that images lie in: a folder for each class; or none."""
 
 from collections.abc import Sequence
 
@@ -52,3 +52,15 @@ def class_folders(tree: FileTree, classes: Sequence[str] | None = None) -> FileS
     if not names:
         raise JaxnextError(f"{tree.path}: the class folders hold no images")
     return tree.source(names, np.array(labels, np.int32), order, left_out)
+
+
+def unlabelled(tree: FileTree) -> FileSource:
+    """All images in a tree, at any depth, sorted by path, without labels.
+
+    Raises:
+        JaxnextError: there are none.
+    """
+    names, left_out = tree.list_images()
+    if not names:
+        raise JaxnextError(f"{tree.path}: found no images")
+    return tree.source(names, np.full(len(names), -1, np.int32), (), left_out)

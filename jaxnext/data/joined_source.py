@@ -15,7 +15,8 @@ class JoinedSource:
         self.sources = tuple(sources)
         names = [source.classes for source in sources]
         self.classes = tuple(sorted(set().union(*names))) if classes is None else tuple(classes)
-        renumber = [label_numbers(each, self.classes) for each in names]
+        # The last is for -1, images without a label.
+        renumber = [np.append(label_numbers(each, self.classes), np.int32(-1)) for each in names]
         labels = np.concatenate([new[source.labels] for new, source in zip(renumber, sources, strict=True)])
         order = np.argsort(labels, kind="stable")
         sizes = [len(source) for source in sources]

@@ -25,6 +25,8 @@ class Splits(NamedTuple):
     """lines for the user: counts, and everything that was left out or is unusual"""
     warnings: tuple[str, ...] = ()
     """lines for the user: what could not be kept for the next start"""
+    test: ImageSource | None = None
+    """images of neither, where nothing was to be held out"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,9 @@ class OpenContext:
     fold: int | None = None
     skip_missing: bool = False
     """whether images that are listed and not there are left out, and no error"""
+    hold_out: bool = True
+    """whether some images are held out where there are none for validation; else there are none, and those for testing
+    are given, too"""
 
     def one_path(self) -> str | None:
         """Return ``path`` where a source reads one alone.
@@ -90,7 +95,7 @@ def load_splits(data: DataConfig, seed: int, index: Path | None = None, tfds_fol
     columns = (data.labels, data.image_column, data.label_column, data.group_column)
     skip = data.on_corrupt == "skip"
     context = OpenContext(data.path, data.val_fraction, seed, index, tfds_folder, *columns, data.folds, data.fold, skip)
-    train, validation, _, lines, warnings = source.open(context)
+    train, validation, _, lines, warnings, _ = source.open(context)
     if data.classes is not None:
         train, validation, line = choose_classes(train, validation, data.classes)
         lines = (*lines, line)
@@ -135,6 +140,9 @@ def split(
     Raises:
         JaxnextError: as ``hold_out``.
     """
+    if validation is None and not context.hold_out:
+        line = f"{name}: {len(train):,} images of {len(train.classes):,} classes"
+        return Splits(train, Subset(train, np.zeros(0, np.int64)), train.classes, (line,))
     if validation is None or context.folds is not None:
         splits = hold_out(train, name, context, remedy, groups)
         if validation is None:

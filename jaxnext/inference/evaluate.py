@@ -1,13 +1,14 @@
 """Loss and accuracies of a trained classifier on labelled images."""
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxnext.data.archive import open_tree
 from jaxnext.data.class_folders import class_folders
 from jaxnext.data.image_source import ImageSource, fingerprint
+from jaxnext.data.joined_source import JoinedSource
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.loader import default_workers
 from jaxnext.data.remarks import lines as remark_lines
@@ -20,7 +21,7 @@ from jaxnext.metrics import TOP, Accumulator
 
 def evaluate(
     classifier: TrainedClassifier,
-    data: Path | None,
+    data: Sequence[Path] | None,
     *,
     batch_size: int,
     workers: int | None,
@@ -34,7 +35,7 @@ def evaluate(
 
     Args:
         classifier: that is evaluated.
-        data: folder or archive of class folders, matched to the classifier's classes by name; ``None``: the
+        data: folders or archives of class folders, matched to the classifier's classes by name; ``None``: the
             validation images of the run.
         batch_size: images at a time.
         workers: processes that decode; ``None`` chooses.
@@ -69,16 +70,23 @@ def evaluate(
 
 
 def labelled(
-    classifier: TrainedClassifier, data: Path | None, index: Path | None = None, tfds_folder: str | None = None
+    classifier: TrainedClassifier,
+    data: Sequence[Path] | None,
+    index: Path | None = None,
+    tfds_folder: str | None = None,
 ) -> tuple[ImageSource, list[str]]:
     """Return the images to evaluate on, labelled in the classifier's order, and lines about what was left out.
 
     Arguments as for ``evaluate``.
     """
     if data is not None:
-        source = class_folders(open_tree(data), classifier.classes)
-        line = describe_left_out(source.left_out)
-        return source, [f"{data}: {line}"] if line else []
+        parts = [class_folders(open_tree(path), classifier.classes) for path in data]
+        lines = [
+            f"{path}: {line}"
+            for path, part in zip(data, parts, strict=True)
+            if (line := describe_left_out(part.left_out))
+        ]
+        return parts[0] if len(parts) == 1 else JoinedSource(parts, classifier.classes), lines
     config = classifier.meta.config
     splits = load_splits(config.data, config.seed, index, tfds_folder)
     name = config.data.path or config.data.source

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from jaxnext.data.archive import is_archive, open_archive
 from jaxnext.data.bad_image import BadImage
+from jaxnext.data.class_folders import unlabelled
 from jaxnext.data.file_names import MISSING, SEVERAL, match
 from jaxnext.data.file_tree import FileSource
 from jaxnext.data.folder_source import files_source
 from jaxnext.data.image_source import ImageSource, Subset, some
+from jaxnext.data.joined_source import JoinedSource
 from jaxnext.data.listing import describe_left_out
 from jaxnext.data.table import IMAGE_COLUMNS, Column, read_table
-from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.errors import JaxnextError
 
 
 class NamesTable(NamedTuple):
@@ -47,7 +49,7 @@ def rows_of(data: Sequence[Path], table: NamesTable | None, keep_extension: bool
     """Return the rows for the images of folders and files, sorted by path; or those of a table, in its order.
 
     Args:
-        data: folders and image files, or one archive.
+        data: folders, archives and image files.
         table: the file whose rows are wanted; ``None``: a row for each image.
         keep_extension: names keep their file extension, where no table gives them.
         warn: shows a line about what was left out.
@@ -55,8 +57,8 @@ def rows_of(data: Sequence[Path], table: NamesTable | None, keep_extension: bool
     Raises:
         JaxnextError: no images, two of one name; names of the table that are of no image, or of several.
     """
-    source = _images(data)
-    if line := describe_left_out(source.left_out):
+    source, left_out = _images(data)
+    if line := describe_left_out(left_out):
         warn(line)
     if table is not None:
         return _listed(source, table, data, keep_extension)
@@ -67,20 +69,25 @@ def rows_of(data: Sequence[Path], table: NamesTable | None, keep_extension: bool
     return Rows(Subset(source, np.delete(np.arange(len(source)), bad)), keep_extension, None, failed)
 
 
-def _images(data: Sequence[Path]) -> FileSource:
+def _images(data: Sequence[Path]) -> tuple[ImageSource, Sequence[str]]:
+    """The images sorted by full path, and what is left out."""
     archives = [path for path in data if is_archive(path)]
     if not archives:
-        return files_source(data)
-    if len(data) > 1:
-        raise UsageError(f"--data: expected one archive alone, or folders and files, found {archives[0]} among others")
-    tree = open_archive(data[0])
-    names, left_out = tree.list_images()
-    if not names:
-        raise JaxnextError(f"{data[0]}: found no images")
-    return tree.source(names, np.full(len(names), -1, np.int32), (), left_out)
+        source = files_source(data)
+        return source, source.left_out
+    others = [path for path in data if path not in archives]
+    parts: list[FileSource] = [unlabelled(open_archive(path)) for path in archives]
+    if others:
+        parts.append(files_source(others))
+    left_out = [name for part in parts for name in part.left_out]
+    if len(parts) == 1:
+        return parts[0], left_out
+    joined = JoinedSource(parts)
+    order = sorted(range(len(joined)), key=joined.location)
+    return Subset(joined, np.array(order, np.int64)), left_out
 
 
-def _listed(source: FileSource, table: NamesTable, data: Sequence[Path], keep_extension: bool) -> Rows:
+def _listed(source: ImageSource, table: NamesTable, data: Sequence[Path], keep_extension: bool) -> Rows:
     column = Column("image_column", table.column, IMAGE_COLUMNS, "image names")
     names = read_table(table.path, [column]).columns[0] or []
     found = match(names, source.names)

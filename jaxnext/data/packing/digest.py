@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from jaxnext.data.folder_source import FolderSource
+from jaxnext.data.image_source import ImageSource
 
 
 class ContentDigest:
@@ -12,7 +12,7 @@ class ContentDigest:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def add(self, source: FolderSource, index: int, file_digest: bytes) -> None:
+    def add(self, source: ImageSource, index: int, file_digest: bytes) -> None:
         """Add an image.
 
         Args:
@@ -27,7 +27,7 @@ class ContentDigest:
         return self._digest.hexdigest()
 
 
-def contents_of(source: FolderSource, numbers: range) -> str:
+def contents_of(source: ImageSource, numbers: range) -> str:
     """Return the digest of some of a source's images, whose files it reads."""
     contents = ContentDigest()
     for i in numbers:

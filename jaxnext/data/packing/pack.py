@@ -1,4 +1,4 @@
-"""A tree of class folders as a TFDS data set in ``array_record`` files, which TFDS reads as one of its own."""
+"""Images of a folder or archive as a TFDS data set in ``array_record`` files, which TFDS reads as one of its own."""
 
 import json
 import shutil
@@ -10,11 +10,12 @@ from typing import Any, Literal, NamedTuple
 
 from jaxnext.atomic import whole_file
 from jaxnext.data.bad_image import BadImage
-from jaxnext.data.folder_source import FolderSource
+from jaxnext.data.image_source import ImageSource
 from jaxnext.data.packing.digest import contents_of, sha256
 from jaxnext.data.packing.plan import Shard, dataset_name, find_splits, plan_shards
 from jaxnext.data.packing.shards import ShardReport, features_of, pack_shard
 from jaxnext.data.pixels import Pixels
+from jaxnext.data.splits import OpenContext
 from jaxnext.errors import JaxnextError, UsageError
 
 VERSION = "1.0.0"
@@ -33,7 +34,7 @@ class Outcome(NamedTuple):
 
 
 def pack(
-    folder: Path,
+    context: OpenContext,
     output: Path,
     *,
     name: str | None,
@@ -44,16 +45,17 @@ def pack(
     warn: Callable[[str], None],
     progress: Callable[[int], AbstractContextManager[Any]],
 ) -> Outcome:
-    """Packs a folder with ``train/`` and, optionally, ``val/`` and ``test/``, or a folder of class folders.
+    """Packs images in folders or archives, with the splits that they have: of those for training none are held out.
 
     The data set is in ``output/NAME/1.0.0`` and appears there whole or not at all. Its examples are an image, a label
     and a file name, in the order in which class folders are listed. Killed half-way, the next call goes on with the
     shards that are finished; what comes out is the same to the byte. Every image is decoded, to know that it can be.
 
     Args:
-        folder: of the images.
+        context: where the images and their labels are.
         output: folder that receives the folder of the data set.
-        name: of the data set; None: the folder's, in small letters, other signs than letters and digits being ``_``.
+        name: of the data set; None: the folder's or archive's, in small letters, other signs than letters and digits
+            being ``_``.
         pixels: None: the bytes of the files; else images are decoded and resized by these rules, as for training, and
             stored as PNG.
         on_corrupt: what is done where images cannot be decoded: ``stop``: the data set is not finished; ``skip``: they
@@ -68,9 +70,11 @@ def pack(
         JaxnextError: the folders are not as expected; a file or class name that TFDS cannot store; a split without an
             image that can be decoded; the output cannot be written.
     """
-    name = dataset_name(folder, name)
-    sources, lines = find_splits(folder)
+    name = dataset_name(context.path, name)
+    sources, lines, warnings = find_splits(context)
     for line in lines:
+        say(line)
+    for line in warnings:
         warn(line)
     shards = plan_shards(name, sources, pixels)
     target = output / name / VERSION
@@ -174,7 +178,7 @@ def _write_metadata(
     work: Path,
     name: str,
     pixels: Pixels | None,
-    sources: Mapping[str, FolderSource],
+    sources: Mapping[str, ImageSource],
     shards: list[Shard],
     reports: list[ShardReport],
 ) -> None:
@@ -185,7 +189,8 @@ def _write_metadata(
     for split in sources:
         own = [report for shard, report in zip(shards, reports, strict=True) if shard.split == split]
         if not any(report.images for report in own):
-            raise JaxnextError(f"{sources[split].roots[0]}: none of its images can be decoded")
+            count = len(sources[split])
+            raise JaxnextError(f"{work}: none of the {count:,} images of the split {split} can be decoded")
         lengths, size = [report.images for report in own], sum(report.bytes for report in own)
         splits.append(tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=size))
     classes = sources["train"].classes

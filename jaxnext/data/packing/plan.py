@@ -3,21 +3,23 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import PIL
 import simplejpeg
 
+from jaxnext.data.archive import is_archive
 from jaxnext.data.compat import shard_ends
 from jaxnext.data.decode import PIXELS_VERSION
-from jaxnext.data.folder_source import FolderSource, FolderTree, class_folder_source, files_source
-from jaxnext.data.image_source import file_identity
-from jaxnext.data.layout import find_layout
-from jaxnext.data.listing import describe_left_out
+from jaxnext.data.image_source import ImageSource
 from jaxnext.data.pixels import Pixels
+from jaxnext.data.sources.folder import Source
+from jaxnext.data.splits import OpenContext
 from jaxnext.errors import JaxnextError, UsageError
+
+_NAME = r"[a-z][a-z0-9_]*"
 
 
 class Shard(NamedTuple):
@@ -26,7 +28,7 @@ class Shard(NamedTuple):
     split: str
     file: str
     """its name"""
-    source: FolderSource
+    source: ImageSource
     numbers: range
     """of its images in the source"""
     pixels: Pixels | None
@@ -35,51 +37,52 @@ class Shard(NamedTuple):
     """of all that decides what the file will hold"""
 
 
-def dataset_name(folder: Path, name: str | None) -> str:
-    """The name given, checked, or one made of the folder's.
+def dataset_name(data: str | Sequence[str] | None, name: str | None) -> str:
+    """The name given, checked, or one made of the folder's or archive's.
 
     Raises:
         UsageError: TFDS does not take it, or none can be made.
     """
-    made = re.sub(r"[^a-z0-9]+", "_", folder.absolute().name.lower()).strip("_") if name is None else name
-    if re.fullmatch(r"[a-z][a-z0-9_]*", made):
+    if name is not None:
+        if re.fullmatch(_NAME, name):
+            return name
+        raise UsageError(f"--name: expected small letters, digits and _, the first a letter, found {name!r}")
+    if not isinstance(data, str):
+        raise UsageError("--name is missing: no name of a data set can be made of several paths")
+    path = Path(data).absolute()
+    own = path.stem if is_archive(path) else path.name
+    made = re.sub(r"[^a-z0-9]+", "_", own.lower()).strip("_")
+    if re.fullmatch(_NAME, made):
         return made
-    if name is None:
-        raise UsageError(f"--name is missing: no name of a data set can be made of {folder.absolute().name!r}")
-    raise UsageError(f"--name: expected small letters, digits and _, the first a letter, found {name!r}")
+    raise UsageError(f"--name is missing: no name of a data set can be made of {own!r}")
 
 
-def find_splits(folder: Path) -> tuple[dict[str, FolderSource], list[str]]:
-    """The images of each split by TFDS's name for it, and lines about what is left out.
+def find_splits(context: OpenContext) -> tuple[dict[str, ImageSource], tuple[str, ...], tuple[str, ...]]:
+    """The images of each split by TFDS's name for it; lines and warnings for the user.
 
-    Images of ``test/`` that are in no class folders have the label -1, TFDS's for none.
+    Images for testing that are in no class folders have the label -1, TFDS's for none.
+
+    Args:
+        context: where the images are; has ``hold_out`` False.
 
     Raises:
-        JaxnextError: as ``class_folder_source``; a name that is not UTF-8, or that TFDS would alter.
+        JaxnextError: as the source that reads folders and archives; a name that is not UTF-8, or that TFDS would alter.
     """
-    layout = find_layout(FolderTree(folder))
-    train = class_folder_source(layout.train.path)
-    sources = {"train": train}
-    if layout.validation is not None:
-        sources["validation"] = class_folder_source(layout.validation.path, train.classes)
-    if layout.test is not None:
-        labelled, test = bool(layout.test.list_folder()[0]), layout.test.path
-        sources["test"] = class_folder_source(test, train.classes) if labelled else files_source([test])
-    lines = [f"{folder}: left out {', '.join(layout.unread)}"] if layout.unread else []
-    for source in sources.values():
-        if line := describe_left_out(source.left_out):
-            lines.append(f"{source.roots[0]}: {line}")
-    for name in sources["train"].classes:
+    splits = Source().open(context)
+    found = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    sources = {name: source for name, source in found.items() if source is not None and len(source)}
+    for name in splits.classes:
         if name != name.strip():
-            raise JaxnextError(f"{folder}: expected class names without blanks at the ends, found {name!a}; rename it")
+            sentence = f"expected class names without blanks at the ends, found {name!a}; rename it"
+            raise JaxnextError(f"{context.path}: {sentence}")
     for source in sources.values():
         for i, name in enumerate(source.names):
             if not _is_utf8(name):
                 raise JaxnextError(f"{source.location(i)!a}: expected a file name in UTF-8; rename the file")
-    return sources, lines
+    return sources, splits.description, splits.warnings
 
 
-def plan_shards(name: str, sources: Mapping[str, FolderSource], pixels: Pixels | None) -> list[Shard]:
+def plan_shards(name: str, sources: Mapping[str, ImageSource], pixels: Pixels | None) -> list[Shard]:
     """The shards of a data set, as many as TFDS would make.
 
     Args:
@@ -107,13 +110,15 @@ def plan_shards(name: str, sources: Mapping[str, FolderSource], pixels: Pixels |
     return shards
 
 
-def _size_and_identity(source: FolderSource, index: int) -> tuple[int, str]:
+def _size_and_identity(source: ImageSource, index: int) -> tuple[int, int]:
     """Bytes of an image file, and what changes with it; nothing where it is gone, which is said when it is read."""
     try:
-        status = Path(source.location(index)).stat()
+        identity = source.stamp(index)
+        path = Path(source.location(index))
+        # In an archive there is no such file.
+        return path.stat().st_size if path.is_file() else len(source.read(index)), identity
     except OSError:
-        return 0, ""
-    return status.st_size, file_identity(status).decode()
+        return 0, 0
 
 
 def _is_utf8(name: str) -> bool:

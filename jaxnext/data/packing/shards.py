@@ -15,7 +15,7 @@ from PIL import Image
 from jaxnext.atomic import whole_file
 from jaxnext.data.bad_image import BadImage, CorruptImage, bad_image
 from jaxnext.data.decode import decode
-from jaxnext.data.folder_source import FolderSource
+from jaxnext.data.image_source import ImageSource
 from jaxnext.data.packing.digest import ContentDigest, sha256
 from jaxnext.data.packing.plan import Shard
 from jaxnext.data.pixels import Pixels
@@ -121,7 +121,7 @@ def _prepared(shard: Shard, threads: int) -> Iterator[tuple[int, _Stored]]:
             executor.shutdown(cancel_futures=True)
 
 
-def _stored(source: FolderSource, index: int, pixels: Pixels | None) -> _Stored:
+def _stored(source: ImageSource, index: int, pixels: Pixels | None) -> _Stored:
     digest = b""
     try:
         data = source.read(index)

@@ -1,12 +1,13 @@
 """Class folders of images, in folders or archives: ``train/`` and, optionally, ``val/``; or one flat folder of them."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from jaxnext.data.archive import SUFFIXES, open_tree
-from jaxnext.data.class_folders import class_folders
+from jaxnext.data.class_folders import class_folders, unlabelled
 from jaxnext.data.class_names import check_across
-from jaxnext.data.file_tree import FileTree
+from jaxnext.data.file_tree import FileSource, FileTree
 from jaxnext.data.image_source import ImageSource, some
 from jaxnext.data.joined_source import JoinedSource
 from jaxnext.data.labelled_files import open_labelled
@@ -34,17 +35,17 @@ class Source:
             if len(trees) > 1:
                 raise UsageError(f"data.path: expected one path with data.labels, found {len(trees)}")
             return open_labelled(trees[0], context.labels, context)
-        found = [_Found.at(tree) for tree in trees]
+        found = [_Found.at(tree, not context.hold_out) for tree in trees]
         check_across([(each.name, each.train.classes) for each in found])
         train: ImageSource = found[0].train if len(found) == 1 else JoinedSource([each.train for each in found])
         parts = [source for each in found for _, source in each.validation]
         name = " and ".join(each.name for each in found)
-        validation = None
-        if parts:
-            validation = parts[0] if len(found) == 1 else JoinedSource(parts, train.classes)
+        validation = _one(parts, len(found), train.classes)
         names = " and ".join(path for each in found for path, _ in each.validation)
         splits = split(train, name, validation, names, context, "; add val/")
+        tests = [each.test for each in found if each.test is not None]
         return splits._replace(
+            test=_one(tests, len(found), train.classes),
             description=(*splits.description, *(line for each in found for line in each.lines)),
             warnings=tuple(line for each in found for line in each.warnings),
         )
@@ -58,11 +59,12 @@ class _Found:
     train: ImageSource
     validation: tuple[tuple[str, ImageSource], ...]
     """path and images of the one folder, or none"""
+    test: FileSource | None
     lines: list[str]
     warnings: list[str]
 
     @classmethod
-    def at(cls, tree: FileTree) -> "_Found":
+    def at(cls, tree: FileTree, with_test: bool) -> "_Found":
         layout = find_layout(tree)
         if layout.train is tree:
             check_flat(tree)
@@ -71,7 +73,14 @@ class _Found:
         if layout.validation is not None:
             trees.append(layout.validation)
             sources.append(class_folders(layout.validation, train.classes))
-        lines = [
+        test = None
+        if layout.test is not None and with_test:
+            labelled = bool(layout.test.list_folder()[0])
+            test = class_folders(layout.test, train.classes) if labelled else unlabelled(layout.test)
+            trees.append(layout.test)
+            sources.append(test)
+        lines = [f"{layout.test.path}: {len(test):,} images for testing"] if layout.test and test else []
+        lines += [
             f"{each.path}: {line}"
             for each, source in zip(trees, sources, strict=True)
             if (line := describe_left_out(source.left_out))
@@ -79,8 +88,15 @@ class _Found:
         # test/ is expected beside the others, and read by predict.
         lines += [f"{tree.path}: left out {some(layout.unread)}"] * bool(layout.unread)
         warnings = [line for each in dict.fromkeys([tree, *trees]) for line in each.keep()]
-        paths = [str(each.path) for each in trees]
-        return cls(paths[0], train, tuple(zip(paths[1:], sources[1:], strict=True)), lines, warnings)
+        validation = () if layout.validation is None else ((str(layout.validation.path), sources[1]),)
+        return cls(str(layout.train.path), train, validation, test, lines, warnings)
+
+
+def _one(sources: Sequence[ImageSource], folders: int, classes: Sequence[str]) -> ImageSource | None:
+    """The images of some of the folders as one source; with several the classes are those of all."""
+    if folders > 1 and sources:
+        return JoinedSource(sources, classes)
+    return sources[0] if sources else None
 
 
 def open_trees(context: OpenContext) -> list[FileTree]:
