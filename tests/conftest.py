@@ -64,10 +64,14 @@ def _small_heap():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compile_once(tmp_path_factory):
-    """CompiledSteps that several tests compile are compiled once a session."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+def _compile_once(request, tmp_path_factory):
+    """Programs that several tests compile are compiled once, by whichever worker or session comes first."""
+    cache = getattr(request.config, "cache", None)
+    folder = cache.mkdir("programs") if cache else tmp_path_factory.mktemp("compiled")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    # With a limit, the cache locks the folder, so that no worker reads what another has half written.
+    jax.config.update("jax_compilation_cache_max_size", 2**31)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,6 +30,7 @@ def environment(devices: int = 1) -> dict[str, str]:
         "JAX_ENABLE_COMPILATION_CACHE": str(settings.jax_enable_compilation_cache),
         "JAX_COMPILATION_CACHE_DIR": str(settings.jax_compilation_cache_dir),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+        "JAX_COMPILATION_CACHE_MAX_SIZE": str(settings.jax_compilation_cache_max_size),
         "PYTHONPATH": str(ROOT),
     }
 
