@@ -18,7 +18,7 @@ from jaxnext.engine.network import network as described
 from jaxnext.engine.optimizers.adam import Optimizer
 from jaxnext.engine.schedules.plateau import Schedule
 from jaxnext.engine.state import create
-from jaxnext.losses import cross_entropy
+from jaxnext.losses.cross_entropy import cross_entropy
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.summary import variable_shapes
 from jaxnext.porting.merge import merge

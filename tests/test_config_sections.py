@@ -67,6 +67,7 @@ def test_defaults_are_those_of_the_original() -> None:
             "weights": None,
             "max_parameters": 100_000_000,
         },
+        "loss": {"type": "cross_entropy", "label_smoothing": 0.0, "class_weights": "none"},
         "optimizer": {
             "type": "adam",
             "learning_rate": 1e-4,
@@ -139,6 +140,12 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         {"workers": 2, "data": DataConfig(cache="memory")},
         "workers: expected null or 0 with data.cache memory, which worker processes cannot share, found 2",
     ),
+    (
+        build,
+        {"data": {"balance": "weights"}, "loss": {"class_weights": "balanced"}},
+        "loss.class_weights: expected none or numbers with data.balance weights, which already makes up for rare "
+        "classes, found 'balanced'",
+    ),
     (Config, {"checkpoint_every": -1}, "checkpoint_every: expected at least 0, found -1"),
 ]
 
@@ -188,6 +195,7 @@ def test_choices_and_their_folders() -> None:
         "model.attention",
         "model.head",
         "augment",
+        "loss",
         "optimizer",
         "schedule",
     ]

@@ -112,6 +112,16 @@ def test_accumulator() -> None:
     assert total.sums["class_count"].tolist() == [1, 4]
 
 
+def test_accumulator_divides_losses_by_their_weights_and_nothing_else() -> None:
+    total = Accumulator()
+    assert total.add({**step(loss=3, count=4), "correct": jnp.int32(2), "loss_weight": jnp.float32(0.5)}) == 6
+    assert total.add(
+        {**step(loss=1, count=4), "correct": jnp.int32(4), "loss_weight": jnp.float32(1.5)}
+    ) == pytest.approx(2 / 3)
+    assert total.mean("loss") == 2
+    assert total.mean("correct") == 0.75
+
+
 def test_accumulator_is_wide() -> None:
     total = Accumulator()
     for _ in range(3):

@@ -21,6 +21,7 @@ ATTENTIONS = Alternatives(
     "model.attention", "models.attention", "Attention", ("classes", "axis_name", "param_dtype"), optional=True
 )
 HEADS = Alternatives("model.head", "models.heads", "Head", ("classes", "axis_name", "param_dtype"))
+LOSSES = Alternatives("loss", "losses", "Loss", ("weights",), light=True)
 OPTIMIZERS = Alternatives("optimizer", "engine.optimizers", "Optimizer", light=True)
 SCHEDULES = Alternatives("schedule", "engine.schedules", "Schedule", light=True)
 
@@ -184,6 +185,8 @@ class Config:
     augment: tuple[Choice, ...] = dataclasses.field(default_factory=lambda: (AUGMENTATIONS.choose("original"),))
     """training augmentations, in the order in which they are applied"""
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    loss: Choice = dataclasses.field(default_factory=lambda: LOSSES.choose("cross_entropy"))
+    """what is minimised; validation reports the plain cross-entropy in any case"""
     optimizer: Choice = dataclasses.field(default_factory=lambda: OPTIMIZERS.choose("adam"))
     """how parameters move along the gradient"""
     schedule: Choice = dataclasses.field(default_factory=lambda: SCHEDULES.choose("plateau"))
@@ -197,6 +200,9 @@ class Config:
         fits = self.data.cache != "memory" or not self.workers
         require(fits, "workers", "null or 0 with data.cache memory, which worker processes cannot share", self.workers)
         require(self.checkpoint_every >= 0, "checkpoint_every", "at least 0", self.checkpoint_every)
+        twice = self.data.balance != "none" and self.loss.options.get("class_weights") == "balanced"
+        alone = f"none or numbers with data.balance {self.data.balance}, which already makes up for rare classes"
+        require(not twice, "loss.class_weights", alone, "balanced")
         for choice in choices(self):
             if choice.alternatives.light:
                 choice.check()
@@ -212,5 +218,5 @@ def choices(config: Config) -> Iterator[Choice]:
 
 def alternatives_of(hint_key: str) -> Alternatives | None:
     """Return the folder that the setting of a dotted key chooses from; ``None`` where it is no choice."""
-    folders = (SOURCES, AUGMENTATIONS, ATTENTIONS, HEADS, OPTIMIZERS, SCHEDULES)
+    folders = (SOURCES, AUGMENTATIONS, ATTENTIONS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES)
     return next((folder for folder in folders if folder.key == hint_key), None)

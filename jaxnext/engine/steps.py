@@ -16,8 +16,9 @@ from jaxnext.augment import Augmentation, apply_all
 from jaxnext.compat import XLA_INFERENCE_ON_CPU
 from jaxnext.engine.parallel import AXIS, jit_shard_map
 from jaxnext.engine.state import Batch, TrainBatch, TrainState
-from jaxnext.losses import cross_entropy
-from jaxnext.metrics import metric_sums
+from jaxnext.losses import Loss, Terms
+from jaxnext.losses.cross_entropy import PLAIN
+from jaxnext.metrics import LOSS_WEIGHT, metric_sums
 from jaxnext.models.classifier import Classifier
 from jaxnext.normalization import normalize
 from jaxnext.ops.collectives import psum
@@ -32,8 +33,9 @@ def augmented_train_step(
     model: Classifier,
     optimizer: optax.GradientTransformation,
     augmentations: Sequence[Augmentation],
+    loss: Loss = PLAIN,
 ) -> tuple[TrainState, Sums]:
-    """Step down the gradient of the mean cross-entropy of the examples that count. Runs under the mesh axis.
+    """Step down the gradient of the mean loss of the examples that count. Runs under the mesh axis.
 
     Args:
         state: the same on every device.
@@ -41,6 +43,7 @@ def augmented_train_step(
         model: built with ``axis_name=AXIS``.
         optimizer: from an optimizer's ``transformation``.
         augmentations: that ``train_batch`` has parameters for.
+        loss: that is minimised.
 
     Returns:
         the new state, and the metric sums over the global batch.
@@ -49,7 +52,7 @@ def augmented_train_step(
     images = normalize(
         apply_all(augmentations, batch.image, train_batch.augmentation), model.dtype, model.mean, model.std
     )
-    return train_step(state, images, batch.label, batch.mask, batch.stop, model=model, optimizer=optimizer)
+    return train_step(state, images, batch.label, batch.mask, batch.stop, model=model, optimizer=optimizer, loss=loss)
 
 
 def train_step(
@@ -61,6 +64,7 @@ def train_step(
     *,
     model: Classifier,
     optimizer: optax.GradientTransformation,
+    loss: Loss = PLAIN,
 ) -> tuple[TrainState, Sums]:
     """Do the training step after the augmentation: loss, gradient, statistics, update. Runs under the mesh axis.
 
@@ -74,9 +78,11 @@ def train_step(
         stop: of ``Batch``; where there is one, its sum is among the sums.
         model: built with ``axis_name=AXIS``.
         optimizer: from an optimizer's ``transformation``.
+        loss: that is minimised: the sum of its terms over the sum of their weights, of the global batch.
 
     Returns:
-        the new state, and the metric sums over the global batch.
+        the new state, and the metric sums over the global batch; ``loss`` is the sum of the loss's terms, and
+        ``loss_weight`` that of their weights, if they have such.
     """
     keys = example_keys(state.key, state.step, labels.shape[0])
     total = psum(jnp.sum(mask), AXIS)
@@ -84,12 +90,13 @@ def train_step(
     def local_loss(params: dict[str, Any]) -> tuple[jax.Array, tuple[jax.Array, Any]]:
         variables = {"params": params, "batch_stats": state.batch_stats}
         logits, updated = model.apply(variables, images, train=True, mask=mask, keys=keys, mutable=["batch_stats"])
-        losses = jnp.where(mask, cross_entropy(logits, labels), 0)
-        return losses.sum() / jnp.maximum(total, 1), (logits, updated["batch_stats"])
+        terms = loss.terms(logits, labels)
+        losses = jnp.where(mask, terms.losses, 0)
+        return losses.sum() / _divisor(terms, mask, total), (logits, updated["batch_stats"])
 
     # Each device differentiates its own examples' part of the loss; the sum of the parts' gradients is the gradient.
     gradients, (logits, batch_stats) = jax.grad(local_loss, has_aux=True)(state.params)
-    gradients, sums = psum((gradients, metric_sums(logits, labels, mask) | _asked(stop)), AXIS)
+    gradients, sums = psum((gradients, _train_sums(logits, labels, mask, loss) | _asked(stop)), AXIS)
     directions, moments = optimizer.update(gradients, state.optimizer, state.params)
     params = jax.tree.map(lambda p, d: p - state.learning_rate * d, state.params, directions)
     # Without a gradient, the moments and the weight decay would still move the parameters.
@@ -99,6 +106,21 @@ def train_step(
         (state.params, state.batch_stats, state.optimizer),
     )
     return TrainState(state.step + 1, params, batch_stats, moments, state.learning_rate, state.key), sums
+
+
+def _divisor(terms: Terms, mask: jax.Array, total: jax.Array) -> jax.Array:
+    """Return what the global batch's sum of losses is divided by; ``total`` examples count in it."""
+    if terms.weights is None:
+        return jnp.maximum(total, 1)
+    # Classes weigh more than nothing, so that the sum is 0 only where nothing counts.
+    weight = psum(jnp.sum(jnp.where(mask, terms.weights, 0)), AXIS)
+    return jnp.where(total > 0, weight, 1)
+
+
+def _train_sums(logits: jax.Array, labels: jax.Array, mask: jax.Array, loss: Loss) -> Sums:
+    sums = metric_sums(logits, labels, mask, lambda logits, labels: loss.terms(logits, labels).losses)
+    weights = loss.terms(logits, labels).weights
+    return sums if weights is None else sums | {LOSS_WEIGHT: jnp.sum(jnp.where(mask, weights, 0))}
 
 
 def example_keys(key: jax.Array, step: jax.Array, count: int) -> jax.Array:
@@ -136,12 +158,18 @@ def predict_step(variables: dict[str, Any], images: jax.Array, *, model: Classif
 
 
 def compile_train_step(
-    model: Classifier, optimizer: optax.GradientTransformation, mesh: Mesh, augmentations: Sequence[Augmentation]
+    model: Classifier,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    augmentations: Sequence[Augmentation],
+    loss: Loss = PLAIN,
 ) -> Callable[[TrainState, TrainBatch], tuple[TrainState, Sums]]:
     """Return ``train_step`` over a mesh, compiled on first call; it is given its state for good and overwrites it."""
 
     def step(state: TrainState, train_batch: TrainBatch) -> tuple[TrainState, Sums]:
-        return augmented_train_step(state, train_batch, model=model, optimizer=optimizer, augmentations=augmentations)
+        return augmented_train_step(
+            state, train_batch, model=model, optimizer=optimizer, augmentations=augmentations, loss=loss
+        )
 
     step.__name__ = train_step.__name__
     return jit_shard_map(mesh, step, (PartitionSpec(), PartitionSpec(AXIS)), PartitionSpec(), donate_argnums=0)

@@ -14,6 +14,8 @@ from jaxnext.data.loader import HostBatch
 from jaxnext.engine import parallel, steps
 from jaxnext.engine.padding import padded_batch
 from jaxnext.engine.state import Batch, TrainBatch, TrainState
+from jaxnext.losses import Loss
+from jaxnext.losses.cross_entropy import PLAIN
 from jaxnext.models.classifier import Classifier
 from jaxnext.training.environment import CompilationCache
 from jaxnext.types import Variables
@@ -28,13 +30,14 @@ class CompiledSteps:
         model: Classifier,
         optimizer: optax.GradientTransformation,
         devices: Sequence[parallel.Device],
+        loss: Loss = PLAIN,
     ) -> None:
-        self.config = config
+        self.config, self.loss = config, loss
         self.mesh: Mesh = parallel.mesh_of(devices)
         self.rows = parallel.round_up(config.batch_size, self.mesh)
         self.own_rows = parallel.own_rows(self.rows, self.mesh)
         self._augmentations = tuple(choice.build() for choice in config.augment)
-        self._train: Any = steps.compile_train_step(model, optimizer, self.mesh, self._augmentations)
+        self._train: Any = steps.compile_train_step(model, optimizer, self.mesh, self._augmentations, loss)
         self._evaluate: Any = steps.compile_eval_step(model, self.mesh)
 
     def compile(self, state: TrainState, cache: CompilationCache | None, clock: Callable[[], float]) -> str:

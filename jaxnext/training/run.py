@@ -11,6 +11,7 @@ from tqdm import tqdm
 from jaxnext.config.sections import Config
 from jaxnext.data.balance import balanced
 from jaxnext.data.cache.decoded import Cache
+from jaxnext.data.class_weights import class_weights
 from jaxnext.data.image_source import fingerprint
 from jaxnext.data.order import ShuffledOrder
 from jaxnext.data.splits import Splits
@@ -47,7 +48,10 @@ class Run:
         self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, warn)
         self.optimizer: optax.GradientTransformation = config.optimizer.build().transformation(params)
         self.schedule: Schedule = config.schedule.build()
-        self.steps = CompiledSteps(config, model, self.optimizer, env.host.devices)
+        given = config.loss.options.get("class_weights", "none")
+        weights = class_weights(given, splits.classes, len(classes), splits.train.labels)
+        loss = config.loss.build(weights=weights)
+        self.steps = CompiledSteps(config, model, self.optimizer, env.host.devices, loss)
         balance = balanced(config.data.balance, splits.train.labels)
         images = len(splits.train if balance is None else balance)
         self.order = ShuffledOrder(
