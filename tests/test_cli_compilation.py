@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = (
     "jax_enable_compilation_cache",
     "jax_compilation_cache_dir",
+    "jax_compilation_cache_max_size",
     "jax_persistent_cache_min_compile_time_secs",
 )
 
@@ -36,6 +37,7 @@ def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     compiled_without(jax.local_devices()[0], "float32")  # its trials, done once in a process, are programs as well
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     jax.config.update("jax_compilation_cache_dir", None)
+    jax.config.update("jax_compilation_cache_max_size", -1)
     reset_cache()
     yield tmp_path
     for name, value in before.items():

@@ -125,7 +125,7 @@ def test_settings_start_from_the_given_config() -> None:
         (["--model.groop", "1"], "unknown option --model.groop; did you mean --model.groups?"),
         (["--learning_rate=1"], "unknown option --learning_rate; did you mean --optimizer.learning_rate?"),
         (["--batch-size", "3"], "unknown option --batch-size; did you mean --batch_size?"),
-        (["--model", "{groups: 1}"], "unknown option --model; did you mean --model.remat?"),
+        (["--model", "{groups: 1}"], "unknown option --model; did you mean --model.std?"),
         (["--plateau.patience", "1"], "unknown option --plateau.patience; did you mean --schedule.patience?"),
         (["--augment.rotation", "1"], "unknown option --augment.rotation; did you mean --augment.original.rotation?"),
         (["--model.head_widths=[1]"], "unknown option --model.head_widths; did you mean --model.head.widths?"),
