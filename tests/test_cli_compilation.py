@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = (
     "jax_enable_compilation_cache",
     "jax_compilation_cache_dir",
-    "jax_compilation_cache_max_size",
     "jax_persistent_cache_min_compile_time_secs",
 )
 
@@ -33,7 +32,7 @@ def settings() -> list[Any]:
 @pytest.fixture
 def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache folder, and JAX as it is at the start of a command; afterwards as it was before."""
-    before = {name: getattr(jax.config, name) for name in SETTINGS}
+    before = {name: getattr(jax.config, name) for name in (*SETTINGS, "jax_compilation_cache_max_size")}
     compiled_without(jax.local_devices()[0], "float32")  # its trials, done once in a process, are programs as well
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     jax.config.update("jax_compilation_cache_dir", None)
