@@ -1,10 +1,9 @@
-import tarfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from layouts import archived
 
 from jaxnext.data.packing.plan import find_splits
 from jaxnext.data.sources.folder import Source
@@ -111,20 +110,6 @@ def test_several_folders(tmp_path: Path) -> None:
         opened((str(tmp_path / "one"), str(tmp_path / "three")))
     with pytest.raises(UsageError, match=r"data\.path: expected each folder once, found .*one twice"):
         opened((str(tmp_path / "one"), str(tmp_path / "two/../one")))
-
-
-def archived(path: Path, root: Path) -> Path:
-    """An archive of all files below a folder."""
-    files = sorted(file for file in root.rglob("*") if file.is_file())
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-            for each in files:
-                file.write(each, each.relative_to(root))
-    else:
-        with tarfile.open(path, "w") as file:
-            for each in files:
-                file.add(each, each.relative_to(root))
-    return path
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])
