@@ -142,16 +142,6 @@ def _outside(root: Path, folder: Path, links: Sequence[str]) -> Iterator[str]:
             yield name
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            sentence = f"{entry.path}: expected a link to a file or folder, found one in a circle"
-            raise JaxnextError(sentence) from None
-        raise
-
-
 def _scan(folder: Path) -> tuple[list[str], list[str], list[str], list[str]]:
     """Names as ``list_folder`` has them, and those of links among them."""
     folders: list[str] = []
@@ -161,7 +151,7 @@ def _scan(folder: Path) -> tuple[list[str], list[str], list[str], list[str]]:
     try:
         with os.scandir(folder) as scan:
             for entry in scan:
-                name, is_dir = entry.name, _is_folder(entry)
+                name, is_dir = entry.name, entry.is_dir()
                 if name[0] == ".":
                     hidden.append(f"{name}/" if is_dir else name)
                 else:
@@ -171,6 +161,10 @@ def _scan(folder: Path) -> tuple[list[str], list[str], list[str], list[str]]:
     except FileNotFoundError:
         raise JaxnextError(f"{folder}: no such folder") from None
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise JaxnextError(
+                f"{error.filename}: expected a link to a file or folder, found one in a circle"
+            ) from None
         raise JaxnextError(f"{folder}: expected a folder that can be read, found: {error.strerror}") from error
     hidden.sort(key=lambda name: (not name.endswith("/"), name.removesuffix("/")))
     return sorted(folders), sorted(files), hidden, links
