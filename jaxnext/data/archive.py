@@ -39,11 +39,6 @@ class ArchiveSource:
     """hidden entries and files that are not images, by their path; a folder ends in a slash"""
     in_memory = False
 
-    @property
-    def roots(self) -> tuple[str, ...]:
-        """The place that the names are relative to, for messages."""
-        return (str(Path(self.archive, self.under)),)
-
     def __len__(self) -> int:
         return len(self.names)
 
