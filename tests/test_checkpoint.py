@@ -18,6 +18,7 @@ from flat_config import model_config
 from jaxnext.config.sections import Config, DataConfig
 from jaxnext.engine.checkpoint import Checkpoints, Meta, preprocessing
 from jaxnext.engine.optimizers.adam import Optimizer
+from jaxnext.engine.optimizers.sgd import Optimizer as Sgd
 from jaxnext.errors import JaxnextError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,6 +88,18 @@ def test_last_comes_back_bit_for_bit(tmp_path: Path) -> None:
     assert_same(moments, moments_of(2))
     assert found == progress
     assert meta == meta_of(0, None)
+
+
+def test_an_optimizer_without_a_state_has_none_in_the_checkpoint(tmp_path: Path) -> None:
+    nothing = Sgd(momentum=0.0).transformation().init(variables_of(0)["params"])
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_last(17, variables_of(1), nothing, {}, meta_of(0))
+    with Checkpoints(tmp_path) as checkpoints:
+        variables, state, *_ = checkpoints.restore_last(nothing)
+        assert_same(variables, variables_of(1))
+        assert state == nothing
+        with pytest.raises(JaxnextError, match="expected the state of this run's optimizer, found another's"):
+            checkpoints.restore_last(moments_of(0))
 
 
 def test_the_folder_may_be_given_relative_to_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,40 @@ def test_an_epoch_with_an_incomplete_batch_is_the_same_on_more_devices_float64()
     assert largest_difference(one_sums, more_sums) <= FLOAT64_DEVICES
 
 
+OPTIONS = {"clip_norm": 0.1, "multipliers": {"stem": 0.1, "head": 3}, "layer_decay": 0.75, "decay_norms": False}
+OWN = {
+    "sgd": {"learning_rate": 0.05, "weight_decay": 1e-2, "nesterov": True},
+    "adamw": {"learning_rate": 1e-3, "weight_decay": 1e-1},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "devices"), [("sgd", (1, 2)), ("adamw", (1, 4))])
+def test_clipped_steps_of_parts_with_their_own_rates_are_the_same_on_more_devices_float64(
+    name: str, devices: tuple[int, int]
+):
+    optimizer = OPTIMIZERS.choose(name, **OWN[name], **OPTIONS).build().transformation()
+    found = []
+    with jax.enable_x64(True):
+        model = network(NET, CLASSES, "float64", parallel.AXIS)
+        variables = initialise(model, 0)
+        for count in devices:
+            mesh = parallel.mesh_of(jax.devices()[:count])
+            step = steps.compile_train_step(model, optimizer, mesh, AUGMENT)
+            on = Net(step, None, None, mesh, None)
+            state = parallel.replicate(create(variables, optimizer, OWN[name]["learning_rate"], 0), mesh)
+            for number in range(4):
+                state, _ = step(state, train_batch(on, number, 5 if number == 3 else ROWS))
+            found.append(jax.tree.map(np.asarray, {"params": state.params, "optimizer": state.optimizer}))
+    assert largest_difference(*found) <= FLOAT64_DEVICES
+    head, stem = (
+        np.abs(found[0]["params"][part][layer][leaf] - np.asarray(variables["params"][part][layer][leaf])).max()
+        for part, layer, leaf in (("head", "output", "kernel"), ("backbone", "stem_conv", "kernel"))
+    )
+    assert head > 0
+    assert stem > 0
+
+
 def test_padding_rows_changes_nothing():
     with jax.enable_x64(True):
         on = net(1, "float64")

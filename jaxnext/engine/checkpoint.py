@@ -170,7 +170,8 @@ class Checkpoints:
         Args:
             position: batches of the run that are done.
             variables: nested dict of NumPy arrays.
-            optimizer: the optimiser's state, any tree of NumPy arrays; its leaves are saved by number.
+            optimizer: the optimiser's state, any tree of NumPy arrays; its leaves are saved by number. Where it has
+                none, nothing is.
             progress: plain JSON values.
             meta: of the model.
 
@@ -180,7 +181,8 @@ class Checkpoints:
         leaves = {f"{i:04d}": leaf for i, leaf in enumerate(jax.tree.leaves(optimizer))}
         items = {
             "model": ocp.args.StandardSave(variables),
-            "optimizer": ocp.args.StandardSave(leaves),
+            # Orbax saves no empty tree.
+            **({"optimizer": ocp.args.StandardSave(leaves)} if leaves else {}),
             "progress": ocp.args.JsonSave(dict(progress)),
             "meta": ocp.args.JsonSave(meta.to_json()),
         }
@@ -201,11 +203,13 @@ class Checkpoints:
         Raises:
             JaxnextError: where there is none, it cannot be read, or the optimiser's state is another's.
         """
-        names = ("model", "optimizer")
+        there = (self.root / "last" / str(self.latest("last")) / "optimizer").is_dir()
+        names = ("model", *["optimizer"] * there)
         arguments: dict[str, Any] = {name: ocp.args.StandardRestore() for name in names}
         items = self._restore("last", arguments | {"progress": ocp.args.JsonRestore(), "meta": ocp.args.JsonRestore()})
         leaves, structure = jax.tree.flatten(optimizer)
-        found = [items["optimizer"][name] for name in sorted(items["optimizer"])]
+        saved = items.get("optimizer", {})
+        found = [saved[name] for name in sorted(saved)]
         if [np.shape(leaf) for leaf in leaves] != [np.shape(leaf) for leaf in found]:
             raise JaxnextError(f"{self.root / 'last'}: expected the state of this run's optimizer, found another's")
         return items["model"], jax.tree.unflatten(structure, found), items["progress"], items["meta"]
