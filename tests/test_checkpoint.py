@@ -98,8 +98,15 @@ def test_an_optimizer_without_a_state_has_none_in_the_checkpoint(tmp_path: Path)
         variables, state, *_ = checkpoints.restore_last(nothing)
         assert_same(variables, variables_of(1))
         assert state == nothing
-        with pytest.raises(JaxnextError, match="expected the state of this run's optimizer, found another's"):
+        with pytest.raises(JaxnextError, match=r"/last/17: the checkpoint cannot be read \(.*optimizer"):
             checkpoints.restore_last(moments_of(0))
+
+
+def test_a_state_is_not_taken_by_an_optimizer_without_one(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_last(17, variables_of(1), moments_of(2), {}, meta_of(0))
+        with pytest.raises(JaxnextError, match="expected the state of this run's optimizer, found another's"):
+            checkpoints.restore_last(Sgd(momentum=0.0).transformation().init(variables_of(0)["params"]))
 
 
 def test_the_folder_may_be_given_relative_to_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

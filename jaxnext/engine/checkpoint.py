@@ -203,11 +203,11 @@ class Checkpoints:
         Raises:
             JaxnextError: where there is none, it cannot be read, or the optimiser's state is another's.
         """
+        leaves, structure = jax.tree.flatten(optimizer)
         there = (self.root / "last" / str(self.latest("last")) / "optimizer").is_dir()
-        names = ("model", *["optimizer"] * there)
+        names = ("model", *["optimizer"] * (there or len(leaves) > 0))
         arguments: dict[str, Any] = {name: ocp.args.StandardRestore() for name in names}
         items = self._restore("last", arguments | {"progress": ocp.args.JsonRestore(), "meta": ocp.args.JsonRestore()})
-        leaves, structure = jax.tree.flatten(optimizer)
         saved = items.get("optimizer", {})
         found = [saved[name] for name in sorted(saved)]
         if [np.shape(leaf) for leaf in leaves] != [np.shape(leaf) for leaf in found]:
