@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 from torch_reference import require
 
-from jaxnext.augment import original as module
+from jaxnext.augment.operations import color
 from jaxnext.augment.original import (
     Drawn,
     augment,
@@ -163,7 +163,7 @@ def test_blend_equals_pillow_for_every_pair_of_bytes() -> None:
         [[0, 1, 2, 0.5, 1e-9, np.nextafter(np.float32(1), np.float32(0))], rng.uniform(0, 2, 60), np.arange(24) / 10]
     ).astype(np.float32)
     start, end = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8), indexing="ij")
-    blend = jax.jit(module._blend)
+    blend = jax.jit(color.blend)
     found = blend(jnp.int32(start)[None], jnp.int32(end)[None], jnp.asarray(factors)[:, None, None])
     pictures = Image.fromarray(np.ascontiguousarray(start)), Image.fromarray(np.ascontiguousarray(end))
     for factor, result in zip(factors, np.asarray(found), strict=True):
@@ -322,7 +322,7 @@ def test_too_large_an_image_is_refused() -> None:
 
 def test_largest_image_keeps_its_grey_mean() -> None:
     """The sum over a white image of the largest size needs all 32 bits."""
-    mean = jax.jit(lambda: module._mean(jnp.full((1, 4096, 4096), 255, jnp.int32)))()
+    mean = jax.jit(lambda: color.mean(jnp.full((1, 4096, 4096), 255, jnp.int32)))()
     assert mean.tolist() == [[[255]]]
 
 

@@ -5,7 +5,7 @@ number of devices and processes changes nothing. Pixels are changed on the devic
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import jax
@@ -21,7 +21,7 @@ class Augmentation(Protocol):
             seed: 0 to 2**64 - 1.
             step: number of the training step.
             rows: of the global batch; row ``i`` must not depend on it.
-            image_size: height and width of the images in pixels.
+            image_size: height and width of the images in pixels, as it is given them.
 
         Returns:
             a tree of NumPy arrays, each with ``rows`` rows.
@@ -33,12 +33,25 @@ class Augmentation(Protocol):
         ...
 
 
+@runtime_checkable
+class Resizing(Protocol):
+    """What an augmentation offers besides where its images may have another size than those it is given."""
+
+    def size_after(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Return height and width of what becomes of images of a size."""
+        ...
+
+
 def draw_all(
     augmentations: Sequence[Augmentation], seed: int, step: int, rows: int, image_size: tuple[int, int]
 ) -> tuple[Any, ...]:
     """Draw the parameters of every augmentation of a list, each from random numbers of its own."""
-    # A run's seed has 32 bits; the place in the list stands above them.
-    return tuple(each.draw(seed + (place << 32), step, rows, image_size) for place, each in enumerate(augmentations))
+    drawn = []
+    for place, each in enumerate(augmentations):
+        # A run's seed has 32 bits; the place in the list stands above them.
+        drawn.append(each.draw(seed + (place << 32), step, rows, image_size))
+        image_size = each.size_after(image_size) if isinstance(each, Resizing) else image_size
+    return tuple(drawn)
 
 
 def apply_all(augmentations: Sequence[Augmentation], images: "jax.Array", drawn: Sequence[Any]) -> "jax.Array":
