@@ -23,8 +23,8 @@ from jaxnext.config.sections import ATTENTIONS, AUGMENTATIONS, HEADS, OPTIMIZERS
         ({"augment": ["original"]}, Config()),
         ({"augment": []}, Config(augment=())),
         (
-            {"augment": [{"type": "original", "rotation": 3}, "original"]},
-            Config(augment=(AUGMENTATIONS.choose("original", rotation=3.0), AUGMENTATIONS.choose("original"))),
+            {"augment": [{"type": "original", "rotation": 3}, "grayscale"]},
+            Config(augment=(AUGMENTATIONS.choose("original", rotation=3.0), AUGMENTATIONS.choose("grayscale"))),
         ),
     ],
 )
@@ -33,12 +33,16 @@ def test_build(values: dict[str, Any], expected: Config) -> None:
     assert build(plain(expected)) == expected
 
 
+NAMES = ", ".join(AUGMENTATIONS.names())
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
         ({"model": {"head": {"type": "fc", "dropot": 0.1}}}, "unknown key model.head.dropot: fc has widths, dropout"),
         ({"model": {"head": {"dropout": 0.1}}}, "unknown key model.head.dropout: linear has no options"),
-        ({"augment": [{"rotation": 3}]}, "augment.type: expected one of original, found null"),
+        ({"augment": [{"rotation": 3}]}, f"augment.type: expected one of {NAMES}, found null"),
+        ({"augment": ["original", "original"]}, "augment: expected each augmentation once, found ['original', 'orig"),
         ({"augment": [{"type": "original", "x": 3}]}, "unknown key augment.original.x: original has rotation"),
         ({"optimizer": 3}, "optimizer: expected one of adam, or a mapping with type and options, found 3"),
         ({"optimizer": {"type": 3}}, "optimizer.type: expected one of adam, found 3"),

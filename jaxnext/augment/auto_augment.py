@@ -62,9 +62,11 @@ class Augmentation:
         """Draw the pair of each image, uniformly, whether each of the two happens, and its direction."""
         check_size(image_size)
         drawn = []
-        for which, *numbers in uniform(seed, step, rows, 5).tolist():
-            pair = POLICY[int(which * len(POLICY))]
-            drawn.append([_drawn(one, *numbers[2 * i : 2 * i + 2], image_size) for i, one in enumerate(pair)])
+        for which, chance, sign, second_chance, second_sign in uniform(seed, step, rows, 5).tolist():
+            first, second = POLICY[int(which * len(POLICY))]
+            drawn.append(
+                [_drawn(first, chance, sign, image_size), _drawn(second, second_chance, second_sign, image_size)]
+            )
         return batch(drawn)
 
     def apply(self, images: jax.Array, drawn: Operations) -> jax.Array:

@@ -203,6 +203,8 @@ class Config:
         twice = self.data.balance != "none" and self.loss.options.get("class_weights") == "balanced"
         alone = f"none or numbers with data.balance {self.data.balance}, which already makes up for rare classes"
         require(not twice, "loss.class_weights", alone, "balanced")
+        names = [choice.type for choice in self.augment]
+        require(len(names) == len(set(names)), "augment", "each augmentation once", names)
         for choice in choices(self):
             if choice.alternatives.light:
                 choice.check()

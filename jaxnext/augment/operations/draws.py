@@ -10,7 +10,7 @@ from jaxnext.errors import JaxnextError
 _LARGEST_SIZE, _LONGEST_SIDE = 4096, 16384
 
 
-def uniform(seed: int, step: int, rows: int, columns: int) -> NDArray[np.float64]:
+def uniform(seed: int, step: int, rows: int, columns: int) -> NDArray[np.floating]:
     """Draw numbers uniform in 0 to below 1; row ``i`` does not depend on ``rows``.
 
     Args:

@@ -162,22 +162,25 @@ def apply_vectorized(images: jax.Array, operations: Operations) -> jax.Array:
     """Apply operations to all images at once: each does everything, and changes only what was drawn."""
     packed = pack(images)
     for place in range(operations.kind.shape[1]):
-        packed = jax.vmap(_everything)(packed, Operations(*(jnp.asarray(values)[:, place] for values in operations)))
+        packed = jax.vmap(_everything)(packed, *(jnp.asarray(values)[:, place] for values in operations))
     return unpack(packed)
 
 
-def _everything(packed: jax.Array, row: Operations) -> jax.Array:
+def _everything(
+    packed: jax.Array,
+    kind: jax.Array,
+    affine: jax.Array,
+    factor: jax.Array,
+    threshold: jax.Array,
+    mask: jax.Array,
+) -> jax.Array:
     """Apply one operation to ``[H, W]`` without a branch; what was not drawn has parameters that change nothing."""
-    kind = jnp.asarray(row.kind)
-    packed = maps.transform(packed, jnp.asarray(row.affine))
+    packed = maps.transform(packed, affine)
     separate = channels(packed)
     luma = grey(*separate)
     middle = mean(luma)
-    blended = [
-        blend(lax.select_n(kind, *_targets(channel, luma, middle)), channel, jnp.asarray(row.factor))
-        for channel in separate
-    ]
-    packed = invert_and_mask(join(*blended), jnp.asarray(row.threshold), jnp.asarray(row.mask))
+    blended = [blend(lax.select_n(kind, *_targets(channel, luma, middle)), channel, factor) for channel in separate]
+    packed = invert_and_mask(join(*blended), threshold, mask)
     packed = jnp.where(kind == AUTOCONTRAST, autocontrast(packed), packed)
     return jnp.where(kind == EQUALIZE, equalize(packed), packed)
 
