@@ -91,7 +91,7 @@ def _steps_once(_compile_once):
                 # The rate is in the state.
                 config.optimizer.type,
                 {**config.optimizer.options, "learning_rate": 1.0},
-                (config.augment, self.loss),
+                (config.augment, self.loss, self.mix is None),
                 (config.precision, config.batch_size, config.data.image_size),
                 [(path, leaf.shape, leaf.dtype) for path, leaf in leaves],
                 self.mesh,

@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("atomic", "text_lines", "tree"),
     ("config",),
     ("ops",),
-    ("augment", "losses", "normalization"),
+    ("augment", "losses", "mix", "normalization"),
     ("metrics",),
     ("porting", "models", "data"),
     ("engine",),

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import pytest
 import small_run
@@ -13,9 +14,10 @@ from small_run import (
     without_times,
 )
 
-from jaxnext.config.sections import OPTIMIZERS, SCHEDULES
+from jaxnext.config.sections import OPTIMIZERS, SCHEDULES, Config, MixConfig
 from jaxnext.config.yaml_text import load_config
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.training.beginning import check_mixed
 from jaxnext.training.fit import fit
 
 
@@ -144,3 +146,27 @@ def test_a_scan_finds_all_corrupt_images_before_anything_is_trained(tmp_path):
     fit_with(tmp_path / "r", path, lines, verify=True, on_corrupt="skip", epochs=1)
     assert "verified 36 images: 2 cannot be read" in lines
     assert len((tmp_path / "r" / "corrupt.csv").read_text().splitlines()) == 3
+
+
+SINCE, BEGUN = "since of the", "epochs that this run has begun the first"
+MIXED = MixConfig(mixup=0.2, off_epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "off", "begun", "sentence"),
+    [
+        (10, 2, 10, None),
+        (15, 2, 8, None),
+        (15, 7, 9, None),
+        (15, 2, 9, f"expected 7, {SINCE} 9 {BEGUN} 8 are mixed, found 2 of 15 epochs"),
+        (6, 2, 5, f"expected at most 1, {SINCE} 5 {BEGUN} 5 are mixed, found 2 of 6 epochs"),
+    ],
+)
+def test_epochs_that_are_done_stay_mixed_or_not(epochs, off, begun, sentence):
+    before = Config(epochs=10, mix=MIXED)
+    now = Config(epochs=epochs, mix=dataclasses.replace(MIXED, off_epochs=off))
+    if sentence is None:
+        check_mixed(before, now, begun)
+        return
+    with pytest.raises(UsageError, match=f"^{re.escape('mix.off_epochs: ' + sentence)}$"):
+        check_mixed(before, now, begun)

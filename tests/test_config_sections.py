@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jaxnext.config.mapping import build, plain
-from jaxnext.config.sections import Config, DataConfig, ModelConfig, alternatives_of, choices
+from jaxnext.config.sections import Config, DataConfig, MixConfig, ModelConfig, alternatives_of, choices
 
 
 def test_defaults_are_those_of_the_original() -> None:
@@ -52,6 +52,7 @@ def test_defaults_are_those_of_the_original() -> None:
                 "vertical_flip": 0.2,
             }
         ],
+        "mix": {"mixup": 0.0, "cutmix": 0.0, "probability": 1.0, "switch": 0.5, "off_epochs": 0},
         "model": {
             "stage_sizes": [3, 4, 6, 3],
             "widths": [128, 256, 512, 1024],
@@ -139,6 +140,16 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         Config,
         {"workers": 2, "data": DataConfig(cache="memory")},
         "workers: expected null or 0 with data.cache memory, which worker processes cannot share, found 2",
+    ),
+    (MixConfig, {"mixup": -0.1}, "mix.mixup: expected a number of at least 0, found -0.1"),
+    (MixConfig, {"cutmix": math.inf}, "mix.cutmix: expected a number of at least 0, found inf"),
+    (MixConfig, {"probability": 0.0}, "mix.probability: expected a share above 0 and at most 1, found 0.0"),
+    (MixConfig, {"switch": 1.5}, f"mix.switch: expected {UNIT}, found 1.5"),
+    (MixConfig, {"off_epochs": -1}, "mix.off_epochs: expected at least 0, found -1"),
+    (
+        build,
+        {"epochs": 3, "mix": {"mixup": 0.2, "off_epochs": 3}},
+        "mix.off_epochs: expected fewer than the epochs, 3, found 3",
     ),
     (
         build,

@@ -7,6 +7,7 @@ A field of type ``Choice`` picks one file of a folder by its ``type``; the optio
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -166,6 +167,37 @@ class ModelConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class MixConfig:
+    """Mixing of a batch's training images, and of their labels, in pairs."""
+
+    mixup: float = 0.0
+    """mixup, as torchvision's MixUp: images are blended after the augmentation, by a share drawn for each batch from
+    Beta(alpha, alpha) with this alpha; training accuracy is that against the label with the larger share; 0: none"""
+    cutmix: float = 0.0
+    """cutmix, as torchvision's CutMix: a box of each image is another image's, its area drawn likewise; 0: none"""
+    probability: float = 1.0
+    """share of the batches that are mixed"""
+    switch: float = 0.5
+    """with both, share of the mixed batches that have cutmix"""
+    off_epochs: int = 0
+    """epochs at the end of the run that are trained without"""
+
+    def __post_init__(self) -> None:
+        for name in ("mixup", "cutmix"):
+            alpha = getattr(self, name)
+            require(math.isfinite(alpha) and alpha >= 0, f"mix.{name}", "a number of at least 0", alpha)
+        fits = 0 < self.probability <= 1
+        require(fits, "mix.probability", "a share above 0 and at most 1", self.probability)
+        require(0 <= self.switch <= 1, "mix.switch", "a number from 0 to 1", self.switch)
+        require(self.off_epochs >= 0, "mix.off_epochs", "at least 0", self.off_epochs)
+
+    @property
+    def on(self) -> bool:
+        """Whether there is any mixing."""
+        return self.mixup > 0 or self.cutmix > 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """Everything that decides what a training run computes."""
 
@@ -184,6 +216,7 @@ class Config:
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     augment: tuple[Choice, ...] = dataclasses.field(default_factory=lambda: (AUGMENTATIONS.choose("original"),))
     """training augmentations, in the order in which they are applied"""
+    mix: MixConfig = dataclasses.field(default_factory=MixConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     loss: Choice = dataclasses.field(default_factory=lambda: LOSSES.choose("cross_entropy"))
     """what is minimised; validation reports the plain cross-entropy in any case"""
@@ -200,6 +233,8 @@ class Config:
         fits = self.data.cache != "memory" or not self.workers
         require(fits, "workers", "null or 0 with data.cache memory, which worker processes cannot share", self.workers)
         require(self.checkpoint_every >= 0, "checkpoint_every", "at least 0", self.checkpoint_every)
+        off = self.mix.off_epochs
+        require(not self.mix.on or off < self.epochs, "mix.off_epochs", f"fewer than the epochs, {self.epochs}", off)
         twice = self.data.balance != "none" and self.loss.options.get("class_weights") == "balanced"
         alone = f"none or numbers with data.balance {self.data.balance}, which already makes up for rare classes"
         require(not twice, "loss.class_weights", alone, "balanced")

@@ -16,12 +16,13 @@ METRICS = "metrics.jsonl"
 
 FREE_ON_RESUME = (
     *("epochs", "workers", "checkpoint_every", "model.max_parameters", "model.remat"),
-    *("data.cache", "data.cache_path", "data.verify", "data.on_corrupt", "schedule.stretch"),
+    *("data.cache", "data.cache_path", "data.verify", "data.on_corrupt", "schedule.stretch", "mix.off_epochs"),
 )
 """Settings that a resumed run may change: they do not alter what the finished epochs computed.
 
 ``data.on_corrupt`` decides only whether the run goes on at an image that cannot be read, ``schedule.stretch`` whether
-it may with other ``epochs``.
+it may with other ``epochs``. ``mix.off_epochs`` counts from the end of the run, which may move: that what is done stays
+as it was is seen to where the run goes on.
 """
 
 

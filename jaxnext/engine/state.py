@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxnext.mix import Drawn
+
 
 class TrainState(NamedTuple):
     """Everything a training step reads and writes; its leaves live on the devices, the same on each."""
@@ -36,11 +38,13 @@ class Batch(NamedTuple):
 
 
 class TrainBatch(NamedTuple):
-    """A training batch with the parameters of its augmentation."""
+    """A training batch with the parameters of its augmentation and of its mixing."""
 
     batch: Batch
     augmentation: tuple[Any, ...]
     """what ``augment.draw_all`` gives; the leading axis of every array is that of the batch"""
+    mix: Drawn | None = None
+    """what ``Mix.draw`` gives, a row for each device; ``None`` in a run without mixing"""
 
 
 def create(

@@ -19,6 +19,7 @@ from jaxnext.engine.state import Batch, TrainBatch, TrainState
 from jaxnext.losses import Loss, Terms
 from jaxnext.losses.cross_entropy import PLAIN
 from jaxnext.metrics import LOSS_WEIGHT, metric_sums
+from jaxnext.mix import MixedLabels, mix
 from jaxnext.models.classifier import Classifier
 from jaxnext.normalization import normalize
 from jaxnext.ops.collectives import psum
@@ -52,7 +53,12 @@ def augmented_train_step(
     images = normalize(
         apply_all(augmentations, batch.image, train_batch.augmentation), model.dtype, model.mean, model.std
     )
-    return train_step(state, images, batch.label, batch.mask, batch.stop, model=model, optimizer=optimizer, loss=loss)
+    mixed = None
+    if train_batch.mix is not None:
+        images, mixed = mix(images, batch.label, batch.mask, train_batch.mix, AXIS)
+    return train_step(
+        state, images, batch.label, batch.mask, batch.stop, mixed, model=model, optimizer=optimizer, loss=loss
+    )
 
 
 def train_step(
@@ -61,6 +67,7 @@ def train_step(
     labels: jax.Array,
     mask: jax.Array,
     stop: jax.Array | None = None,
+    mixed: MixedLabels | None = None,
     *,
     model: Classifier,
     optimizer: optax.GradientTransformation,
@@ -76,6 +83,8 @@ def train_step(
         labels: ``[N]`` int32.
         mask: ``[N]`` of bool; ``False`` is padding.
         stop: of ``Batch``; where there is one, its sum is among the sums.
+        mixed: labels of mixed images, instead of ``labels``. The loss then has probabilities for targets, also in a
+            batch in which nothing is mixed; what is counted as correct is the label with the larger share.
         model: built with ``axis_name=AXIS``.
         optimizer: from an optimizer's ``transformation``.
         loss: that is minimised: the sum of its terms over the sum of their weights, of the global batch.
@@ -90,13 +99,13 @@ def train_step(
     def local_loss(params: dict[str, Any]) -> tuple[jax.Array, tuple[jax.Array, Any]]:
         variables = {"params": params, "batch_stats": state.batch_stats}
         logits, updated = model.apply(variables, images, train=True, mask=mask, keys=keys, mutable=["batch_stats"])
-        terms = loss.terms(logits, labels)
+        terms = loss.terms(logits, _targets(logits, labels, mixed))
         losses = jnp.where(mask, terms.losses, 0)
         return losses.sum() / _divisor(terms, mask, total), (logits, updated["batch_stats"])
 
     # Each device differentiates its own examples' part of the loss; the sum of the parts' gradients is the gradient.
     gradients, (logits, batch_stats) = jax.grad(local_loss, has_aux=True)(state.params)
-    gradients, sums = psum((gradients, _train_sums(logits, labels, mask, loss) | _asked(stop)), AXIS)
+    gradients, sums = psum((gradients, _train_sums(logits, labels, mask, mixed, loss) | _asked(stop)), AXIS)
     directions, moments = optimizer.update(gradients, state.optimizer, state.params)
     params = jax.tree.map(lambda p, d: p - state.learning_rate * d, state.params, directions)
     # Without a gradient, the moments and the weight decay would still move the parameters.
@@ -117,10 +126,15 @@ def _divisor(terms: Terms, mask: jax.Array, total: jax.Array) -> jax.Array:
     return jnp.where(total > 0, weight, 1)
 
 
-def _train_sums(logits: jax.Array, labels: jax.Array, mask: jax.Array, loss: Loss) -> Sums:
-    sums = metric_sums(logits, labels, mask, lambda logits, labels: loss.terms(logits, labels).losses)
-    weights = loss.terms(logits, labels).weights
+def _train_sums(logits: jax.Array, labels: jax.Array, mask: jax.Array, mixed: MixedLabels | None, loss: Loss) -> Sums:
+    counted, targets = labels if mixed is None else mixed.larger(), _targets(logits, labels, mixed)
+    sums = metric_sums(logits, counted, mask, lambda logits, _: loss.terms(logits, targets).losses)
+    weights = loss.terms(logits, targets).weights
     return sums if weights is None else sums | {LOSS_WEIGHT: jnp.sum(jnp.where(mask, weights, 0))}
+
+
+def _targets(logits: jax.Array, labels: jax.Array, mixed: MixedLabels | None) -> jax.Array:
+    return labels if mixed is None else mixed.probabilities(logits)
 
 
 def example_keys(key: jax.Array, step: jax.Array, count: int) -> jax.Array:

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from jaxnext.config.sections import Config
 from jaxnext.data.bad_image import BadImage
 from jaxnext.data.pixels import Pixels
 from jaxnext.data.verify import check_shards, find_bad_images, share_of
@@ -39,7 +40,8 @@ def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
     """Return the state and progress of the newest checkpoint ``last``.
 
     Raises:
-        UsageError: the run has begun more epochs than the config has, or their number decides the learning rates.
+        UsageError: the run has begun more epochs than the config has, or their number decides the learning rates
+            or which were to be mixed.
         JaxnextError: the data or its classes are no longer those of the run.
     """
     moments = jax.eval_shape(run.optimizer.init, shapes["params"])
@@ -50,6 +52,8 @@ def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
         epochs = done + (progress.position % run.order.batches_per_epoch > 0)
         raise UsageError(f"epochs: expected at least the {epochs} that this run has begun, found {run.config.epochs}")
     _check_length(run, meta.config.epochs)
+    begun = -(-run.train_steps_before(progress.position) // run.length.steps_per_epoch)
+    check_mixed(meta.config, run.config, begun)
     if saved["data"] != found or meta.classes != run.classes:
         raise JaxnextError(
             f"{run.output}: the data has changed since this run began: expected {saved['data']} and classes "
@@ -69,6 +73,28 @@ def _check_length(run: Run, before: int) -> None:
             f"epochs: expected the {before} that this run was begun with, since every learning rate of the schedule "
             f"{schedule.type} depends on their number, found {epochs}; with --schedule.stretch true it goes on at the "
             "rates that a run of the new length has there"
+        )
+
+
+def check_mixed(before: Config, now: Config, begun: int) -> None:
+    """Refuse to go on where epochs that are begun would have been mixed or not mixed otherwise.
+
+    Args:
+        before: config of the run so far.
+        now: that it would go on with.
+        begun: epochs.
+
+    Raises:
+        UsageError: says which ``mix.off_epochs`` suits.
+    """
+    if not now.mix.on:
+        return
+    mixed, would_be = (min(begun, config.epochs - config.mix.off_epochs) for config in (before, now))
+    if mixed != would_be:
+        suits = f"{now.epochs - mixed}" if mixed < begun else f"at most {now.epochs - mixed}"
+        raise UsageError(
+            f"mix.off_epochs: expected {suits}, since of the {begun} epochs that this run has begun the first {mixed} "
+            f"are mixed, found {now.mix.off_epochs} of {now.epochs} epochs"
         )
 
 

@@ -16,6 +16,7 @@ from jaxnext.engine.padding import padded_batch
 from jaxnext.engine.state import Batch, TrainBatch, TrainState
 from jaxnext.losses import Loss
 from jaxnext.losses.cross_entropy import PLAIN
+from jaxnext.mix import Drawn, Mix
 from jaxnext.models.classifier import Classifier
 from jaxnext.training.environment import CompilationCache
 from jaxnext.types import Variables
@@ -31,8 +32,9 @@ class CompiledSteps:
         optimizer: optax.GradientTransformation,
         devices: Sequence[parallel.Device],
         loss: Loss = PLAIN,
+        mix: Mix | None = None,
     ) -> None:
-        self.config, self.loss = config, loss
+        self.config, self.loss, self.mix = config, loss, mix
         self.mesh: Mesh = parallel.mesh_of(devices)
         self.rows = parallel.round_up(config.batch_size, self.mesh)
         self.own_rows = parallel.own_rows(self.rows, self.mesh)
@@ -55,7 +57,7 @@ class CompiledSteps:
         images: Any = np.zeros((len(self.own_rows), *self.config.data.size, 3), np.uint8)
         labels: Any = np.zeros(len(self.own_rows), np.int32)
         batch = Batch(images, labels, labels.astype(bool), self._flags(False))
-        train_batch = parallel.split_batch(TrainBatch(batch, self._augmentation(0)), self.mesh)
+        train_batch = parallel.split_batch(TrainBatch(batch, self._augmentation(0), self._mixing(0)), self.mesh)
         self._train, train_found = _compiled(self._train.lower(state, train_batch), cache)
         self._evaluate, eval_found = _compiled(self._evaluate.lower(variables_of(state), train_batch.batch), cache)
         line = _line(train_found, eval_found, cache, clock() - begin)
@@ -80,7 +82,7 @@ class CompiledSteps:
             stop: whether this process was asked to stop. With several processes the sums say as ``stop`` on how many
                 devices that was so.
         """
-        batch = TrainBatch(self._padded(host, stop), self._augmentation(step))
+        batch = TrainBatch(self._padded(host, stop), self._augmentation(step), self._mixing(step))
         return self._train(state, parallel.split_batch(batch, self.mesh))
 
     def evaluate(self, variables: Variables, host: HostBatch, stop: bool = False) -> steps.Sums:
@@ -91,6 +93,12 @@ class CompiledSteps:
         drawn = draw_all(self._augmentations, self.config.seed, step, self.rows, self.config.data.size)
         own = slice(self.own_rows.start, self.own_rows.stop)
         return jax.tree.map(lambda array: array[own], drawn)
+
+    def _mixing(self, step: int) -> Drawn | None:
+        if self.mix is None:
+            return None
+        dtype = np.float64 if self.config.precision == "float64" else np.float32
+        return self.mix.draw(self.config.seed, step, self.config.data.size, len(self.mesh.local_devices), dtype)
 
     def _padded(self, host: HostBatch, stop: bool) -> Batch:
         return padded_batch(host, len(self.own_rows))._replace(stop=self._flags(stop))

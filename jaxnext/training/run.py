@@ -8,7 +8,7 @@ from typing import Any
 import optax
 from tqdm import tqdm
 
-from jaxnext.config.sections import Config
+from jaxnext.config.sections import Config, MixConfig
 from jaxnext.data.balance import balanced
 from jaxnext.data.cache.decoded import Cache
 from jaxnext.data.class_weights import class_weights
@@ -18,6 +18,7 @@ from jaxnext.data.splits import Splits
 from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.engine.schedule import Length, Schedule
 from jaxnext.errors import JaxnextError
+from jaxnext.mix import Mix
 from jaxnext.models.classifier import Classifier
 from jaxnext.training.compiled_steps import CompiledSteps
 from jaxnext.training.corrupt import CorruptImages
@@ -51,13 +52,14 @@ class Run:
         given = config.loss.options.get("class_weights", "none")
         weights = class_weights(given, splits.classes, len(classes), splits.train.labels)
         loss = config.loss.build(weights=weights)
-        self.steps = CompiledSteps(config, model, self.optimizer, env.host.devices, loss)
         balance = balanced(config.data.balance, splits.train.labels)
         images = len(splits.train if balance is None else balance)
         self.order = ShuffledOrder(
             images, len(splits.validation), config.batch_size, config.epochs, config.seed, balance
         )
         self.length = Length(config.epochs, self.order.train_steps_per_epoch)
+        mix = mix_of(config.mix, self.length) if config.mix.on else None
+        self.steps = CompiledSteps(config, model, self.optimizer, env.host.devices, loss, mix)
 
     def stopping(self) -> bool:
         """Return whether to save and end now. Several processes have carried it in their last step, to answer alike."""
@@ -116,3 +118,9 @@ class Run:
             f"the {name} is {value} in {place}, at learning rate {self.learning_rate(progress):g}; {there}; "
             "try a smaller --optimizer.learning_rate"
         )
+
+
+def mix_of(config: MixConfig, length: Length) -> Mix:
+    """Return what draws the mixing of each batch of a run."""
+    steps = (length.epochs - config.off_epochs) * length.steps_per_epoch
+    return Mix(config.mixup, config.cutmix, config.probability, config.switch, steps)

@@ -1,0 +1,167 @@
+"""Label smoothing, class weights, mixup and cutmix together: 20 steps against PyTorch, devices, processes, resume."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jaxnext_runs
+import named_values
+import numpy as np
+import pytest
+import several_processes
+import small_run
+import torch_runs
+from jaxnext_runs import ADAM
+from live_seed import SEED
+from small_run import run_env, stop_after
+from test_mix import kind
+from tolerances import FLOAT64_ADAM_STEPS, FLOAT64_DEVICES, FLOAT64_PROCESSES
+from torch_reference import require
+
+from jaxnext.config.sections import LOSSES, Config, MixConfig
+from jaxnext.config.yaml_text import dump_config
+from jaxnext.engine import parallel, steps
+from jaxnext.engine.network import network
+from jaxnext.engine.padding import pad_rows
+from jaxnext.engine.state import Batch, TrainBatch, create
+from jaxnext.losses.cross_entropy import Loss
+from jaxnext.mix import Drawn, Mix
+from jaxnext.models.classifier import Classifier
+from jaxnext.models.initialisation import initialise
+from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD
+from jaxnext.tree import flatten, path_name
+
+pytestmark = pytest.mark.slow
+
+STEPS, SIZE, CLASSES = 20, 32, named_values.CLASSES
+MIX = Mix(mixup=0.4, cutmix=1.0, probability=0.9, switch=0.5, steps=STEPS - 1)
+LOSS = Loss(label_smoothing=0.1, weights=tuple(np.linspace(0.5, 2, CLASSES).tolist()))
+
+
+def images(step: int, seed: int) -> np.ndarray:
+    shape = (named_values.ROWS, SIZE, SIZE, 3)
+    return (named_values.uniform(f"bytes {step}", shape, seed) * 256).astype(np.uint8)
+
+
+def drawn(step: int, devices: int = 1, mixing: Mix = MIX) -> Drawn:
+    return mixing.draw(5, step, (SIZE, SIZE), devices, np.float64)
+
+
+def descent(
+    model: Classifier, variables: Any, devices: int, examples: tuple[int, ...], seed: int, mixing: Mix
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Variables after steps on batches of so many images, and the sums of each."""
+    mesh = parallel.mesh_of(jax.devices()[:devices])
+    step_of = steps.compile_train_step(model, ADAM.transformation(), mesh, (), LOSS)
+    state = create(jax.tree.map(jnp.asarray, variables), ADAM.transformation(), ADAM.learning_rate, 0)
+    state, sums = parallel.replicate(state, mesh), []
+    for step, count in enumerate(examples):
+        batch = (images(step, seed)[:count], named_values.labels(str(step), seed)[:count], np.ones(count, bool))
+        rows = Batch(*(pad_rows(array, named_values.ROWS) for array in batch))  # pyright: ignore
+        train_batch = TrainBatch(rows, (), drawn(step, devices, mixing))
+        state, found = step_of(state, parallel.split_batch(train_batch, mesh))
+        sums.append(jax.tree.map(np.asarray, found))
+    return jax.tree.map(np.asarray, {"params": state.params, "batch_stats": state.batch_stats}), sums
+
+
+def torch_descent(seed: int) -> tuple[dict[str, np.ndarray], list[float]]:
+    """torchvision's mixing, PyTorch's loss and Adam in double, given the same shares and boxes."""
+    torch, _ = require()
+    from torchvision.transforms import v2
+
+    weights = named_values.weights(torch_runs.shapes_of("baseline", True), seed)
+    net = torch_runs.network("baseline", True, weights, "float64").train()
+    adam, losses = torch.optim.Adam(net.parameters(), lr=ADAM.learning_rate), []
+    mean, deviation = (torch.tensor(v, dtype=torch.float64).reshape(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    mixup, cutmix = v2.MixUp(num_classes=CLASSES), v2.CutMix(num_classes=CLASSES)
+    for step in range(STEPS):
+        inputs = (torch.from_numpy(images(step, seed).transpose(0, 3, 1, 2).copy()).double() / 255 - mean) / deviation
+        # In double, as torchvision's own one-hot labels are not.
+        labels = torch.nn.functional.one_hot(torch.from_numpy(named_values.labels(str(step), seed)).long(), CLASSES)
+        labels, now = labels.double(), drawn(step)
+        top, bottom, left, right = now.box[0].tolist()
+        box = {"box": (left, top, right, bottom), "lam_adjusted": float(now.labels[0, 0])}
+        cutmix.make_params = lambda inputs, box=box: box
+        mixup.make_params = lambda inputs, lam=float(now.pixels[0, 0]): {"lam": lam}
+        if kind(now) != "none":
+            inputs, labels = (cutmix if kind(now) == "cutmix" else mixup)(inputs, labels)
+        weight = torch.tensor(LOSS.weights, dtype=torch.float64)
+        loss = torch.nn.functional.cross_entropy(net(inputs), labels, weight, label_smoothing=LOSS.label_smoothing)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    return {name: value.numpy() for name, value in net.state_dict().items()}, losses
+
+
+def test_twenty_steps_equal_torch() -> None:
+    require()
+    kinds = [kind(drawn(step)) for step in range(STEPS)]
+    assert min(kinds.count(name) for name in ("mixup", "cutmix")) >= 5
+    assert kinds[-1] == "none"
+    expected, expected_losses = torch_descent(SEED)
+    weights = named_values.weights(torch_runs.shapes_of("baseline", True), SEED)
+    with jax.enable_x64(True):
+        model = jaxnext_runs.network("baseline", True, "float64", parallel.AXIS)
+        variables = jaxnext_runs.port(jaxnext_runs.network("baseline", True, "float64"), weights)
+        variables, sums = descent(model, variables, 1, (named_values.ROWS,) * STEPS, SEED, MIX)
+    losses = [float(each["loss"]) / int(each["count"]) for each in sums]
+    np.testing.assert_allclose(losses, expected_losses, rtol=FLOAT64_ADAM_STEPS)
+    right, found = flatten(jaxnext_runs.to_leaves(variables, expected)), flatten(variables)
+    errors = {path_name(p): np.linalg.norm(found[p] - right[p]) / np.linalg.norm(right[p]) for p in found}
+    worst = max(errors, key=lambda name: errors[name])
+    print(f"worst leaf {worst} {errors[worst]:.1e}")
+    assert errors[worst] <= FLOAT64_ADAM_STEPS, worst
+
+
+def test_an_epoch_is_the_same_on_more_devices_its_incomplete_batch_included() -> None:
+    # Of the last batch the third of four devices has one row and the fourth none.
+    examples, always = (8, 8, 8, 5), dataclasses.replace(MIX, probability=1.0)
+    assert {kind(drawn(step, mixing=always)) for step in range(4)} == {"mixup", "cutmix"}
+    with jax.enable_x64(True):
+        model = network(small_run.config(Path("nowhere")).model, CLASSES, "float64", parallel.AXIS)
+        variables = initialise(model, 0)
+        one, *more = (descent(model, variables, devices, examples, 0, always) for devices in (1, 2, 4))
+    assert [int(each["count"]) for each in one[1]] == list(examples)
+    for found in more:
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=FLOAT64_DEVICES), found, one)
+
+
+# ---- whole runs: 96 training images in batches of 10, the last one of 6 ----
+
+
+def mixed_config(path: Any, **changes: Any) -> Config:
+    loss = LOSSES.choose("cross_entropy", label_smoothing=0.1, class_weights="balanced")
+    mixing = MixConfig(mixup=0.4, cutmix=1.0, probability=0.9, off_epochs=1)
+    return dataclasses.replace(small_run.config(path, epochs=3), **({"mix": mixing, "loss": loss} | changes))
+
+
+def fit(output: Any, path: Any, env: Any, resume: bool = False, **changes: Any) -> None:
+    small_run.fit(mixed_config(path, **changes), output, resume, env)
+
+
+def test_stopped_in_the_middle_the_run_goes_on_bit_for_bit(images: Any, tmp_path: Any) -> None:
+    fit(tmp_path / "whole", images, run_env(devices=2))
+    # It is asked 15 times an epoch; in the second epoch, which is mixed, and in the third, which is not.
+    for calls in (18, 18):
+        fit(tmp_path / "r", images, run_env(stop_after(calls), devices=2), resume=True)
+    fit(tmp_path / "r", images, run_env(devices=2), resume=True)
+    small_run.assert_same_model(tmp_path / "r", tmp_path / "whole")
+    assert small_run.without_times(small_run.metrics(tmp_path / "r")) == small_run.without_times(
+        small_run.metrics(tmp_path / "whole")
+    )
+
+
+def test_two_processes_compute_what_one_does_float64(images: Any, tmp_path: Any) -> None:
+    changes = {"epochs": 1, "precision": "float64", "mix": MixConfig(mixup=0.4, cutmix=1.0)}
+    (tmp_path / "small.yaml").write_text(dump_config(mixed_config(images, **changes)))
+    first, second = several_processes.train(tmp_path, "--output", "r")
+    assert (first.status, second.status) == (0, 0), (first, second)
+    with jax.enable_x64(True):
+        fit(tmp_path / "one", images, run_env(devices=1), **changes)
+    found, right = (small_run.without_times(small_run.metrics(tmp_path / name)) for name in ("r", "one"))
+    assert found == [pytest.approx(record, rel=FLOAT64_PROCESSES, abs=0) for record in right]
+    (found, _), (right, _) = (small_run.model_of(tmp_path / name) for name in ("r", "one"))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=FLOAT64_DEVICES), found, right)
