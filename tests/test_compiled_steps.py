@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import pytest
 import small_run
 
 from jaxnext import compat
+from jaxnext.config.sections import AUGMENTATIONS
 from jaxnext.data.loader import HostBatch
 from jaxnext.engine import parallel
 from jaxnext.engine.network import network
 from jaxnext.engine.state import TrainState, create
+from jaxnext.mix import Mix
 from jaxnext.models.summary import variable_shapes
 from jaxnext.ops.cpu import onednn
 from jaxnext.training.compiled_steps import CompiledSteps, variables_of
@@ -72,6 +75,16 @@ def test_a_process_draws_the_augmentation_of_its_rows(monkeypatch: pytest.Monkey
     (own,) = programs(devices=4)._augmentation(3)
     for part, array in zip(own, whole, strict=True):
         np.testing.assert_array_equal(part, array[4:])
+
+
+def test_boxes_are_drawn_for_images_as_the_augmentation_leaves_them() -> None:
+    model = network(CONFIG.model, 12, CONFIG.precision, parallel.AXIS)
+    crop = dataclasses.replace(CONFIG, augment=(AUGMENTATIONS.choose("random_resized_crop", size=(4, 6)),))
+    optimizer, cutmix = CONFIG.optimizer.build().transformation(), Mix(0.0, 1.0, 1.0, 0.5, steps=40)
+    made = CompiledSteps(crop, model, optimizer, jax.devices()[:2], mix=cutmix)
+    boxes = np.array([made._mixing(step).box for step in range(40)])
+    assert boxes.shape == (40, 2, 4)
+    assert boxes.max((0, 1)).tolist() == [3, 4, 5, 6]
 
 
 class Quick:

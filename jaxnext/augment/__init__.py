@@ -50,8 +50,15 @@ def draw_all(
     for place, each in enumerate(augmentations):
         # A run's seed has 32 bits; the place in the list stands above them.
         drawn.append(each.draw(seed + (place << 32), step, rows, image_size))
-        image_size = each.size_after(image_size) if isinstance(each, Resizing) else image_size
+        image_size = size_after([each], image_size)
     return tuple(drawn)
+
+
+def size_after(augmentations: Sequence[Augmentation], image_size: tuple[int, int]) -> tuple[int, int]:
+    """Return height and width of what a list makes of images of a size."""
+    for each in augmentations:
+        image_size = each.size_after(image_size) if isinstance(each, Resizing) else image_size
+    return image_size
 
 
 def apply_all(augmentations: Sequence[Augmentation], images: "jax.Array", drawn: Sequence[Any]) -> "jax.Array":

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from jaxnext.augment import draw_all
+from jaxnext.augment import draw_all, size_after
 from jaxnext.config.sections import Config
 from jaxnext.data.loader import HostBatch
 from jaxnext.engine import parallel, steps
@@ -98,7 +98,8 @@ class CompiledSteps:
         if self.mix is None:
             return None
         dtype = np.float64 if self.config.precision == "float64" else np.float32
-        return self.mix.draw(self.config.seed, step, self.config.data.size, len(self.mesh.local_devices), dtype)
+        size = size_after(self._augmentations, self.config.data.size)
+        return self.mix.draw(self.config.seed, step, size, len(self.mesh.local_devices), dtype)
 
     def _padded(self, host: HostBatch, stop: bool) -> Batch:
         return padded_batch(host, len(self.own_rows))._replace(stop=self._flags(stop))
