@@ -11,7 +11,7 @@ import small_run
 from jaxnext.errors import JaxnextError
 from jaxnext.inference import classifier as trained
 from jaxnext.inference.classifier import TrainedClassifier
-from jaxnext.inference.evaluate import evaluate, report
+from jaxnext.inference.evaluate import evaluate, predict_labelled, report, sums_of
 from jaxnext.metrics import Accumulator
 from jaxnext.training.fit import fit
 
@@ -21,7 +21,7 @@ def classifier(run):
     return TrainedClassifier(run, devices=jax.devices()[:1])
 
 
-def sums_of(classifier, data, lines=None, cores=2):
+def measured(classifier, data, lines=None, cores=2):
     said, paths = [] if lines is None else lines, [data] if isinstance(data, Path) else data
     return evaluate(
         classifier, paths, batch_size=7, workers=0, cores=cores, warn=said.append, progress=lambda batches, _: batches
@@ -29,7 +29,7 @@ def sums_of(classifier, data, lines=None, cores=2):
 
 
 def test_without_data_the_runs_own_validation_images(classifier):
-    sums = sums_of(classifier, None)
+    sums = measured(classifier, None)
     assert int(sums.sums["count"]) == 24
     assert sums.mean("correct") == classifier.meta.val_accuracy
     assert sums.sums["class_count"].tolist() == [2] * 12
@@ -39,7 +39,7 @@ def test_classes_are_matched_by_name(classifier, images, tmp_path):
     # Two of the twelve: their own order would make them 0 and 1.
     for name in ("10", "3"):
         shutil.copytree(images / "train" / name, tmp_path / name)
-    sums = sums_of(classifier, tmp_path)
+    sums = measured(classifier, tmp_path)
     assert int(sums.sums["count"]) == 16
     assert sums.mean("correct") >= 0.75
     assert dict(zip(classifier.classes, sums.sums["class_count"].tolist(), strict=True))["10"] == 8
@@ -50,7 +50,10 @@ def test_folders_and_archives_are_one(classifier, images, tmp_path):
         shutil.copytree(images / "train" / name, tmp_path / "both" / name)
         shutil.copytree(images / "train" / name, tmp_path / name / name)
     archive = Path(shutil.make_archive(str(tmp_path / "archive"), "zip", tmp_path / "10"))
-    found, expected = sums_of(classifier, [archive, tmp_path / "3"]), sums_of(classifier, tmp_path / "both")
+    found, expected = (
+        measured(classifier, [archive, tmp_path / "3"]),
+        measured(classifier, tmp_path / "both"),
+    )
     assert {name: np.asarray(value).tolist() for name, value in found.sums.items()} == {
         name: np.asarray(value).tolist() for name, value in expected.sums.items()
     }
@@ -59,7 +62,7 @@ def test_folders_and_archives_are_one(classifier, images, tmp_path):
 def test_a_thread_for_each_core(classifier, monkeypatch):
     opened = create_autospec(trained.stream, side_effect=trained.stream)
     monkeypatch.setattr(trained, "stream", opened)
-    sums_of(classifier, None, cores=3)
+    measured(classifier, None, cores=3)
     assert opened.call_args.kwargs == {"workers": 0, "threads": 3}
 
 
@@ -67,7 +70,7 @@ def test_files_left_out_are_said(classifier, images, tmp_path):
     shutil.copytree(images / "train" / "3", tmp_path / "3")
     (tmp_path / "3" / "notes.txt").write_text("")
     lines = []
-    sums_of(classifier, tmp_path, lines)
+    measured(classifier, tmp_path, lines)
     assert lines == [f"{tmp_path}: left out 1 entry that is hidden or no image (.txt 1)"]
 
 
@@ -76,24 +79,24 @@ def test_validation_images_that_have_changed(tmp_path):
     data = small_run.write_images(tmp_path / "data", {"train": 3})
     small_run.train(tmp_path / "r", data, epochs=1, batch_size=8)
     classifier = TrainedClassifier(tmp_path / "r", devices=jax.devices()[:1])
-    assert int(sums_of(classifier, None).sums["count"]) == 12
+    assert int(measured(classifier, None).sums["count"]) == 12
     for i in range(9):
         small_run.picture("3", 50 + i).save(data / "train" / "3" / f"new{i}.jpg")
     with pytest.raises(JaxnextError, match="the validation images are no longer those of the run"):
-        sums_of(classifier, None)
+        measured(classifier, None)
 
 
 def test_unknown_class_folder(classifier, images, tmp_path):
     shutil.copytree(images / "train" / "3", tmp_path / "cat")
     with pytest.raises(JaxnextError, match=r"cat: expected one of the 12 classes 0, 1, 10, 11, 2 and 7 more"):
-        sums_of(classifier, tmp_path)
+        measured(classifier, tmp_path)
 
 
 def test_corrupt_image_stops_it(classifier, tmp_path):
     (tmp_path / "3").mkdir()
     (tmp_path / "3" / "a.png").write_bytes(b"")
     with pytest.raises(JaxnextError) as error:
-        sums_of(classifier, tmp_path)
+        measured(classifier, tmp_path)
     assert str(error.value) == f"{tmp_path / '3' / 'a.png'}: the image cannot be read (the file is empty)"
 
 
@@ -104,7 +107,7 @@ def test_images_that_the_run_was_to_skip_are_skipped(tmp_path):
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, on_corrupt="skip"))
     fit(config, tmp_path / "r", False, small_run.run_env())
     lines: list[str] = []
-    sums = sums_of(TrainedClassifier(tmp_path / "r", devices=jax.devices()[:1]), None, lines)
+    sums = measured(TrainedClassifier(tmp_path / "r", devices=jax.devices()[:1]), None, lines)
     assert int(sums.sums["count"]) == 11
     assert lines[-1].endswith(
         "val/7/0.jpg: the image cannot be read (not an image that Pillow can read); it is left out"
@@ -117,7 +120,7 @@ def test_classes_of_the_run_have_changed(tmp_path):
     shutil.rmtree(data / "train" / "11")
     shutil.rmtree(data / "val" / "11")
     with pytest.raises(JaxnextError, match=r"expected the classes of the run, \['0', .*; give --data"):
-        sums_of(TrainedClassifier(tmp_path / "r", devices=jax.devices()[:1]), None)
+        measured(TrainedClassifier(tmp_path / "r", devices=jax.devices()[:1]), None)
 
 
 def test_report_literally():
@@ -145,3 +148,28 @@ def test_report_literally():
     six = {name: value for name, value in sums.sums.items() if not name.startswith("class")}
     six |= {"class_count": np.full(6, 200), "class_correct": np.full(6, 150)}
     assert "top-5 accuracy   98.33%" in report(Accumulator(six), names)
+
+
+def test_probabilities_of_each_image_give_the_same_sums(classifier, images, tmp_path):
+    for name in ("10", "3"):
+        shutil.copytree(images / "val" / name, tmp_path / name)
+    options = {"batch_size": 3, "workers": 0, "cores": 2, "warn": print, "progress": lambda batches, _: batches}
+    found = predict_labelled(classifier, [tmp_path], **options)
+    predictions = found.predictions
+    assert predictions.paths == [str(tmp_path / name / f"{i}.jpg") for name in ("10", "3") for i in (0, 1)]
+    assert [predictions.classes[label] for label in predictions.truth] == ["10", "10", "3", "3"]
+    np.testing.assert_allclose(predictions.probabilities, classifier.predict(predictions.paths), rtol=1e-5)
+    assert (len(found.source), found.numbers.tolist()) == (4, [0, 1, 2, 3])
+    sums, expected = sums_of(predictions).sums, measured(classifier, tmp_path).sums
+    assert {name: np.asarray(value).tolist() for name, value in sums.items()} == {
+        name: pytest.approx(np.asarray(value).tolist(), rel=1e-5) for name, value in expected.items()
+    }
+
+
+def test_images_that_cannot_be_read_have_no_probabilities(classifier, tmp_path):
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3" / "a.png").write_bytes(b"")
+    small_run.picture("3", 1).save(tmp_path / "3" / "b.png")
+    options = {"batch_size": 3, "workers": 0, "cores": 2, "progress": lambda batches, _: batches}
+    with pytest.raises(JaxnextError, match=r"a\.png: the image cannot be read"):
+        predict_labelled(classifier, [tmp_path], warn=print, **options)

@@ -3,14 +3,16 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxnext.cli.console import batch_bar, warn
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
 from jaxnext.cli.parser import Parser, arguments_of
-from jaxnext.cli.paths import path
+from jaxnext.cli.paths import optional_path, path
 from jaxnext.cli.trained_options import TrainedArguments, add_options, classifier, parse_options
 from jaxnext.cli.user_folders import folders
+from jaxnext.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,7 @@ class Arguments(TrainedArguments):
     """What the command was asked for."""
 
     data: list[Path] | None
+    output: Path | None = None
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
@@ -27,9 +30,18 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     add_options(parser)
     text = "folders, .zip or .tar files with a folder for each class; null: the validation images of the run"
     parser.add_argument("--data", type=str, nargs="+", action="extend", help=text)
+    parser.option(
+        "output",
+        str | None,
+        "folder that receives metrics.json, per_class.csv, confusion.csv, confusion.png and predictions.csv; "
+        "null: they are not written",
+    )
     values, checkpoint = parse_options(parser, argv)
     data = None if values["data"] is None else [path("--data", text) for text in values["data"]]
-    return arguments_of(Arguments, values, checkpoint=checkpoint, data=data)
+    output = optional_path("--output", values["output"])
+    if output is not None and output.exists() and not output.is_dir():
+        raise UsageError(f"--output: expected the name of a folder, found the file {output}")
+    return arguments_of(Arguments, values, checkpoint=checkpoint, data=data, output=output)
 
 
 def run(argv: Sequence[str], invocation: Invocation) -> int:
@@ -39,16 +51,22 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
         from jaxnext.inference import evaluate as evaluation
 
         kept = folders()
-        sums = evaluation.evaluate(
-            trained,
-            arguments.data,
-            batch_size=arguments.batch_size,
-            workers=arguments.workers,
-            cores=cores(),
-            warn=warn,
-            progress=batch_bar,
-            index=kept.index,
-            tfds_folder=kept.tfds,
-        )
-        print(evaluation.report(sums, trained.classes))
+        options: Any = {
+            "batch_size": arguments.batch_size,
+            "workers": arguments.workers,
+            "cores": cores(),
+            "warn": warn,
+            "progress": batch_bar,
+            "index": kept.index,
+            "tfds_folder": kept.tfds,
+        }
+        if arguments.output is None:
+            print(evaluation.report(evaluation.evaluate(trained, arguments.data, **options), trained.classes))
+            return 0
+        from jaxnext.reporting.evaluation_files import FILES, write_evaluation
+
+        found = evaluation.predict_labelled(trained, arguments.data, **options).predictions
+        write_evaluation(found, arguments.output)
+        print(evaluation.report(evaluation.sums_of(found), trained.classes))
+        print(f"\n{arguments.output}: {', '.join(FILES)}")
     return 0

@@ -1,22 +1,29 @@
-"""Loss and accuracies of a trained classifier on labelled images."""
+"""Loss and accuracies of a trained classifier on labelled images, or its probabilities of each."""
 
 import collections
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from jaxnext.data.archive import open_tree
 from jaxnext.data.class_folders import class_folders
 from jaxnext.data.image_source import ImageSource, fingerprint
 from jaxnext.data.joined_source import JoinedSource
 from jaxnext.data.listing import describe_left_out
-from jaxnext.data.loader import default_workers
+from jaxnext.data.loader import HostBatch, default_workers
 from jaxnext.data.remarks import lines as remark_lines
 from jaxnext.data.splits import load_splits
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError
 from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.metrics import TOP, Accumulator
+from jaxnext.reporting.figures import losses
+from jaxnext.reporting.predictions import Predictions
+
+_T = TypeVar("_T")
 
 
 def evaluate(
@@ -49,24 +56,107 @@ def evaluate(
         JaxnextError: a class folder that the classifier does not know, or an image that cannot be read, unless it is of
             a run that was to skip such, where it is a warning.
     """
-    skip = data is None and classifier.meta.config.data.on_corrupt == "skip"
+    source, skip = _source(classifier, data, index, tfds_folder, warn)
+    workers = default_workers(cores, source) if workers is None else workers
+    sums = Accumulator()
+    batches = classifier.evaluate(source, batch_size, workers, threads=cores)
+    for _, batch_sums in _readable(
+        progress(batches, -(-len(source) // batch_size)), classifier, batch_size, skip, warn
+    ):
+        sums.add(batch_sums)
+    return sums
+
+
+class Evaluated(NamedTuple):
+    """Predictions of the images that could be read, and where they are from."""
+
+    predictions: Predictions
+    source: ImageSource
+    numbers: NDArray[np.int64]
+    """``[n]``, of the images in their source"""
+
+
+def predict_labelled(
+    classifier: TrainedClassifier,
+    data: Sequence[Path] | None,
+    *,
+    batch_size: int,
+    workers: int | None,
+    cores: int,
+    warn: Callable[[str], None],
+    progress: Callable[[Any, int], Any],
+    index: Path | None = None,
+    tfds_folder: str | None = None,
+) -> Evaluated:
+    """Return the probabilities of labelled images; arguments and errors as for ``evaluate``.
+
+    Raises:
+        JaxnextError: also where no image can be read, or a probability is not finite.
+    """
+    source, skip = _source(classifier, data, index, tfds_folder, warn)
+    workers = default_workers(cores, source) if workers is None else workers
+    numbers, rows = [], []
+    batches = classifier.stream(source, batch_size, workers, threads=cores)
+    counted = progress(batches, -(-len(source) // batch_size))
+    for host, found in _readable(counted, classifier, batch_size, skip, warn):
+        numbers.append(host.ids[host.mask])
+        rows.append(found[host.mask])
+    chosen = np.concatenate(numbers) if numbers else np.zeros(0, np.int64)
+    paths = [source.location(i) for i in chosen.tolist()]
+    probabilities = np.concatenate(rows) if rows else np.zeros((0, len(classifier.classes)))
+    found = Predictions.of(paths, source.labels[chosen], probabilities, classifier.classes)
+    return Evaluated(found, source, chosen)
+
+
+def sums_of(predictions: Predictions) -> Accumulator:
+    """Return the sums of ``evaluate`` for images whose probabilities are known."""
+    count = len(predictions.classes)
+    rank = (predictions.probabilities > predictions.of_truth[:, None]).sum(1)
+    return Accumulator(
+        {
+            "count": np.array(len(predictions)),
+            "loss": losses(predictions).sum(),
+            "correct": predictions.correct.sum(),
+            "correct_top5": (rank < TOP).sum(),
+            "class_count": np.bincount(predictions.truth, minlength=count),
+            "class_correct": np.bincount(predictions.truth[predictions.correct], minlength=count),
+        }
+    )
+
+
+def _source(
+    classifier: TrainedClassifier,
+    data: Sequence[Path] | None,
+    index: Path | None,
+    tfds_folder: str | None,
+    warn: Callable[[str], None],
+) -> tuple[ImageSource, bool]:
+    """Return the images, and whether those that cannot be read are left out."""
     source, lines = labelled(classifier, data, index, tfds_folder)
     for line in lines:
         warn(line)
-    workers = default_workers(cores, source) if workers is None else workers
-    sums, remarks = Accumulator(), collections.Counter()
-    batches = classifier.evaluate(source, batch_size, workers, threads=cores)
+    return source, data is None and classifier.meta.config.data.on_corrupt == "skip"
+
+
+def _readable(
+    batches: Iterable[tuple[HostBatch, _T]],
+    classifier: TrainedClassifier,
+    batch_size: int,
+    skip: bool,
+    warn: Callable[[str], None],
+) -> Iterator[tuple[HostBatch, _T]]:
+    """Yield the batches; raise at an image that cannot be read, or warn; say at the end what was not taken whole."""
+    remarks: collections.Counter[str] = collections.Counter()
     with out_of_memory(batch_size, classifier.image_size):
-        for host, batch_sums in progress(batches, -(-len(source) // batch_size)):
+        for host, found in batches:
             for error in host.errors:
                 if not skip:
                     raise JaxnextError(str(error))
                 warn(f"{error}; it is left out")
-            sums.add(batch_sums)
             remarks.update(host.remarks)
+            yield host, found
     for line in remark_lines(remarks):
         warn(line)
-    return sums
 
 
 def labelled(
