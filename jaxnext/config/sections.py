@@ -18,8 +18,10 @@ Precision = Literal["float32", "bfloat16", "float64"]
 
 SOURCES = Alternatives("data.source", "data.sources", "Source")
 AUGMENTATIONS = Alternatives("augment", "augment", "Augmentation", many=True)
-ATTENTIONS = Alternatives(
-    "model.attention", "models.attention", "Attention", ("classes", "axis_name", "param_dtype"), optional=True
+_ATTENTION_GIVEN = ("classes", "axis_name", "param_dtype", "setting")
+ATTENTIONS = Alternatives("model.attention", "models.attention", "Attention", _ATTENTION_GIVEN, optional=True)
+BLOCK_ATTENTIONS = Alternatives(
+    "model.block_attention", "models.attention", "Attention", _ATTENTION_GIVEN, optional=True
 )
 HEADS = Alternatives("model.head", "models.heads", "Head", ("classes", "axis_name", "param_dtype"))
 LOSSES = Alternatives("loss", "losses", "Loss", ("weights",), light=True)
@@ -116,18 +118,22 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """The network: a ResNeXt backbone, an attention module after its last stage, and a head."""
+    """The network: a ResNet or ResNeXt backbone, an attention module after its last stage, and a head."""
 
+    block: Literal["bottleneck", "basic"] = "bottleneck"
+    """convolutions of a block: bottleneck: 1x1, grouped 3x3, 1x1; basic: two 3x3, as in ResNet-18 and -34"""
     stage_sizes: tuple[int, ...] = (3, 4, 6, 3)
-    """number of bottleneck blocks in each stage"""
+    """number of blocks in each stage"""
     widths: tuple[int, ...] = (128, 256, 512, 1024)
-    """channels of the grouped 3x3 convolution in each stage"""
+    """channels of the grouped 3x3 convolution in each stage; of basic blocks those of the first convolution"""
     features: tuple[int, ...] = (256, 512, 1024, 2048)
     """output channels of each stage"""
     stem_features: int = 64
     """output channels of the 7x7 convolution before the first stage"""
     groups: int = 32
-    """groups of each 3x3 convolution (cardinality)"""
+    """groups of each 3x3 convolution (cardinality); 1 in basic blocks"""
+    block_attention: Choice = dataclasses.field(default_factory=lambda: BLOCK_ATTENTIONS.choose("none"))
+    """attention in every block, before the sum with the shortcut"""
     attention: Choice = dataclasses.field(default_factory=lambda: ATTENTIONS.choose("none"))
     """attention after the last stage"""
     head: Choice = dataclasses.field(default_factory=lambda: HEADS.choose("linear"))
@@ -156,6 +162,8 @@ class ModelConfig:
                 list(value),
             )
         require(self.groups >= 1, "model.groups", "at least 1", self.groups)
+        fits = self.block != "basic" or self.groups == 1
+        require(fits, "model.groups", "1 with model.block basic, whose convolutions have no groups", self.groups)
         for width in self.widths:
             require(width % self.groups == 0, "model.widths", f"multiples of model.groups ({self.groups})", width)
         require(self.stem_features >= 1, "model.stem_features", "at least 1", self.stem_features)
@@ -255,5 +263,5 @@ def choices(config: Config) -> Iterator[Choice]:
 
 def alternatives_of(hint_key: str) -> Alternatives | None:
     """Return the folder that the setting of a dotted key chooses from; ``None`` where it is no choice."""
-    folders = (SOURCES, AUGMENTATIONS, ATTENTIONS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES)
+    folders = (SOURCES, AUGMENTATIONS, BLOCK_ATTENTIONS, ATTENTIONS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES)
     return next((folder for folder in folders if folder.key == hint_key), None)

@@ -4,11 +4,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxnext.config.sections import ModelConfig, Precision
+from jaxnext.config.sections import BLOCK_ATTENTIONS, ModelConfig, Precision
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.resnext import ResNeXt
 
-_BACKBONE = ("stage_sizes", "widths", "features", "stem_features", "groups", "remat")
+_BACKBONE = ("stage_sizes", "widths", "features", "stem_features", "groups", "remat", "block")
 
 
 def network(config: ModelConfig, classes: int, precision: Precision, axis_name: str | None = None) -> Classifier:
@@ -25,8 +25,9 @@ def network(config: ModelConfig, classes: int, precision: Precision, axis_name: 
         "axis_name": axis_name,
         "param_dtype": jnp.dtype("float64" if precision == "float64" else "float32"),
     }
+    block_attention = config.block_attention.build(classes=classes, setting=BLOCK_ATTENTIONS.key, **shared)
     return Classifier(
-        ResNeXt(**{name: getattr(config, name) for name in _BACKBONE}, **shared),
+        ResNeXt(**{name: getattr(config, name) for name in _BACKBONE}, block_attention=block_attention, **shared),
         config.attention.build(classes=classes, **shared),
         config.head.build(classes=classes, **shared),
         jnp.dtype(precision),

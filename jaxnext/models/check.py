@@ -29,9 +29,11 @@ class FeatureMap(nn.Module):
     halvings: int
     features: int
 
-    def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, *, train: bool, mask: jax.Array | None = None, keys: jax.Array | None = None
+    ) -> jax.Array:
         """Map ``[N, H, W, 3]`` to ``[N, H', W', features]``."""
-        del train, mask
+        del train, mask, keys
         x = x[:, :: 2**self.halvings, :: 2**self.halvings, :1]
         return jnp.broadcast_to(x, (*x.shape[:-1], self.features))
 
@@ -40,6 +42,7 @@ def check_parts(model: Classifier, classes: int, image_size: tuple[int, int]) ->
     """Refuse an attention or head with which a trained network could not be saved, loaded or predicted with.
 
     It traces the attention and the head in training, evaluation and evaluation with folded norms, and computes nothing.
+    An attention in the blocks is traced in one block of each stage.
 
     Args:
         model: the network, without a mesh axis.
@@ -51,12 +54,14 @@ def check_parts(model: Classifier, classes: int, image_size: tuple[int, int]) ->
     """
     if isinstance(model.backbone, ResNeXt):
         stages = model.backbone.features
-        model = model.clone(backbone=FeatureMap(1 + len(stages), stages[-1]))
+        plain = model.backbone.block_attention is None
+        one_each = model.backbone.clone(stage_sizes=(1,) * len(stages))
+        model = model.clone(backbone=FeatureMap(1 + len(stages), stages[-1]) if plain else one_each)
     shapes = _traced("initialised", lambda: variable_shapes(model))
     for path in flatten(shapes):
         if path[0] not in COLLECTIONS:
             raise JaxnextError(
-                f"model.{path[1]}: expected variables in the collections {' and '.join(COLLECTIONS)}, "
+                f"model.{'block_attention' if path[1] == 'backbone' else path[1]}: expected variables in the collections {' and '.join(COLLECTIONS)}, "
                 f"which a checkpoint keeps, found {path_name(path)}"
             )
     images = jax.ShapeDtypeStruct((2, *image_size, 3), model.dtype)

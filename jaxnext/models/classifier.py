@@ -40,7 +40,7 @@ class Classifier(nn.Module):
         Returns:
             logits ``[N, classes]``, at least float32.
         """
-        x = self.backbone(images.astype(self.dtype), train=train, mask=mask)
+        x = self.backbone(images.astype(self.dtype), train=train, mask=mask, keys=keys)
         if self.attention is not None:
             # The head's layers, which count from 1, fold their numbers into the same keys.
             own = None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, 0)

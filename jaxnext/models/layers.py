@@ -63,17 +63,26 @@ class Conv(nn.Module):
 
 
 class Dense(nn.Module):
-    """``torch.nn.Linear``: its initialisation, kernel ``[in, out]``, computation in the input's dtype."""
+    """``torch.nn.Linear``: its initialisation, kernel ``[in, out]``, computation in the input's dtype.
+
+    Attributes:
+        features: outputs.
+        use_bias: whether it has one.
+        param_dtype: of kernel and bias.
+        kernel_init: PyTorch's unless given.
+    """
 
     features: int
     use_bias: bool = True
     param_dtype: jnp.dtype = jnp.dtype("float32")
+    kernel_init: nn.initializers.Initializer | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map ``[N, in]`` to ``[N, features]``."""
         init = uniform_fan_in(x.shape[-1])
-        y = x @ self.param("kernel", init, (x.shape[-1], self.features), self.param_dtype).astype(x.dtype)
+        shape = (x.shape[-1], self.features)
+        y = x @ self.param("kernel", self.kernel_init or init, shape, self.param_dtype).astype(x.dtype)
         if self.use_bias:
             y = y + self.param("bias", init, (self.features,), self.param_dtype).astype(x.dtype)[None, :]
         return y

@@ -158,6 +158,8 @@ def _report(name: str, problems: list[str], unused: list[str]) -> str:
     hint = ""
     if any(".cbam." in key for key in unused):
         hint = "; the source has CBAM weights, so use a config with attention (cbam, fc_cbam)"
+    elif any(".se." in key for key in unused):
+        hint = "; the source has squeeze and excitation in its blocks, so use a config with --model.block_attention se"
     elif any(re.match(r"fc\.\d+\.", key) for key in unused):
         hint = "; the source has the fc head, so use a config with that head (fc, fc_cbam) and its widths"
     count = f"{len(problems):,} mismatch{'es' if len(problems) > 1 else ''}"

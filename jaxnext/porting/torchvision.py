@@ -1,7 +1,7 @@
 """The weight map: which PyTorch tensor holds which leaf of the model, as a table that is read in both directions.
 
-The names are torchvision's (``torchvision/models/resnet.py``: ResNet-50, ResNeXt-50, ResNeXt-101 alike) with the
-attention of the original project at ``layer4.cbam`` and its head at ``fc``. Entries are made from the leaves that a
+The names are torchvision's (``torchvision/models/resnet.py``, all its nets alike) with timm's squeeze and excitation
+at ``se`` in each block, the attention of the original project at ``layer4.cbam`` and its head at ``fc``. Entries are made from the leaves that a
 model has, so that any number of blocks, groups and hidden layers is the same table.
 """
 
@@ -13,12 +13,13 @@ import numpy as np
 
 from jaxnext.types import LeafPath
 
-Transform = Literal["convolution", "dense", "perceptron", "identity", "counter"]
+Transform = Literal["convolution", "dense", "perceptron", "pointwise", "identity", "counter"]
 """How a tensor is laid out in the two frameworks.
 
 - convolution: OIHW in PyTorch, HWIO here (grouped kernels have I = inputs of one group in both).
 - dense: ``(out, in)`` in PyTorch, ``(in, out)`` here.
 - perceptron: as dense; from PyTorch also as a 1x1 convolution, ``(out, in, 1, 1)``.
+- pointwise: a 1x1 convolution in PyTorch, ``(out, in, 1, 1)``, a dense layer here, ``(in, out)``.
 - identity: the same vector.
 - counter: a scalar, int64 in PyTorch, int32 here.
 """
@@ -39,6 +40,8 @@ _MODULES: Final = (
     (r"backbone/stage(?P<stage>\d+)_block(?P<block>\d+)/norm(?P<index>\d+)", "{block}.bn{index}", "norm"),
     (r"backbone/stage(?P<stage>\d+)_block(?P<block>\d+)/shortcut_conv", "{block}.downsample.0", "convolution"),
     (r"backbone/stage(?P<stage>\d+)_block(?P<block>\d+)/shortcut_norm", "{block}.downsample.1", "norm"),
+    (r"backbone/stage(?P<stage>\d+)_block(?P<block>\d+)/attention/hidden", "{block}.se.fc1", "pointwise"),
+    (r"backbone/stage(?P<stage>\d+)_block(?P<block>\d+)/attention/output", "{block}.se.fc2", "pointwise"),
     (r"attention/channel/hidden", "layer4.cbam.mlp.0", "perceptron"),
     (r"attention/channel/output", "layer4.cbam.mlp.2", "perceptron"),
     (r"attention/spatial_conv", "layer4.cbam.spatial_conv", "convolution"),
@@ -52,6 +55,8 @@ _LEAVES: Final[dict[tuple[str, str, str], Entry]] = {
     ("dense", "params", "kernel"): Entry("weight", "dense"),
     ("dense", "params", "bias"): Entry("bias", "identity"),
     ("perceptron", "params", "kernel"): Entry("weight", "perceptron"),
+    ("pointwise", "params", "kernel"): Entry("weight", "pointwise"),
+    ("pointwise", "params", "bias"): Entry("bias", "identity"),
     ("norm", "params", "scale"): Entry("weight", "identity"),
     ("norm", "params", "bias"): Entry("bias", "identity"),
     ("norm", "batch_stats", "mean"): Entry("running_mean", "identity"),
@@ -115,6 +120,8 @@ def to_jax(transform: Transform, array: np.ndarray) -> np.ndarray:
         return array.transpose(2, 3, 1, 0)
     if transform in ("dense", "perceptron"):
         return array.T
+    if transform == "pointwise":
+        return array.reshape(array.shape[:2]).T
     if transform == "counter":
         if not 0 <= int(array) <= np.iinfo(np.int32).max:
             raise ValueError(f"expected a count from 0 to 2147483647, found {int(array)}")
@@ -128,11 +135,13 @@ def to_torch(transform: Transform, array: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: the leaf's rank does not fit the transform.
     """
-    _check_rank(transform, array)
+    _check_rank("dense" if transform == "pointwise" else transform, array)
     if transform == "convolution":
         return array.transpose(3, 2, 0, 1)
     if transform in ("dense", "perceptron"):
         return array.T
+    if transform == "pointwise":
+        return array.T[:, :, None, None]
     return array.astype(np.int64) if transform == "counter" else array
 
 
@@ -140,12 +149,15 @@ def torch_shape(transform: Transform, shape: tuple[int, ...]) -> tuple[int, ...]
     """Return PyTorch's shape of a leaf that has ``shape`` in the model."""
     if transform == "convolution" and len(shape) == 4:
         return (shape[3], shape[2], shape[0], shape[1])
+    if transform == "pointwise":
+        return (*shape[::-1], 1, 1)
     return shape[::-1] if transform in ("dense", "perceptron") else shape
 
 
 # Names in the order in which torchvision's modules, and their tensors, are defined.
 _ORDER: Final = (
-    *("conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "downsample", "layer", "cbam", "mlp", "spatial_conv", "fc"),
+    *("conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "se", "fc1", "fc2", "downsample"),
+    *("layer", "cbam", "mlp", "spatial_conv", "fc"),
     *("weight", "bias", "running_mean", "running_var", "num_batches_tracked"),
 )
 
@@ -161,7 +173,15 @@ def torch_order(source: str) -> list[tuple[int, int]]:
     return key
 
 
-_RANKS: Final[dict[Transform, int]] = {"convolution": 4, "dense": 2, "perceptron": 2, "identity": 1, "counter": 0}
+_RANKS: Final[dict[Transform, int]] = {
+    "convolution": 4,
+    "pointwise": 4,
+    "dense": 2,
+    "perceptron": 2,
+    "identity": 1,
+    "counter": 0,
+}
+"""Of PyTorch's tensors."""
 
 
 def _check_rank(transform: Transform, array: np.ndarray) -> None:

@@ -88,8 +88,8 @@ def torch_tensors(leaves: dict[LeafPath, np.ndarray], name: str) -> dict[str, np
     foreign = [path_name(path) for path in leaves if path not in entries]
     if foreign:
         raise JaxnextError(
-            f"{name}: expected the attention and the head of the original project (cbam; linear or fc), found leaves "
-            "without a counterpart in PyTorch:\n  " + "\n  ".join(foreign)
+            f"{name}: expected attention and head that PyTorch has a counterpart of (cbam after the last stage, se in "
+            "the blocks; linear or fc), found leaves without one:\n  " + "\n  ".join(foreign)
         )
     tensors = {
         entry.source: np.array(to_torch(entry.transform, leaves[path]), order="C") for path, entry in entries.items()

@@ -41,6 +41,8 @@ class Attention(nn.Module):
     """channels are divided by this in the perceptron of the channel attention"""
     kernel_size: int = 7
     """height and width of the spatial attention's kernel, odd"""
+    setting: str = "model.attention"
+    """key of the setting that chose it"""
     param_dtype: jnp.dtype = jnp.dtype("float32")
     """dtype of the parameters"""
 
@@ -52,8 +54,9 @@ class Attention(nn.Module):
         del train, mask, keys
         channels, size = x.shape[-1], self.kernel_size
         fits = 1 <= self.reduction <= channels
-        check_option(fits, "model.attention.reduction", f"1 to {channels}, the channels", self.reduction)
-        check_option(size >= 1 and size % 2 == 1, "model.attention.kernel_size", "an odd number of at least 1", size)
+        check_option(fits, f"{self.setting}.reduction", f"1 to {channels}, the channels", self.reduction)
+        is_odd = size >= 1 and size % 2 == 1
+        check_option(is_odd, f"{self.setting}.kernel_size", "an odd number of at least 1", size)
         channel_map = ChannelAttention(self.reduction, self.param_dtype, name="channel")(x)
         self.sow("intermediates", "channel_map", channel_map)
         x = x * channel_map
