@@ -13,6 +13,7 @@ from jaxnext.cli.user_folders import cache_folder_if_known
 from jaxnext.config.packaged import configs_folder
 from jaxnext.config.sections import PIXEL_SETTINGS, Config
 from jaxnext.config.yaml_text import config_names
+from jaxnext.porting.named import WEIGHTS
 
 _PORTED_KEYS = ("data.image_size", *PIXEL_SETTINGS, "precision", "model.")
 """Settings that decide what a ported checkpoint is; the others belong to training."""
@@ -38,7 +39,7 @@ def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arg
     parser.add_argument(
         "source",
         nargs="?",
-        help="a state dict in a .pth, .pt or .safetensors file, or a name to download: imagenet1k_v1, imagenet1k_v2",
+        help=f"a state dict in a .pth, .pt or .safetensors file, or a name to download: {', '.join(WEIGHTS)}",
     )
     parser.option("config", str, f"{config_names(configs_dir)}, or the path of a .yaml file")
     parser.option("output", str | None, "folder that receives the checkpoint")

@@ -11,17 +11,8 @@ from tqdm import tqdm
 
 from jaxnext.config.values import nearest
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.porting.named import WEIGHTS
 
-FILES: Final[dict[str, str]] = {
-    "imagenet1k_v1": "resnext50_32x4d-7cdf4587.pth",
-    "imagenet1k_v2": "resnext50_32x4d-1a0047aa.pth",
-}
-"""File names on PyTorch's download host; the hex digits after the hyphen begin the file's SHA-256."""
-
-ARCHITECTURE: Final = "ResNeXt-50 32x4d"
-"""The network that the named weights are of."""
-
-BASE_URL: Final = "https://download.pytorch.org/models/"
 TIMEOUT: Final = 30.0
 """Seconds without a byte after which a download counts as broken off."""
 
@@ -33,7 +24,7 @@ def fetch(
     name: str,
     cache_dir: Path,
     *,
-    base_url: str = BASE_URL,
+    base_url: str | None = None,
     progress: bool = True,
     timeout: float = TIMEOUT,
 ) -> Path:
@@ -42,9 +33,9 @@ def fetch(
     A download goes to ``<file>.part``; broken off, it goes on from there the next time. A cached file is verified too.
 
     Args:
-        name: a key of ``FILES``.
+        name: a key of ``WEIGHTS``.
         cache_dir: made if it is missing.
-        base_url: where the files are; ends in a slash.
+        base_url: where the files are instead of at their own addresses; ends in a slash.
         progress: whether to show a progress bar in bytes on stderr.
         timeout: seconds to wait for the server at each read.
 
@@ -56,11 +47,12 @@ def fetch(
         JaxnextError: the server cannot be reached or refuses (the message says what to download by hand and where to
             put it), the file cannot be written, or the digest is wrong (the file is removed).
     """
-    if name not in FILES:
-        near, names = nearest(name, reversed(FILES)), ", ".join(FILES)
+    if name not in WEIGHTS:
+        near, names = nearest(name, reversed(WEIGHTS)), ", ".join(WEIGHTS)
         raise UsageError(f"unknown weights {name!r}: did you mean {near}? The names are {names}")
-    path = cache_dir / FILES[name]
-    url = base_url + path.name
+    url = WEIGHTS[name].url
+    path = cache_dir / url.rpartition("/")[2]
+    url = url if base_url is None else base_url + path.name
     try:
         if path.exists():
             _verify(path, path.name, url)

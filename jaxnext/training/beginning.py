@@ -27,7 +27,8 @@ def fresh(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
     config, console = run.config, run.env.console
     variables, lines = shapes, ["weights: newly initialised"]
     if config.model.weights is not None:
-        variables, lines = load_weights(Path(config.model.weights), shapes, run.classes, console.port_command)
+        folder = Path(config.model.weights)
+        variables, lines = load_weights(folder, shapes, run.classes, console.port_command, config.model)
     for line in lines:
         console.say(line)
     variables = complete(run.model, variables, config.seed)

@@ -5,10 +5,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from jaxnext.config.packaged import configs_folder
+from jaxnext.config.sections import ModelConfig
 from jaxnext.engine.checkpoint import Meta, read_model
 from jaxnext.errors import JaxnextError
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.initialisation import initialise
+from jaxnext.porting.named import weights_for
 from jaxnext.tree import PARTS, differences, flatten, unflatten
 from jaxnext.types import LeafPath, Variables
 
@@ -21,7 +24,11 @@ def complete(model: Classifier, variables: Variables, seed: int) -> Variables:
 
 
 def load_weights(
-    folder: Path, fresh: Variables, classes: tuple[str, ...], port_command: str = "jaxnext port"
+    folder: Path,
+    fresh: Variables,
+    classes: tuple[str, ...],
+    port_command: str = "jaxnext port",
+    net: ModelConfig = ModelConfig(),
 ) -> tuple[Variables, list[str]]:
     """Put the trained parts of a checkpoint over fresh variables.
 
@@ -33,6 +40,7 @@ def load_weights(
         fresh: nested dict of NumPy arrays, or of their shapes (``jax.ShapeDtypeStruct``) for ``complete`` to fill.
         classes: names of the outputs, in order.
         port_command: that ports weights, for the error where there are none.
+        net: the ``model`` section, for the same.
 
     Returns:
         the variables, and a line for each part.
@@ -41,9 +49,10 @@ def load_weights(
         JaxnextError: the folder holds no checkpoint, or a part does not fit; every leaf that does not is listed.
     """
     if not (folder / "checkpoints").is_dir():
+        name, config = weights_for(net, configs_folder()) or ("SOURCE", "CONFIG")
         raise JaxnextError(
             f"model.weights: {folder} holds no checkpoint; make it with: "
-            f"{port_command} imagenet1k_v2 --config baseline --output {folder}, "
+            f"{port_command} {name} --config {config} --output {folder}, "
             "or start from scratch with --model.weights null"
         )
     variables, meta = read_model(folder, "best")

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from jaxnext.atomic import whole_folder
+from jaxnext.config.packaged import configs_folder
 from jaxnext.config.sections import Config, ModelConfig
-from jaxnext.config.yaml_text import dump_config
+from jaxnext.config.yaml_text import dump_config, load_config
 from jaxnext.data.listing import list_folder
 from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.engine.network import network
@@ -19,15 +20,14 @@ from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.models.summary import check_size, summary, variable_shapes
 from jaxnext.porting.files.state_dict import load_state_dict
 from jaxnext.porting.merge import LINEAR_HEAD, Merged, merge, source_classes
-from jaxnext.porting.pretrained import ARCHITECTURE, BASE_URL, FILES, fetch
+from jaxnext.porting.named import WEIGHTS
+from jaxnext.porting.pretrained import fetch
 from jaxnext.porting.torchvision import weight_map
 from jaxnext.text_lines import read_lines
 from jaxnext.tree import PARTS, differences, flatten, unflatten
 from jaxnext.types import LeafPath
 
 IMAGENET_CLASSES = 1000
-NAMED_NET = ModelConfig()
-"""The network whose weights have a name: ``ARCHITECTURE``."""
 FILE_EXTENSIONS = (".pth", ".pt", ".safetensors", ".bin", ".ckpt")
 
 
@@ -42,7 +42,7 @@ def port_weights(
     cache: Path | None,
     say: Callable[[str], None],
     warn: Callable[[str], None],
-    base_url: str = BASE_URL,
+    base_url: str | None = None,
 ) -> Meta:
     """Write a checkpoint with the weights of a PyTorch state dict. The folder appears whole or not at all.
 
@@ -50,7 +50,7 @@ def port_weights(
     it: the backbone then serves any setting, and training initialises the rest.
 
     Args:
-        source: a file, or the name of torchvision's weights to download.
+        source: a file, or the name of weights to download.
         config: describes the network.
         output: folder that receives the checkpoint.
         classes: text file with a class name a line, or a folder of class folders; ``None``: indices.
@@ -59,7 +59,7 @@ def port_weights(
         cache: folder for downloads; ``None``: unknown.
         say: shows a line to the user.
         warn: the same, for a warning.
-        base_url: of the downloads.
+        base_url: of the downloads, instead of their own.
 
     Returns:
         what the checkpoint says of itself.
@@ -104,13 +104,15 @@ def check_architecture(source: str, config: Config) -> None:
     Raises:
         UsageError: names the first leaf of the backbone in which the two differ.
     """
-    if source not in FILES or Path(source).exists():
+    if source not in WEIGHTS or Path(source).exists():
         return
-    wanted, found = (_backbone_shapes(model) for model in (NAMED_NET, config.model))
+    name = WEIGHTS[source].config
+    named = load_config(configs_folder() / f"{name}.yaml")
+    wanted, found = (_backbone_shapes(model) for model in (named.model, config.model))
     if differing := differences(wanted, found):
         raise UsageError(
-            f"{source}: the weights are those of a {ARCHITECTURE}, and the config describes another network: "
-            f"{differing[0]}; choose another --config, or give a file with weights of that network"
+            f"{source}: the weights are those of --config {name}, and the config describes another network: "
+            f"{differing[0]}; choose that --config, or give a file with weights of this network"
         )
 
 
@@ -119,7 +121,7 @@ def _backbone_shapes(model: ModelConfig) -> dict[LeafPath, Any]:
     return {path: leaf for path, leaf in leaves.items() if path[1] == "backbone"}
 
 
-def locate(source: str, cache: Path | None, base_url: str) -> Path:
+def locate(source: str, cache: Path | None, base_url: str | None) -> Path:
     """Return the file of a source: a path, or a name that is downloaded into the cache."""
     path = Path(source)
     if path.exists():

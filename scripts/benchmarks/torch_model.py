@@ -64,6 +64,8 @@ def check(config: ModelConfig) -> None:
         UsageError: names the key.
     """
     for key, found, known in (
+        ("model.block", config.block, ("bottleneck",)),
+        ("model.block_attention", config.block_attention.type, ("none",)),
         ("model.attention", config.attention.type, ("none", "cbam")),
         ("model.head", config.head.type, ("linear", "fc")),
     ):
