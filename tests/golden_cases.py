@@ -4,9 +4,9 @@ import itertools
 
 import named_values
 import numpy as np
-from torch_reference import SETTINGS
+from torch_reference import NETS, SETTINGS
 
-__all__ = ["SETTINGS"]
+__all__ = ["NETS", "SETTINGS"]
 
 ODD_SIZE = 36
 """Images of the one batch: height and width in the tiny net are 18, 9, 9, 5, 3, 2, so that both even and odd ones meet

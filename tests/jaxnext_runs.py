@@ -10,7 +10,7 @@ import numpy as np
 from flat_config import model_config
 from jax.sharding import Mesh, PartitionSpec
 from named_values import CLASSES
-from torch_reference import SETTINGS, TINY
+from torch_reference import fields
 
 from jaxnext.config.sections import Precision
 from jaxnext.engine import parallel, steps
@@ -42,8 +42,8 @@ PLATEAU = Schedule(factor=0.1, patience=6, threshold=0.1)
 
 @functools.cache
 def network(setting: str, tiny: bool, precision: Precision, axis_name: str | None = None) -> Classifier:
-    """A setting without dropout."""
-    config = model_config(**SETTINGS[setting], **(TINY if tiny else {}), dropout=0.0)
+    """A setting or net without dropout."""
+    config = model_config(**fields(setting, tiny), dropout=0.0)
     return described(config, CLASSES, precision, axis_name)
 
 
@@ -124,7 +124,9 @@ def both_modes(
 
 
 def _activations(sown: dict[str, Any]) -> dict[str, np.ndarray]:
-    activations = {name: value[0] for name, value in sown["intermediates"]["backbone"].items()}
+    # What attentions in the blocks sow is nested.
+    stages = sown["intermediates"]["backbone"].items()
+    activations = {name: value[0] for name, value in stages if isinstance(value, tuple)}
     if "attention_output" in sown["intermediates"]:
         activations["cbam"] = sown["intermediates"]["attention_output"][0]
     for name, value in sown["intermediates"].get("head", {}).items():

@@ -31,8 +31,13 @@ def leaves_of(
     attention: bool = False,
     hidden: tuple[int, ...] = (),
     classes: int = 5,
+    basic: bool = False,
+    squeeze: int | None = None,
 ) -> Leaves:
-    """All leaves of a network; ``hidden`` are the widths of the fc head, empty for the linear one."""
+    """All leaves of a network; ``hidden`` are the widths of the fc head, empty for the linear one.
+
+    ``basic`` blocks have two 3x3 convolutions; ``squeeze`` is what squeeze and excitation in every block divides by.
+    """
     leaves: Leaves = {}
     _kernel(leaves, "backbone/stem_conv", 7, 7, 3, stem)
     _norm(leaves, "backbone/stem_norm", stem)
@@ -40,12 +45,15 @@ def leaves_of(
     for stage, (blocks, width, outputs) in enumerate(zip(stage_sizes, widths, features, strict=True), start=2):
         for block in range(1, blocks + 1):
             name = f"backbone/stage{stage}_block{block}"
-            _kernel(leaves, f"{name}/conv1", 1, 1, inputs, width)
-            _kernel(leaves, f"{name}/conv2", 3, 3, width // groups, width)
-            _kernel(leaves, f"{name}/conv3", 1, 1, width, outputs)
-            for index, size in enumerate((width, width, outputs), start=1):
-                _norm(leaves, f"{name}/norm{index}", size)
-            if block == 1:
+            bottleneck = ((1, inputs, width), (3, width // groups, width), (1, width, outputs))
+            convolutions = ((3, inputs, width), (3, width, outputs)) if basic else bottleneck
+            for index, (size, before, after) in enumerate(convolutions, start=1):
+                _kernel(leaves, f"{name}/conv{index}", size, size, before, after)
+                _norm(leaves, f"{name}/norm{index}", after)
+            if squeeze is not None:
+                _kernel(leaves, f"{name}/attention/hidden", outputs, outputs // squeeze, bias=True)
+                _kernel(leaves, f"{name}/attention/output", outputs // squeeze, outputs, bias=True)
+            if block == 1 and (inputs != outputs or stage > 2):
                 _kernel(leaves, f"{name}/shortcut_conv", 1, 1, inputs, outputs)
                 _norm(leaves, f"{name}/shortcut_norm", outputs)
             inputs = outputs

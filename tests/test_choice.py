@@ -11,10 +11,19 @@ import pytest
 import jaxnext
 from jaxnext.config import choice
 from jaxnext.config.choice import Alternatives, Choice, Option
-from jaxnext.config.sections import ATTENTIONS, AUGMENTATIONS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES, SOURCES
+from jaxnext.config.sections import (
+    ATTENTIONS,
+    AUGMENTATIONS,
+    BLOCK_ATTENTIONS,
+    HEADS,
+    LOSSES,
+    OPTIMIZERS,
+    SCHEDULES,
+    SOURCES,
+)
 from jaxnext.errors import UsageError
 
-FOLDERS = (SOURCES, AUGMENTATIONS, ATTENTIONS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES)
+FOLDERS = (SOURCES, AUGMENTATIONS, BLOCK_ATTENTIONS, ATTENTIONS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES)
 EVERY = [(folder, name) for folder in FOLDERS for name in folder.names() if name != "none"]
 
 SHAPE = '''

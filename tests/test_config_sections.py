@@ -54,11 +54,13 @@ def test_defaults_are_those_of_the_original() -> None:
         ],
         "mix": {"mixup": 0.0, "cutmix": 0.0, "probability": 1.0, "switch": 0.5, "off_epochs": 0},
         "model": {
+            "block": "bottleneck",
             "stage_sizes": [3, 4, 6, 3],
             "widths": [128, 256, 512, 1024],
             "features": [256, 512, 1024, 2048],
             "stem_features": 64,
             "groups": 32,
+            "block_attention": {"type": "none"},
             "attention": {"type": "none"},
             "head": {"type": "linear"},
             "classes": None,
@@ -107,6 +109,11 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (ModelConfig, {"features": (1, 2, 3, -4)}, f"model.features: expected {STAGES}, found [1, 2, 3, -4]"),
     (ModelConfig, {"groups": 0}, "model.groups: expected at least 1, found 0"),
     (ModelConfig, {"groups": 48}, "model.widths: expected multiples of model.groups (48), found 128"),
+    (
+        ModelConfig,
+        {"block": "basic"},
+        "model.groups: expected 1 with model.block basic, whose convolutions have no groups, found 32",
+    ),
     (ModelConfig, {"stem_features": 0}, "model.stem_features: expected at least 1, found 0"),
     (ModelConfig, {"classes": 0}, "model.classes: expected null or at least 1, found 0"),
     (ModelConfig, {"mean": (0.5,)}, "model.mean: expected three numbers, found [0.5]"),
@@ -179,6 +186,7 @@ def test_no_stage_is_refused() -> None:
         (DataConfig, {"image_size": 1, "val_fraction": 1e-9}),
         # ResNeXt-101 (32x8d)
         (ModelConfig, {"stage_sizes": (3, 4, 23, 3), "widths": (256, 512, 1024, 2048)}),
+        (ModelConfig, {"block": "basic", "groups": 1}),
         (Config, {"seed": 2**32 - 1, "epochs": 1, "batch_size": 1, "workers": 0}),
         (Config, {"data": DataConfig(cache="memory"), "workers": 0}),
     ],
@@ -203,6 +211,7 @@ def test_ranges_of_heavy_choices_are_checked_when_they_are_built() -> None:
 def test_choices_and_their_folders() -> None:
     assert [choice.alternatives.key for choice in choices(Config())] == [
         "data.source",
+        "model.block_attention",
         "model.attention",
         "model.head",
         "augment",

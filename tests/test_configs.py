@@ -39,6 +39,57 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
         "model.stage_sizes": (3, 4, 23, 3),
         "model.widths": (256, 512, 1024, 2048),
     },
+    "resnet18": {
+        "data.path": "data",
+        "model.weights": "weights/resnet18",
+        "model.block": "basic",
+        "model.stage_sizes": (2, 2, 2, 2),
+        "model.widths": (64, 128, 256, 512),
+        "model.features": (64, 128, 256, 512),
+        "model.groups": 1,
+    },
+    "resnet34": {
+        "data.path": "data",
+        "model.weights": "weights/resnet34",
+        "model.block": "basic",
+        "model.widths": (64, 128, 256, 512),
+        "model.features": (64, 128, 256, 512),
+        "model.groups": 1,
+    },
+    "resnet101": {
+        "data.path": "data",
+        "model.weights": "weights/resnet101",
+        "model.stage_sizes": (3, 4, 23, 3),
+        "model.groups": 1,
+        "model.widths": (64, 128, 256, 512),
+    },
+    "resnet152": {
+        "data.path": "data",
+        "model.weights": "weights/resnet152",
+        "model.stage_sizes": (3, 8, 36, 3),
+        "model.groups": 1,
+        "model.widths": (64, 128, 256, 512),
+    },
+    "wide_resnet50_2": {"data.path": "data", "model.weights": "weights/wide_resnet50_2", "model.groups": 1},
+    "wide_resnet101_2": {
+        "data.path": "data",
+        "model.weights": "weights/wide_resnet101_2",
+        "model.stage_sizes": (3, 4, 23, 3),
+        "model.groups": 1,
+        "model.max_parameters": 130_000_000,
+    },
+    "resnext101_64x4d": {
+        "data.path": "data",
+        "model.weights": "weights/resnext101_64x4d",
+        "model.stage_sizes": (3, 4, 23, 3),
+        "model.widths": (256, 512, 1024, 2048),
+        "model.groups": 64,
+    },
+    "seresnext50_32x4d": {
+        "data.path": "data",
+        "model.weights": "weights/seresnext50_32x4d",
+        "model.block_attention": "se",
+    },
     "quickstart": {
         "epochs": 20,
         "batch_size": 32,
@@ -59,7 +110,10 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
 }
 
 
-DEFAULT_OPTIONS = {"model.attention.reduction", "model.attention.kernel_size", "model.head.dropout"}
+DEFAULT_OPTIONS = {
+    *("model.attention.reduction", "model.attention.kernel_size", "model.head.dropout"),
+    *("model.block_attention.reduction", "model.block_attention.divisor"),
+}
 """Of what the defaults do not choose; those that differ are listed."""
 
 

@@ -30,7 +30,7 @@ from tolerances import (
     LEARNING_RATE,
 )
 from torch_ported import relative_error
-from torch_reference import SETTINGS, require
+from torch_reference import NETS, SETTINGS, require
 
 from jaxnext.augment.original import Drawn, augment, rotation_coefficients
 from jaxnext.data.decode import decode
@@ -76,7 +76,7 @@ def compare_steps(setting: str, tiny: bool, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", LIVE)
+@pytest.mark.parametrize("setting", [*LIVE, *NETS])
 def test_twenty_steps_of_the_tiny_net(setting: str) -> None:
     compare_steps(setting, tiny=True, seed=SEED)
 
@@ -121,7 +121,7 @@ def compare_double(setting: str, tiny: bool, size: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", LIVE)
+@pytest.mark.parametrize("setting", [*LIVE, *NETS])
 def test_one_batch_of_the_tiny_net_in_double(setting: str) -> None:
     compare_double(setting, tiny=True, size=ODD_SIZE)
 
@@ -129,7 +129,7 @@ def test_one_batch_of_the_tiny_net_in_double(setting: str) -> None:
 @pytest.mark.slow
 @pytest.mark.full_size
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", [*SETTINGS, *NETS])
 def test_one_batch_of_the_full_size_in_double(setting: str) -> None:
     compare_double(setting, tiny=False, size=named_values.IMAGE_SIZE)
 

@@ -10,7 +10,7 @@ import pytest
 from flat_config import model_config
 from tolerances import FLOAT32_LOGITS, FLOAT64_FORWARD
 from torch_ported import relative_error
-from torch_reference import SETTINGS
+from torch_reference import NETS, SETTINGS
 
 from jaxnext.config.sections import Precision
 from jaxnext.engine.network import network
@@ -29,8 +29,9 @@ IMAGES = np.random.default_rng(1).normal(size=(4, 32, 32, 3))
 
 
 def model_of(setting: str, precision: Precision = "float32") -> Classifier:
-    names = SETTINGS[setting]
-    config = model_config(names["attention"], names["head"], reduction=2, head_widths=(6, 5), **BACKBONE)
+    names = BACKBONE | (SETTINGS | NETS)[setting]
+    names = names | {name: BACKBONE[name] for name in ("widths", "features")}
+    config = model_config(**names, reduction=2, head_widths=(6, 5))
     return network(config, CLASSES, precision)
 
 
@@ -74,7 +75,7 @@ def logits_of(model: Classifier, dtype: str) -> tuple[Any, Any]:
     return jax.jit(both)(variables, folded, IMAGES.astype(dtype))
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", [*SETTINGS, *NETS])
 def test_logits_in_double(setting: str) -> None:
     with jax.enable_x64(True):
         plain, folded = logits_of(model_of(setting, "float64"), "float64")

@@ -15,6 +15,7 @@ from golden_cases import (
     BATCHES,
     FACTORS,
     FLOAT32_DRAWS,
+    NETS,
     ODD_SIZE,
     ORDERS,
     PICTURE_SIZES,
@@ -67,7 +68,10 @@ def one_batch(setting: str, precision: Any, draw: tuple[str, int] = FLOAT32_DRAW
 # ---- networks ----
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+WITH_NETS = [*SETTINGS, *(pytest.param(net, marks=pytest.mark.slow) for net in NETS)]
+
+
+@pytest.mark.parametrize("setting", WITH_NETS)
 def test_activations_and_logits_in_double(setting: str) -> None:
     recorded, found = golden(setting), one_batch(setting, "float64")
     stages = {"stem", "stage2", "stage3", "stage4", "stage5"} | ({"cbam"} if "cbam" in setting else set())
@@ -83,7 +87,7 @@ def test_activations_and_logits_in_double(setting: str) -> None:
     assert relative_error(found.loss, recorded["loss"]) <= FLOAT64_FORWARD
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", WITH_NETS)
 def test_gradients_in_double(setting: str) -> None:
     recorded = golden(setting)
     found = jaxnext_runs.in_torch(setting, True, {"params": one_batch(setting, "float64").gradients})
@@ -99,7 +103,7 @@ def test_gradients_in_double(setting: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", [*SETTINGS, *NETS])
 def test_running_statistics_after_one_step_in_double(setting: str) -> None:
     recorded = golden(setting)
     found = jaxnext_runs.in_torch(setting, True, {"batch_stats": one_batch(setting, "float64").batch_stats})

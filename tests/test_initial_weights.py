@@ -155,15 +155,24 @@ def test_precision_is_that_of_the_network(tmp_path: Path) -> None:
 # Errors
 
 
-def test_no_checkpoint_gives_the_command(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("net", "words"),
+    [
+        ({}, "imagenet1k_v2 --config baseline"),
+        ({"attention": "cbam", "head": "fc"}, "imagenet1k_v2 --config baseline"),
+        ({"block_attention": {"type": "se"}}, "seresnext50_32x4d.racm_in1k --config seresnext50_32x4d"),
+        ({"stem_features": 32}, "SOURCE --config CONFIG"),
+    ],
+)
+def test_no_checkpoint_gives_the_command(net: dict[str, Any], words: str, tmp_path: Path) -> None:
     folder = tmp_path / "weights" / "imagenet1k_v2"
     expected = (
         f"model.weights: {folder} holds no checkpoint; make it with: "
-        f"jaxnext port imagenet1k_v2 --config baseline --output {folder}, "
+        f"jaxnext port {words} --output {folder}, "
         "or start from scratch with --model.weights null"
     )
     with pytest.raises(JaxnextError, match=f"^{re.escape(expected)}$"):
-        load_weights(folder, filled(2), CLASSES)
+        load_weights(folder, filled(2), CLASSES, net=model_config(**net))
     assert list(tmp_path.iterdir()) == []
 
 

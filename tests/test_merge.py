@@ -35,7 +35,7 @@ def refusal(target: Leaves, source: dict[str, np.ndarray], require_head: bool = 
     return [first, *(line.strip() for line in lines)]
 
 
-@pytest.mark.parametrize("leaves", [PLAIN, CBAM, leaves_of(hidden=(6, 4)), FC_CBAM])
+@pytest.mark.parametrize("leaves", [PLAIN, CBAM, leaves_of(hidden=(6, 4)), FC_CBAM, leaves_of(squeeze=4)])
 def test_a_source_of_the_same_setting_fills_everything(leaves):
     source = source_for(leaves)
     merged = merge(leaves, source, name="weights.pth")
@@ -115,6 +115,11 @@ def test_an_fc_head_of_another_size_or_for_a_linear_one_is_an_error():
     assert "use a config with that head (fc, fc_cbam)" in first
     assert "fc.0.weight: expected nothing, found (6, 32)" in lines
     assert len(lines) == 16
+
+
+def test_squeeze_and_excitation_without_a_place_is_an_error():
+    first, *_ = refusal(PLAIN, source_for(leaves_of(squeeze=4)))
+    assert "use a config with --model.block_attention se" in first
 
 
 def test_cbam_weights_without_a_place_are_an_error():

@@ -28,6 +28,15 @@ class Squeeze(nn.Module):
         return x * nn.sigmoid(Dense(x.shape[-1], name="excite")(y))[:, None, None, :]
 
 
+class Counting(nn.Module):
+    """An attention with a variable that no checkpoint keeps."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool, mask: Any = None, keys: Any = None) -> jax.Array:
+        self.variable("cache", "seen", jnp.zeros, ())
+        return x
+
+
 class Odd(nn.Module):
     """A head that does one thing that cannot be."""
 
@@ -50,6 +59,18 @@ class Odd(nn.Module):
         if self.how == "size":
             return Dense(5)(x.reshape(x.shape[0], -1))
         return global_average_pool(x) if self.how == "outputs" else Dense(5)(global_average_pool(x))
+
+
+def test_an_attention_in_the_blocks_is_tried_too() -> None:
+    def check(attention: nn.Module) -> None:
+        check_parts(Classifier(BACKBONE.clone(block_attention=attention), None, Head(5)), 5, (40, 40))
+
+    check(Squeeze())
+    found = "found cache/backbone/stage2_block1/attention/seen"
+    with pytest.raises(JaxnextError, match=rf"^model\.block_attention: expected variables .*{found}$"):
+        check(Counting())
+    with pytest.raises(UsageError, match=r"^model\.block_attention\.reduction: expected 1 to 4, the channels, found 9"):
+        check(Attention(9, setting="model.block_attention"))
 
 
 @pytest.mark.parametrize("attention", [None, Attention(2), Squeeze()])

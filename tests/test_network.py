@@ -28,3 +28,12 @@ def test_every_field_of_the_config_reaches_its_module() -> None:
     assert (model.mean, model.std) == ((0.5, 0.5, 0.25), (0.25, 0.5, 1.0))
     assert model.dtype == jnp.dtype("float64")
     assert network(model_config(), 5, "float32").attention is None
+
+
+def test_the_blocks_have_their_own_attention() -> None:
+    blocks = {"block": "basic", "groups": 1, "block_attention": {"type": "se", "reduction": 4, "divisor": 2}}
+    backbone = network(model_config(attention="cbam", **blocks), 5, "float64", "batch").backbone
+    assert backbone.block == "basic"
+    given = {"reduction": 4, "divisor": 2, "setting": "model.block_attention", "param_dtype": jnp.dtype("float64")}
+    assert {name: getattr(backbone.block_attention, name) for name in given} == given
+    assert network(model_config(), 5, "float32").backbone.block_attention is None

@@ -11,6 +11,7 @@ import pytest
 
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.porting import pretrained
+from jaxnext.porting.named import Named
 from jaxnext.porting.pretrained import fetch
 
 CONTENT = bytes(range(256)) * 400
@@ -70,7 +71,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setitem(pretrained.FILES, "tiny", FILE)
+    monkeypatch.setitem(pretrained.WEIGHTS, "tiny", Named(f"http://127.0.0.1:9/elsewhere/{FILE}", "tiny"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with Server() as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
@@ -95,12 +96,10 @@ def by_hand(server: Server, folder: Path) -> str:
     return f"download {server.url}{FILE} by hand and put it at {folder / FILE}"
 
 
-def test_the_names_and_where_they_are():
-    assert pretrained.FILES == {
-        "imagenet1k_v1": "resnext50_32x4d-7cdf4587.pth",
-        "imagenet1k_v2": "resnext50_32x4d-1a0047aa.pth",
-    }
-    assert pretrained.BASE_URL == "https://download.pytorch.org/models/"
+def test_a_file_comes_from_its_own_address(server, monkeypatch, tmp_path):
+    monkeypatch.setitem(pretrained.WEIGHTS, "tiny", Named(f"{server.url}{FILE}", "tiny"))
+    assert fetch("tiny", tmp_path, progress=False, timeout=5.0) == tmp_path / FILE
+    assert (tmp_path / FILE).read_bytes() == CONTENT
 
 
 def test_a_download_is_cached(server, tmp_path):
@@ -201,7 +200,8 @@ def test_an_unknown_name_gives_the_nearest(tmp_path):
     with pytest.raises(UsageError) as caught:
         fetch("imagenet1k_v3", tmp_path)
     assert "unknown weights 'imagenet1k_v3': did you mean imagenet1k_v" in str(caught.value)
-    assert "The names are imagenet1k_v1, imagenet1k_v2" in str(caught.value)
+    assert "The names are resnet18_imagenet1k_v1, " in str(caught.value)
+    assert ", imagenet1k_v1, imagenet1k_v2" in str(caught.value)
     with pytest.raises(UsageError, match="did you mean imagenet1k_v1"):
         fetch("ImageNet1k_v1", tmp_path)
 

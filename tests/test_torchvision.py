@@ -49,6 +49,8 @@ def test_every_leaf_has_torchvisions_name(blocks):
         ("batch_stats/backbone/stage5_block2/norm2/num_batches_tracked", "layer4.1.bn2.num_batches_tracked", "counter"),
         ("params/backbone/stage3_block1/shortcut_conv/kernel", "layer2.0.downsample.0.weight", "convolution"),
         ("params/backbone/stage3_block1/shortcut_norm/bias", "layer2.0.downsample.1.bias", "identity"),
+        ("params/backbone/stage2_block1/attention/hidden/kernel", "layer1.0.se.fc1.weight", "pointwise"),
+        ("params/backbone/stage5_block2/attention/output/bias", "layer4.1.se.fc2.bias", "identity"),
         ("params/attention/channel/hidden/kernel", "layer4.cbam.mlp.0.weight", "perceptron"),
         ("params/attention/channel/output/kernel", "layer4.cbam.mlp.2.weight", "perceptron"),
         ("params/attention/spatial_conv/kernel", "layer4.cbam.spatial_conv.weight", "convolution"),
@@ -60,7 +62,7 @@ def test_every_leaf_has_torchvisions_name(blocks):
     ],
 )
 def test_names_and_layouts(path, source, transform):
-    leaves = leaves_of((1, 1, 23, 2), attention=True, hidden=(6, 4))
+    leaves = leaves_of((1, 1, 23, 2), attention=True, hidden=(6, 4), squeeze=4)
     assert weight_map(leaves)[tuple(path.split("/"))] == (source, transform)
 
 
@@ -94,10 +96,13 @@ def test_the_models_have_these_leaves(attention, head):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.sampled_from([("convolution", 4), ("dense", 2), ("perceptron", 2), ("identity", 1)]), st.data())
+@given(
+    st.sampled_from([("convolution", 4), ("dense", 2), ("perceptron", 2), ("pointwise", 2), ("identity", 1)]), st.data()
+)
 def test_to_jax_and_to_torch_are_inverse(kind, data):
     transform, rank = kind
     shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=rank, max_size=rank)))
+    shape += (1, 1) if transform == "pointwise" else ()
     array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     there = to_jax(transform, array)
     assert torch_shape(transform, there.shape) == shape
@@ -112,6 +117,10 @@ def test_layouts_by_hand():
     assert convolution[1, 0, 2, 3] == 3 * 6 + 2 * 2 + 1
     assert to_jax("dense", np.array([[1, 2, 3]])).tolist() == [[1], [2], [3]]
     assert to_jax("perceptron", np.array([[[[1]], [[2]]]])).tolist() == [[1], [2]]
+    assert to_jax("pointwise", np.array([[[[1]], [[2]]]])).tolist() == [[1], [2]]
+    assert to_torch("pointwise", np.array([[1], [2]])).tolist() == [[[[1]], [[2]]]]
+    with pytest.raises(ValueError, match="cannot reshape"):
+        to_jax("pointwise", np.zeros((1, 2, 3, 3)))
 
 
 def test_counters():
@@ -121,6 +130,13 @@ def test_counters():
     for wrong in (2**31, -1):
         with pytest.raises(ValueError, match="expected a count from 0 to 2147483647"):
             to_jax("counter", np.array(wrong, np.int64))
+
+
+def test_names_stand_in_timms_order():
+    leaves = leaves_of(basic=True, squeeze=4, groups=1)
+    names = [entry.source for entry in weight_map(leaves).values()]
+    kinds = [name.split(".")[2] for name in sorted(names, key=torch_order) if name.startswith("layer1.0.")]
+    assert list(dict.fromkeys(kinds)) == ["conv1", "bn1", "conv2", "bn2", "se", "downsample"]
 
 
 @pytest.mark.parametrize(("transform", "rank"), [("convolution", 4), ("dense", 2), ("identity", 1), ("counter", 0)])
@@ -133,9 +149,16 @@ def test_a_wrong_rank_is_an_error(transform, rank):
 @pytest.mark.parametrize(
     ("name", "blocks", "groups", "width"),
     [
+        ("resnet18", (2, 2, 2, 2), 1, 64),
+        ("resnet34", (3, 4, 6, 3), 1, 64),
         ("resnet50", (3, 4, 6, 3), 1, 64),
+        ("resnet101", (3, 4, 23, 3), 1, 64),
+        ("resnet152", (3, 8, 36, 3), 1, 64),
+        ("wide_resnet50_2", (3, 4, 6, 3), 1, 128),
+        ("wide_resnet101_2", (3, 4, 23, 3), 1, 128),
         ("resnext50_32x4d", (3, 4, 6, 3), 32, 128),
         ("resnext101_32x8d", (3, 4, 23, 3), 32, 256),
+        ("resnext101_64x4d", (3, 4, 23, 3), 64, 256),
     ],
 )
 def test_the_real_torchvision_has_these_names_and_shapes(name, blocks, groups, width):
@@ -143,7 +166,9 @@ def test_the_real_torchvision_has_these_names_and_shapes(name, blocks, groups, w
     with torch.device("meta"):
         state = getattr(torchvision.models, name)().state_dict()
     widths = tuple(width << stage for stage in range(4))
-    leaves = leaves_of(blocks, widths, RESNEXT50["features"], groups, 64, classes=1000)
+    basic = name in ("resnet18", "resnet34")
+    features = widths if basic else RESNEXT50["features"]
+    leaves = leaves_of(blocks, widths, features, groups, 64, classes=1000, basic=basic)
     found = {entry.source: torch_shape(entry.transform, leaves[path][0]) for path, entry in weight_map(leaves).items()}
     assert found == {key: tuple(tensor.shape) for key, tensor in state.items()}
     assert sorted(found, key=torch_order) == list(state)

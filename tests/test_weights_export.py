@@ -175,8 +175,8 @@ def test_leaves_without_a_counterpart_are_all_named(tmp_path: Path) -> None:
         export(save(tmp_path / "w", leaves, meta), tmp_path / "net.pth")
     first, *named = str(error.value).splitlines()
     assert first == (
-        f"{tmp_path / 'w'}: expected the attention and the head of the original project (cbam; linear or fc), found "
-        "leaves without a counterpart in PyTorch:"
+        f"{tmp_path / 'w'}: expected attention and head that PyTorch has a counterpart of (cbam after the last stage, "
+        "se in the blocks; linear or fc), found leaves without one:"
     )
     assert sorted(named) == [
         "  params/attention/channel/hidden/bias",
@@ -233,12 +233,12 @@ def loaded(path: Path):
     return pytest.importorskip("safetensors.torch").load_file(path)
 
 
-@pytest.mark.parametrize("setting", torch_reference.SETTINGS)
+@pytest.mark.parametrize("setting", [*torch_reference.SETTINGS, *torch_reference.NETS])
 def test_pytorch_to_jaxnext_to_pytorch_is_equal_to_the_bit(setting: str, tmp_path: Path) -> None:
     torch, _ = torch_reference.require()
     net = torch_reference.settle(torch_reference.model(setting, 12, tiny=True))
     torch.save(net.state_dict(), tmp_path / "net.pth")
-    config = Config(model=model_config(**torch_reference.SETTINGS[setting], **torch_reference.TINY))
+    config = Config(model=model_config(**torch_reference.fields(setting, tiny=True)))
     ported = port(tmp_path / "net.pth", config, tmp_path / "w")
     for form in FORMATS:
         export(ported, tmp_path / f"again.{form}")

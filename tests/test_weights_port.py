@@ -18,14 +18,14 @@ from torch_writer import described, save_zip, zip_bytes
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.port import parse
 from jaxnext.config.sections import Config, DataConfig
-from jaxnext.config.yaml_text import load_config
+from jaxnext.config.yaml_text import dump_config, load_config
 from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.inference.classifier import TrainedClassifier
-from jaxnext.models.summary import variable_shapes
-from jaxnext.porting import pretrained
+from jaxnext.models.summary import check_size, summary, variable_shapes
 from jaxnext.porting.files.state_dict import load_state_dict
+from jaxnext.porting.named import WEIGHTS, Named
 from jaxnext.porting.torchvision import to_torch, weight_map
 from jaxnext.training.initial_weights import load_weights
 from jaxnext.weights import port as porting
@@ -231,7 +231,7 @@ def test_missing_file_and_unknown_name(tmp_path):
     with pytest.raises(UsageError) as error:
         port("imagenet1k_v3", tmp_path / "w", config())
     assert str(error.value) == (
-        "unknown weights 'imagenet1k_v3': did you mean imagenet1k_v2? The names are imagenet1k_v1, imagenet1k_v2"
+        f"unknown weights 'imagenet1k_v3': did you mean imagenet1k_v2? The names are {', '.join(WEIGHTS)}"
     )
 
 
@@ -240,8 +240,9 @@ def test_a_name_is_downloaded_verified_and_ported(tmp_path, monkeypatch):
     content = (tmp_path / "served.pth").read_bytes()
     file = f"resnext50_32x4d-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     (tmp_path / "served.pth").rename(tmp_path / file)
-    monkeypatch.setitem(pretrained.FILES, "imagenet1k_v2", file)
-    monkeypatch.setattr(porting, "NAMED_NET", config().model)
+    (tmp_path / "tiny.yaml").write_text(dump_config(config()))
+    monkeypatch.setitem(WEIGHTS, "imagenet1k_v2", Named(f"http://127.0.0.1:9/{file}", "tiny"))
+    monkeypatch.setattr(porting, "configs_folder", lambda: tmp_path)
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments):
@@ -260,19 +261,41 @@ def test_a_name_is_downloaded_verified_and_ported(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "difference"),
+    ("weights", "own", "name", "difference"),
     [
-        ("resnet50", "batch_stats/backbone/stage2_block1/norm1/mean: expected [128], found [64]"),
-        ("quickstart", "batch_stats/backbone/stage2_block1/norm1/mean: expected [128], found [32]"),
+        (
+            "imagenet1k_v2",
+            "baseline",
+            "resnet50",
+            "batch_stats/backbone/stage2_block1/norm1/mean: expected [128], found [64]",
+        ),
+        (
+            "imagenet1k_v2",
+            "baseline",
+            "quickstart",
+            "batch_stats/backbone/stage2_block1/norm1/mean: expected [128], found [32]",
+        ),
+        (
+            "resnet18_imagenet1k_v1",
+            "resnet18",
+            "resnet34",
+            "batch_stats/backbone/stage2_block3/norm1/mean: expected no such leaf, found [64]",
+        ),
+        (
+            "seresnext50_32x4d.racm_in1k",
+            "seresnext50_32x4d",
+            "fc",
+            "params/backbone/stage2_block1/attention/hidden/bias: expected [16], found no such leaf",
+        ),
     ],
 )
-def test_named_weights_of_another_net_are_refused_before_the_download(name, difference, tmp_path):
+def test_named_weights_of_another_net_are_refused_before_the_download(weights, own, name, difference, tmp_path):
     other = load_config(CONFIGS / f"{name}.yaml")
     with pytest.raises(UsageError) as error:
-        port("imagenet1k_v2", tmp_path / "w", other, cache=tmp_path / "cache", base_url="http://127.0.0.1:9/")
+        port(weights, tmp_path / "w", other, cache=tmp_path / "cache", base_url="http://127.0.0.1:9/")
     assert str(error.value) == (
-        "imagenet1k_v2: the weights are those of a ResNeXt-50 32x4d, and the config describes another network: "
-        f"{difference}; choose another --config, or give a file with weights of that network"
+        f"{weights}: the weights are those of --config {own}, and the config describes another network: "
+        f"{difference}; choose that --config, or give a file with weights of this network"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -351,11 +374,39 @@ def test_full_size_file_predicts_pytorchs_probabilities_on_jpegs(setting, tmp_pa
     assert found.argmax(-1).tolist() == expected.argmax(-1).tolist()
 
 
+PARAMETERS = {
+    "resnet18": "11,689,512",
+    "resnet34": "21,797,672",
+    "resnet50": "25,557,032",
+    "resnet101": "44,549,160",
+    "resnet152": "60,192,808",
+    "wide_resnet50_2": "68,883,240",
+    "wide_resnet101_2": "126,886,696",
+    "resnext101_32x8d": "88,791,336",
+    "resnext101_64x4d": "83,455,272",
+    "seresnext50_32x4d": "27,559,896",
+}
+"""As torchvision's and timm's documentation has them, of 1000 classes."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_of_the_configs(name):
+    net = load_config(CONFIGS / f"{name}.yaml").model
+    params = variable_shapes(network(net, 1000, "float32"))["params"]
+    assert summary(params).split()[-2] == PARAMETERS[name]
+    check_size(params, net.max_parameters)
+
+
 @pytest.mark.full_size
-@pytest.mark.parametrize(("name", "parameters"), [("resnet50", "25,557,032"), ("resnext101_32x8d", "88,791,336")])
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items())
 def test_torchvisions_other_nets_have_configs(name, parameters, tmp_path):
     torch, torchvision = torch_reference.require()
-    net = torch_reference.settle(getattr(torchvision.models, name)().eval())
+    if name.startswith("se"):
+        net = torch_reference.settle(torch_reference.model("se", 1000))
+    else:
+        net = torch_reference.settle(getattr(torchvision.models, name)().eval())
     torch.save(net.state_dict(), tmp_path / "net.pth")
     argv = [str(tmp_path / "net.pth"), "--config", name, "--output", str(tmp_path / "w")]
     argv += ["--model.classes", "1000", "--data.image_size", "96"]

@@ -18,6 +18,12 @@ SETTINGS = {
 }
 """The fields of ``ModelConfig`` in which the four settings differ."""
 
+NETS = {
+    "basic": {"block": "basic", "widths": (64, 128, 256, 512), "features": (64, 128, 256, 512), "groups": 1},
+    "se": {"block_attention": "se"},
+}
+"""The same of nets that are none of the settings: full-size, of ResNet-34 and SE-ResNeXt-50."""
+
 TINY = {
     "stage_sizes": (1, 1, 1, 1),
     "widths": (8, 16, 32, 64),
@@ -26,6 +32,11 @@ TINY = {
     "head_widths": (32, 16),
 }
 """The fields of ``ModelConfig`` that give the net of ``model(..., tiny=True)``."""
+
+
+def fields(setting: str, tiny: bool = False) -> dict[str, Any]:
+    """The fields of ``ModelConfig`` of a setting or net."""
+    return (TINY if tiny else {}) | (SETTINGS | NETS)[setting]
 
 
 def require() -> tuple[Any, Any]:
@@ -55,7 +66,7 @@ _library: Any = None
 
 
 def model(setting: str, classes: int = 100, tiny: bool = False, dropout: float = 0.3) -> Any:
-    """A setting's network in evaluation mode, random weights, state dict under the original project's names."""
+    """The network of a setting or net in evaluation mode, random weights, under the original project's names."""
     torch, torchvision = require()
     nn = torch.nn
 
@@ -76,12 +87,13 @@ def model(setting: str, classes: int = 100, tiny: bool = False, dropout: float =
             return x * torch.sigmoid(self.spatial_conv(pooled))
 
     resnet = torchvision.models.resnet
-    if tiny:
-        net = resnet.ResNet(resnet.Bottleneck, TINY["stage_sizes"], classes, groups=2, width_per_group=4)
-        hidden = TINY["head_widths"]
+    sizes, hidden = (TINY["stage_sizes"], TINY["head_widths"]) if tiny else ((3, 4, 6, 3), (1024, 512))
+    if setting == "basic":
+        net = resnet.ResNet(resnet.BasicBlock, sizes, classes)
     else:
-        net = torchvision.models.resnext50_32x4d(num_classes=classes)
-        hidden = (1024, 512)
+        groups, width = (2, 4) if tiny else (32, 4)
+        block = se_bottleneck(torch, resnet.Bottleneck) if setting == "se" else resnet.Bottleneck
+        net = resnet.ResNet(block, sizes, classes, groups=groups, width_per_group=width)
     if "cbam" in setting:
         net.layer4.add_module("cbam", CBAM(2048))
     if "fc" in setting:
@@ -91,6 +103,37 @@ def model(setting: str, classes: int = 100, tiny: bool = False, dropout: float =
             width = features
         net.fc = nn.Sequential(*layers, nn.Linear(width, classes))
     return net.eval()
+
+
+def se_bottleneck(torch: Any, bottleneck: Any) -> Any:
+    """torchvision's bottleneck with squeeze and excitation before the sum, named and sized as timm has it."""
+    nn = torch.nn
+
+    class SEModule(nn.Module):
+        def __init__(self, channels: int) -> None:
+            super().__init__()
+            # Of the channels here, from 256 on, a sixteenth is a multiple of 8.
+            self.fc1 = nn.Conv2d(channels, channels // 16, 1)
+            self.fc2 = nn.Conv2d(channels // 16, channels, 1)
+
+        def forward(self, x: Any) -> Any:
+            return x * torch.sigmoid(self.fc2(torch.relu(self.fc1(x.mean((2, 3), keepdim=True)))))
+
+    class SEBottleneck(bottleneck):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            shortcut = self.downsample
+            del self.downsample
+            self.se = SEModule(self.conv3.out_channels)
+            self.downsample = shortcut
+
+        def forward(self, x: Any) -> Any:
+            y = self.relu(self.bn1(self.conv1(x)))
+            y = self.relu(self.bn2(self.conv2(y)))
+            y = self.se(self.bn3(self.conv3(y)))
+            return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+    return SEBottleneck
 
 
 def settle(net: Any, seed: int = 0) -> Any:

@@ -60,8 +60,9 @@ def check_parts(model: Classifier, classes: int, image_size: tuple[int, int]) ->
     shapes = _traced("initialised", lambda: variable_shapes(model))
     for path in flatten(shapes):
         if path[0] not in COLLECTIONS:
+            part = "block_attention" if path[1] == "backbone" else path[1]
             raise JaxnextError(
-                f"model.{'block_attention' if path[1] == 'backbone' else path[1]}: expected variables in the collections {' and '.join(COLLECTIONS)}, "
+                f"model.{part}: expected variables in the collections {' and '.join(COLLECTIONS)}, "
                 f"which a checkpoint keeps, found {path_name(path)}"
             )
     images = jax.ShapeDtypeStruct((2, *image_size, 3), model.dtype)

@@ -1,8 +1,8 @@
 """The weight map: which PyTorch tensor holds which leaf of the model, as a table that is read in both directions.
 
 The names are torchvision's (``torchvision/models/resnet.py``, all its nets alike) with timm's squeeze and excitation
-at ``se`` in each block, the attention of the original project at ``layer4.cbam`` and its head at ``fc``. Entries are made from the leaves that a
-model has, so that any number of blocks, groups and hidden layers is the same table.
+at ``se`` in each block, the attention of the original project at ``layer4.cbam`` and its head at ``fc``. Entries are
+made from the leaves that a model has, so that any number of blocks, groups and hidden layers is the same table.
 """
 
 import re

@@ -28,7 +28,7 @@ def load_weights(
     fresh: Variables,
     classes: tuple[str, ...],
     port_command: str = "jaxnext port",
-    net: ModelConfig = ModelConfig(),
+    net: ModelConfig | None = None,
 ) -> tuple[Variables, list[str]]:
     """Put the trained parts of a checkpoint over fresh variables.
 
@@ -40,7 +40,7 @@ def load_weights(
         fresh: nested dict of NumPy arrays, or of their shapes (``jax.ShapeDtypeStruct``) for ``complete`` to fill.
         classes: names of the outputs, in order.
         port_command: that ports weights, for the error where there are none.
-        net: the ``model`` section, for the same.
+        net: the ``model`` section, for the same; ``None``: that of the four settings.
 
     Returns:
         the variables, and a line for each part.
@@ -49,7 +49,7 @@ def load_weights(
         JaxnextError: the folder holds no checkpoint, or a part does not fit; every leaf that does not is listed.
     """
     if not (folder / "checkpoints").is_dir():
-        name, config = weights_for(net, configs_folder()) or ("SOURCE", "CONFIG")
+        name, config = weights_for(net or ModelConfig(), configs_folder()) or ("SOURCE", "CONFIG")
         raise JaxnextError(
             f"model.weights: {folder} holds no checkpoint; make it with: "
             f"{port_command} {name} --config {config} --output {folder}, "

@@ -2,7 +2,7 @@
 
     PYTHONPATH=.:tests python tests/golden/generate.py
 
-writes one .npz for each setting and transforms.npz beside this file, under 1 MB in all. Needs torch and torchvision.
+writes one .npz for each setting and net and transforms.npz beside this file, under 1 MB in all. Needs torch and torchvision.
 Weights, images and labels come from their names alone (tests/named_values.py), so that the tests rebuild them.
 A second run on the same machine wrote all of them equal to the bit.
 """
@@ -20,6 +20,7 @@ from golden_cases import (
     FACTORS,
     FLOAT32_DRAWS,
     KINK_FREE,
+    NETS,
     ODD_SIZE,
     ORDERS,
     PICTURE_SIZES,
@@ -169,6 +170,9 @@ def main() -> None:
         recorded = one_batch(setting) | float32_errors(setting) | twenty_steps(setting) | full_size(setting)
         np.savez_compressed(HERE / f"{setting}.npz", **recorded)
         print(f"{setting}: {(HERE / f'{setting}.npz').stat().st_size:,} bytes")
+    for net in NETS:
+        np.savez_compressed(HERE / f"{net}.npz", **one_batch(net))
+        print(f"{net}: {(HERE / f'{net}.npz').stat().st_size:,} bytes")
     np.savez_compressed(HERE / "transforms.npz", **pictures())
     size = sum(file.stat().st_size for file in HERE.glob("*.npz"))
     print(f"{size:,} bytes in all, from torch {torch.__version__} and torchvision {torchvision.__version__}")

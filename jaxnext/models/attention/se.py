@@ -34,8 +34,7 @@ class Attention(nn.Module):
         """Weigh ``[N, H, W, C]``; same shape and dtype. The other arguments are those of every attention."""
         del train, mask, keys
         channels = x.shape[-1]
-        fits = 1 <= self.reduction <= channels
-        check_option(fits, f"{self.setting}.reduction", f"1 to {channels}, the channels", self.reduction)
+        check_option(self.reduction >= 1, f"{self.setting}.reduction", "at least 1", self.reduction)
         check_option(self.divisor >= 1, f"{self.setting}.divisor", "at least 1", self.divisor)
         nearest = int(channels * (1 / self.reduction) + self.divisor / 2) // self.divisor * self.divisor
         hidden = relu(self._dense(max(self.divisor, nearest), "hidden")(global_average_pool(x)))
