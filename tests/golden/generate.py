@@ -2,8 +2,9 @@
 
     PYTHONPATH=.:tests python tests/golden/generate.py
 
-writes one .npz for each setting and net and transforms.npz beside this file, under 1 MB in all. Needs torch and torchvision.
-Weights, images and labels come from their names alone (tests/named_values.py), so that the tests rebuild them.
+writes one .npz for each setting and net and transforms.npz beside this file, under 1 MB in all. Needs torch and
+torchvision. Weights, images and labels come from their names alone (tests/named_values.py), so that the tests rebuild
+them.
 A second run on the same machine wrote all of them equal to the bit.
 """
 
