@@ -78,6 +78,10 @@ def test_defaults_are_those_of_the_original() -> None:
             "beta1": 0.9,
             "beta2": 0.999,
             "eps": 1e-8,
+            "decay_norms": True,
+            "clip_norm": None,
+            "multipliers": None,
+            "layer_decay": 1.0,
         },
         "schedule": {
             "type": "plateau",
