@@ -49,7 +49,7 @@ def test_result_and_table(source, tmp_path, monkeypatch):
     result = data.run(SMALL, said.append)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert list((tmp_path / "temporary").iterdir()) == []
-    assert list(result["loaders"]) == ["torch", "cold", "disk", "memory", "augmentation", "normalisation"]
+    assert list(result["loaders"]) == ["torch", "cold", "disk", "memory", "augmentation", "modern", "normalisation"]
     for record in result["loaders"].values():
         assert 0 < record["least"] <= record["images_per_second"] <= record["most"]
     theirs = result["loaders"]["torch"]["seconds_per_image"]
@@ -156,7 +156,7 @@ def test_augmentation_alone_draws_as_many_batches_as_the_images_fill(source, mon
             return super().draw(seed, step, rows, image_size)
 
     monkeypatch.setattr(original, "Augmentation", Noting)
-    turn = data._augmentation(source, SMALL, augmented=True)
+    turn = data._augmentation(source, SMALL, ["original"])
     assert steps == [0, 1]
     monkeypatch.setattr(time, "perf_counter", Ticks())
     # One second from one look at the clock to the next, over two batches of four rows.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flat_config import model_config
 
-from jaxnext.config.sections import Config, Precision
+from jaxnext.config.sections import Config, ModelConfig, Precision
 from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError
@@ -59,6 +59,16 @@ def taken(loaded: dict[str, Any], source: dict[str, Any]) -> set[str]:
 
 
 # Parts that are fresh
+
+
+def test_weights_made_for_another_normalisation(tmp_path: Path) -> None:
+    save(tmp_path, filled(1), ("backbone", "attention", "head"))
+    assert not any("warning" in line for line in load_weights(tmp_path, filled(2), CLASSES, net=ModelConfig())[1])
+    lines = load_weights(tmp_path, filled(2), CLASSES, net=ModelConfig(mean=(0.5, 0.5, 0.5)))[1]
+    assert lines[-1] == (
+        f"warning: the weights of {tmp_path} were made for images normalised by model.mean [0.485, 0.456, 0.406] and "
+        "model.std [0.229, 0.224, 0.225], which are others here"
+    )
 
 
 @pytest.mark.slow

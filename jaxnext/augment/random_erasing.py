@@ -7,7 +7,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from numpy.typing import NDArray
 
 from jaxnext.augment.operations.draws import check_probability, check_range, uniform
@@ -63,8 +62,9 @@ class Augmentation:
     def apply(self, images: jax.Array, drawn: Drawn) -> jax.Array:
         """Paint over the rectangle of each image."""
         top, left, height, width = (jnp.asarray(values)[:, None, None, None] for values in drawn)
-        y, x = (lax.broadcasted_iota(jnp.int32, (1, *images.shape[1:3], 1), axis) for axis in (1, 2))
-        inside = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
+        y, x = (jnp.arange(side, dtype=jnp.int32) for side in images.shape[1:3])
+        y, x = y.reshape(1, -1, 1, 1), x.reshape(1, 1, -1, 1)
+        inside = (y >= top) & (y < top + height) & ((x >= left) & (x < left + width))
         value = jnp.broadcast_to(jnp.asarray(self.value, jnp.uint8).reshape(1, 1, 1, -1), (1, 1, 1, 3))
         return jnp.where(inside, value, images)
 

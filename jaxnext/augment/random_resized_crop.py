@@ -7,7 +7,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from numpy.typing import NDArray
 
 from jaxnext.augment.operations.draws import check_range, uniform
@@ -83,19 +82,15 @@ class Augmentation:
     def apply(self, images: jax.Array, drawn: Drawn) -> jax.Array:
         """Crop and resize each image."""
 
-        def one(example: tuple[jax.Array, Drawn]) -> jax.Array:
-            image, row = example
+        # A part of an image that becomes as large as the image is not made lower.
+        ordered = self.size is not None
+
+        def one(image: jax.Array, row: Drawn) -> jax.Array:
             column, column_weight, first_row, row_weight, down_first = (jnp.asarray(values) for values in row)
-            # A part of an image that becomes as large as the image is not made lower.
-            order = None if self.size is None else down_first
+            order = down_first if ordered else None
             return unpack(resample(pack(image), (column, column_weight), (first_row, row_weight), order))
 
-        return lax.platform_dependent(
-            images,
-            jax.tree.map(jnp.asarray, drawn),
-            cpu=lambda *batch: lax.map(one, batch),
-            default=lambda *batch: jax.vmap(one)(batch),
-        )
+        return jax.vmap(one)(images, jax.tree.map(jnp.asarray, drawn))
 
     def part(self, row: list[float], image_size: tuple[int, int]) -> tuple[int, int, int, int]:
         """Return ``(top, left, height, width)`` of a part from numbers uniform in 0 to below 1."""

@@ -40,7 +40,8 @@ def load_weights(
         fresh: nested dict of NumPy arrays, or of their shapes (``jax.ShapeDtypeStruct``) for ``complete`` to fill.
         classes: names of the outputs, in order.
         port_command: that ports weights, for the error where there are none.
-        net: the ``model`` section, for the same; ``None``: that of the four settings.
+        net: the ``model`` section, for the same; ``None``: that of the four settings. Where images are normalised
+            otherwise than in the checkpoint, a line says so.
 
     Returns:
         the variables, and a line for each part.
@@ -75,6 +76,12 @@ def load_weights(
         flat.update({path: theirs[path].astype(leaf.dtype) for path, leaf in own.items() if path in theirs})
     if problems:
         raise JaxnextError(f"{folder}: the weights do not fit this network:\n  " + "\n  ".join(problems))
+    theirs = meta.config.model
+    if net is not None and (net.mean, net.std) != (theirs.mean, theirs.std):
+        lines.append(
+            f"warning: the weights of {folder} were made for images normalised by model.mean {list(theirs.mean)} and "
+            f"model.std {list(theirs.std)}, which are others here"
+        )
     return unflatten(flat), lines
 
 

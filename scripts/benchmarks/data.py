@@ -24,15 +24,22 @@ if TYPE_CHECKING:
 
 HELP = "loading of JPEGs, from files and from the decoded cache, and PyTorch's"
 TORCH, COLD, DISK, MEMORY = "torch", "cold", "disk", "memory"
-AUGMENTATION, NORMALISATION = "augmentation", "normalisation"
+AUGMENTATION, MODERN, NORMALISATION = "augmentation", "modern", "normalisation"
 TITLES = {
     TORCH: "torch's DataLoader",
     COLD: "jaxnext, cold",
     DISK: "jaxnext, cache on disk",
     MEMORY: "jaxnext, cache in memory",
     AUGMENTATION: "augment and normalise alone",
+    MODERN: "augment as today's recipes do and normalise alone",
     NORMALISATION: "normalise alone",
 }
+LISTS = {
+    AUGMENTATION: ["original"],
+    MODERN: ["random_resized_crop", "horizontal_flip", "trivial_augment_wide", "random_erasing"],
+    NORMALISATION: [],
+}
+"""Augmentations of a training step."""
 
 _BATCHES_EACH = 10
 """Batches that each thread or process reads in a turn, at least: then it matters little that some end sooner."""
@@ -140,8 +147,8 @@ def _measure(
         say(f"filling the cache ({'on disk' if kind == DISK else 'in memory'})")
         cache, fill[kind] = _filled_cache(kind, folder / "decoded", source, options, cores)
         turns[kind] = lambda cache=cache: _turn(source, options, cores, cache, _CACHED_EPOCHS)
-    for name in (AUGMENTATION, NORMALISATION):
-        turns[name] = _augmentation(source, options, name == AUGMENTATION)
+    for name, names in LISTS.items():
+        turns[name] = _augmentation(source, options, names)
     say(f"measuring {len(turns)} functions in {options.rounds} rounds")
     for turn in turns.values():
         turn()
@@ -238,23 +245,23 @@ def _filled_cache(
     return cache, seconds
 
 
-def _augmentation(source: "ImageSource", options: argparse.Namespace, augmented: bool) -> Turn:
+def _augmentation(source: "ImageSource", options: argparse.Namespace, names: list[str]) -> Turn:
     """What the training step does to a batch before the network sees it, for as many batches as the images fill."""
     import jax
     import numpy as np
 
-    from jaxnext.augment.original import Augmentation
+    from jaxnext.augment import apply_all, draw_all
+    from jaxnext.config.mapping import build
     from jaxnext.normalization import normalize
 
     size, rows = options.image_size, options.batch_size
-    augmentation = Augmentation()
+    augmentations = tuple(choice.build() for choice in build({"augment": names}).augment)
     # What takes long depends on what is drawn.
-    drawn = [jax.device_put(augmentation.draw(0, step, rows, (size, size))) for step in range(-(-len(source) // rows))]
+    batches = range(-(-len(source) // rows))
+    drawn = [jax.device_put(draw_all(augmentations, 0, step, rows, (size, size))) for step in batches]
     images = jax.device_put(np.random.default_rng(0).integers(0, 256, (rows, size, size, 3), np.uint8))
     step = jax.jit(
-        lambda images, parameters: normalize(
-            augmentation.apply(images, parameters) if augmented else images, options.precision
-        )
+        lambda images, parameters: normalize(apply_all(augmentations, images, parameters), options.precision)
     )
     jax.block_until_ready(step(images, drawn[0]))
 
