@@ -97,6 +97,7 @@ def test_mistakes(argv: list[str], sentence: str) -> None:
         ),
         (["--augment.original.rotation", "3"], build({"augment": [{"type": "original", "rotation": 3}]})),
         (["--augment", "[]"], Config(augment=())),
+        (["--augment", "grayscale"], build({"augment": ["grayscale"]})),
         (
             ["--augment", "[{type: original, rotation: 3}]", "--augment.original.contrast", "1"],
             build({"augment": [{"type": "original", "rotation": 3, "contrast": 1}]}),

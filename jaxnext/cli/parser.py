@@ -94,7 +94,7 @@ class Parser(ArgumentParser):
         if setting.hint.many:
             key, text = f"{setting.key}.list", f"{text}: names, or mappings with type and options ({names})"
             # with_choices checks it.
-            group.add_argument(f"--{key}", type=list[Any], default=[c.type for c in setting.value], help=text)
+            group.add_argument(f"--{key}", type=list[Any] | str, default=[c.type for c in setting.value], help=text)
         else:
             key = f"{setting.key}.type"
             self.option(key, str, f"{text}: {names}", setting.value.type, group)
