@@ -34,6 +34,7 @@ def test_build(values: dict[str, Any], expected: Config) -> None:
 
 
 NAMES = ", ".join(AUGMENTATIONS.names())
+KNOWN = ", ".join(OPTIMIZERS.names())
 
 
 @pytest.mark.parametrize(
@@ -44,9 +45,12 @@ NAMES = ", ".join(AUGMENTATIONS.names())
         ({"augment": [{"rotation": 3}]}, f"augment.type: expected one of {NAMES}, found null"),
         ({"augment": ["original", "original"]}, "augment: expected each augmentation once, found ['original', 'orig"),
         ({"augment": [{"type": "original", "x": 3}]}, "unknown key augment.original.x: original has rotation"),
-        ({"optimizer": 3}, "optimizer: expected one of adam, or a mapping with type and options, found 3"),
-        ({"optimizer": {"type": 3}}, "optimizer.type: expected one of adam, found 3"),
-        ({"optimizer": {1: 3}}, "optimizer: expected one of adam, or a mapping with type and options, found {1: 3}"),
+        ({"optimizer": 3}, f"optimizer: expected one of {KNOWN}, or a mapping with type and options, found 3"),
+        ({"optimizer": {"type": 3}}, f"optimizer.type: expected one of {KNOWN}, found 3"),
+        (
+            {"optimizer": {1: 3}},
+            f"optimizer: expected one of {KNOWN}, or a mapping with type and options, found {{1: 3}}",
+        ),
         ({"model.groups": 1}, "model.groups is written as one key, expected model: {groups: ... }"),
         ({"learning_rate": 1}, "unknown key learning_rate; did you mean optimizer.learning_rate?"),
         ({"data": 3}, "data: expected the settings of this section, found 3"),
