@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
+from jaxnext.errors import UsageError
 from jaxnext.version import __version__
 
 if TYPE_CHECKING:
     from jaxnext.cli.from_python import TrainedRun
     from jaxnext.config.sections import Config
     from jaxnext.inference.classifier import TrainedClassifier
+    from jaxnext.inference.ensemble import Ensemble, Mean
     from jaxnext.models.classifier import Classifier
     from jaxnext.types import Variables
 
@@ -20,18 +22,33 @@ __all__ = ["__version__", "load", "load_flax", "train"]
 # What they need is imported inside the functions, so that `import jaxnext` and `--help` do not wait for JAX.
 
 
-def load(checkpoint: str | Path, which: str = "best") -> TrainedClassifier:
+@overload
+def load(checkpoint: str | Path, which: str = "best", ensemble: Mean = "probabilities") -> TrainedClassifier: ...
+@overload
+def load(checkpoint: Sequence[str | Path], which: str = "best", ensemble: Mean = "probabilities") -> Ensemble: ...
+def load(
+    checkpoint: str | Path | Sequence[str | Path], which: str = "best", ensemble: Mean = "probabilities"
+) -> TrainedClassifier | Ensemble:
     """Return a trained classifier with ``classes`` and ``predict(paths or arrays)`` → probabilities.
 
     Args:
-        checkpoint: folder of a run or of a ported checkpoint.
+        checkpoint: folder of a run or of a ported checkpoint; or a list of them, of which the mean is predicted.
         which: ``best`` or ``last``.
+        ensemble: of a list: the mean of ``probabilities``, of ``logits``, or of probabilities weighted by
+            ``validation`` accuracy; see ``jaxnext.inference.ensemble.Ensemble``.
 
     Raises:
-        JaxnextError: no such checkpoint, one that cannot be read, or one without a trained head.
+        JaxnextError: no such checkpoint, one that cannot be read, or one without a trained head; of several, classes
+            that differ.
+        UsageError: no such ``ensemble``, or one for a single checkpoint.
     """
     from jaxnext.inference.classifier import TrainedClassifier
+    from jaxnext.inference.ensemble import Ensemble
 
+    if not isinstance(checkpoint, str | Path):
+        return Ensemble([Path(place) for place in checkpoint], which, mean=ensemble)
+    if ensemble != "probabilities":
+        raise UsageError(f"ensemble: expected a list of checkpoints with {ensemble!r}, found one")
     return TrainedClassifier(Path(checkpoint), which)
 
 

@@ -22,8 +22,9 @@ from jaxnext.config.sections import (
     SOURCES,
 )
 from jaxnext.errors import UsageError
+from jaxnext.inference.tta import TTA
 
-FOLDERS = (SOURCES, AUGMENTATIONS, BLOCK_ATTENTIONS, ATTENTIONS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES)
+FOLDERS = (SOURCES, AUGMENTATIONS, BLOCK_ATTENTIONS, ATTENTIONS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES, TTA)
 EVERY = [(folder, name) for folder in FOLDERS for name in folder.names() if name != "none"]
 
 SHAPE = '''
@@ -166,6 +167,7 @@ def test_every_file_of_every_folder(folder: Alternatives, name: str) -> None:
 def test_configs_and_light_choices_import_no_framework() -> None:
     code = (
         "import sys\nfrom jaxnext.config.sections import Config\nConfig()\n"
+        "from jaxnext.inference.tta import TTA\n[TTA.choose(name).build() for name in TTA.names()]\n"
         "assert not {'jax', 'flax', 'optax', 'tensorflow_datasets', 'sklearn'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

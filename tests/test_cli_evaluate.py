@@ -19,20 +19,20 @@ INSTALLED = Invocation()
 
 def test_options() -> None:
     assert parse(["--checkpoint", "run"], INSTALLED) == Arguments(
-        checkpoint=Path("run"), which="best", data=None, batch_size=16, workers=None, compilation_cache=None
+        checkpoint=[Path("run")], which="best", data=None, batch_size=16, workers=None, compilation_cache=None
     )
     assert parse(["--checkpoint", "run", "--output", "d"], INSTALLED).output == Path("d")
     argv = "--checkpoint run --which last --data a b.zip --batch_size 3 --workers 1 --compilation_cache false"
     run, data = Path("run"), [Path("a"), Path("b.zip")]
     assert parse(argv.split(), INSTALLED) == Arguments(
-        checkpoint=run, which="last", data=data, batch_size=3, workers=1, compilation_cache=False
+        checkpoint=[run], which="last", data=data, batch_size=3, workers=1, compilation_cache=False
     )
 
 
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        ("--checkpoint x a", "unexpected argument 'a'"),
+        ("a --checkpoint x", "unexpected argument 'a'"),
         ("--checkpoint x --data=", "--data: expected a path, found an empty one"),
     ],
 )

@@ -14,7 +14,7 @@ INSTALLED = Invocation()
 
 def test_predict_defaults() -> None:
     assert parse(["--checkpoint", "run", "--data", "a"], INSTALLED) == Arguments(
-        checkpoint=Path("run"),
+        checkpoint=[Path("run")],
         which="best",
         data=[Path("a")],
         output=Path("prediction.csv"),
@@ -35,7 +35,7 @@ def test_predict_options() -> None:
     argv += " --batch_size 2 --workers 0 --keep_extension true --compilation_cache false"
     argv += " --names n.csv --image_column x --submission_columns id,label"
     assert parse(argv.split(), INSTALLED) == Arguments(
-        checkpoint=Path("run"),
+        checkpoint=[Path("run")],
         which="last",
         data=[Path("a"), Path("b"), Path("c")],
         output=Path("x.csv"),
@@ -108,4 +108,5 @@ def test_it_calls_predict_to_csv(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert options == {"probabilities": False, "top_k": 2, "batch_size": 16, "workers": 1, "keep_extension": False} | {
         "table": None,
         "columns": ("image_name", "pred_label"),
+        "tta": {"type": "none"},
     }

@@ -9,7 +9,7 @@ import pytest
 import small_run
 
 from jaxnext.errors import JaxnextError
-from jaxnext.inference import classifier as trained
+from jaxnext.inference import predictor
 from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.inference.evaluate import evaluate, predict_labelled, report, sums_of
 from jaxnext.metrics import Accumulator
@@ -60,8 +60,8 @@ def test_folders_and_archives_are_one(classifier, images, tmp_path):
 
 
 def test_a_thread_for_each_core(classifier, monkeypatch):
-    opened = create_autospec(trained.stream, side_effect=trained.stream)
-    monkeypatch.setattr(trained, "stream", opened)
+    opened = create_autospec(predictor.stream, side_effect=predictor.stream)
+    monkeypatch.setattr(predictor, "stream", opened)
     measured(classifier, None, cores=3)
     assert opened.call_args.kwargs == {"workers": 0, "threads": 3}
 

@@ -12,7 +12,7 @@ from PIL import Image
 from small_run import colour
 
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.inference import classifier as trained
+from jaxnext.inference import predictor
 from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.inference.predict import cells, header, predict_to_csv
 from jaxnext.inference.rows import NamesTable
@@ -61,8 +61,8 @@ def test_labels_are_right_for_classes_that_sort_as_strings(classifier, images, t
 
 
 def test_a_thread_for_each_core(classifier, images, tmp_path, monkeypatch):
-    opened = create_autospec(trained.stream, side_effect=trained.stream)
-    monkeypatch.setattr(trained, "stream", opened)
+    opened = create_autospec(predictor.stream, side_effect=predictor.stream)
+    monkeypatch.setattr(predictor, "stream", opened)
     predict(classifier, [images / "test"], tmp_path / "p.csv", cores=3)
     assert opened.call_args.kwargs == {"workers": 0, "threads": 3}
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 from types import ModuleType
+from typing import get_args, get_type_hints
 from unittest.mock import create_autospec
 
 import jax
@@ -11,7 +12,8 @@ from jaxnext.cli.invocation import Invocation
 from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import dump_config
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.inference import classifier
+from jaxnext.inference import classifier, ensemble
+from jaxnext.inference.tta import TTA
 from jaxnext.ops.cpu import onednn
 
 INSTALLED = Invocation()
@@ -22,7 +24,25 @@ INSTALLED = Invocation()
     ("options", "sentence"),
     [
         ([], "--checkpoint is missing: give the folder of a run or of a ported checkpoint"),
-        (["--checkpoint", ""], "--checkpoint: expected a value, found an empty one"),
+        (["--checkpoint", "x", ""], "--checkpoint: expected a path, found an empty one"),
+        (
+            ["--checkpoint", "x", "--tta", "flip"],
+            "--tta: expected one of none, five_crop, flips, found 'flip'; did you mean flips?",
+        ),
+        (["--checkpoint", "x", "--tta="], "--tta: expected a value, found an empty one"),
+        (["--checkpoint", "x", "--tta.crop_share", "0.5"], "unknown option --tta.crop_share: none has no options"),
+        (
+            ["--checkpoint", "x", "--tta", "five_crop", "--tta.crop_share", "0"],
+            "tta.crop_share: expected a share above 0 and at most 1, found 0.0",
+        ),
+        (
+            ["--checkpoint", "x", "y", "--ensemble", "mean"],
+            "--ensemble: expected one of probabilities, logits, validation, found 'mean'",
+        ),
+        (
+            ["--checkpoint", "x", "--ensemble", "logits"],
+            "--ensemble logits: expected several folders after --checkpoint, found one",
+        ),
         (["--checkpoint", "x", "--which", "bst"], "--which: expected one of best, last, found 'bst'"),
         (["--checkpoint", "x", "--batch_size", "0"], "--batch_size: expected at least 1, found 0"),
         (["--checkpoint", "x", "--workers=-1"], "--workers: expected at least 0, found -1"),
@@ -54,3 +74,29 @@ def test_what_jax_is_told(
     with pytest.raises(JaxnextError, match="far enough"):
         command.run(["--checkpoint", str(tmp_path), "--data", "a", *options], INSTALLED)
     assert told[0] == setting
+
+
+@pytest.mark.parametrize("module", [evaluate, predict], ids=["evaluate", "predict"])
+def test_several_checkpoints_and_views(module: ModuleType, capsys: pytest.CaptureFixture) -> None:
+    argv = ["--data", "a", "--checkpoint", "x", "y", "--tta", "five_crop", "--tta.crop_share", "0.5"]
+    found = module.parse([*argv, "--ensemble", "validation"], INSTALLED)
+    assert (found.checkpoint, found.ensemble) == ([Path("x"), Path("y")], "validation")
+    assert found.tta == TTA.choose("five_crop", crop_share=0.5)
+    with pytest.raises(SystemExit):
+        module.parse(["--tta", "five_crop", "--help"], INSTALLED)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "averaged: none, five_crop, flips (type: str, default: five_crop)" in shown
+    assert "--tta.crop_share CROP_SHARE share of height and of width" in shown
+
+
+def test_means_are_those_of_ensembles() -> None:
+    assert get_args(get_type_hints(evaluate.Arguments)["ensemble"]) == get_args(ensemble.Mean)
+
+
+def test_several_checkpoints_are_an_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = create_autospec(ensemble.Ensemble, side_effect=JaxnextError("far enough"))
+    monkeypatch.setattr(ensemble, "Ensemble", opened)
+    with pytest.raises(JaxnextError, match="far enough"):
+        command.run(["--checkpoint", "x", "y", "--data", "a", "--which", "last", "--ensemble", "logits"], INSTALLED)
+    assert opened.call_args.args == ([Path("x"), Path("y")], "last")
+    assert opened.call_args.kwargs == {"train_command": "jaxnext train", "mean": "logits"}

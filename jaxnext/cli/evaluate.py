@@ -25,9 +25,9 @@ class Arguments(TrainedArguments):
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     """Read the options; errors as ``parse`` of ``train``."""
-    usage = "--checkpoint DIR [--data FOLDER_OR_ARCHIVE ...] [--OPTION VALUE ...]"
+    usage = "--checkpoint DIR ... [--data FOLDER_OR_ARCHIVE ...] [--OPTION VALUE ...]"
     parser = Parser(invocation.usage("evaluate"), usage, "Loss, top-1, top-5 and accuracy of each class.")
-    add_options(parser)
+    add_options(parser, argv)
     text = "folders, .zip or .tar files with a folder for each class; null: the validation images of the run"
     parser.add_argument("--data", type=str, nargs="+", action="extend", help=text)
     parser.option(
@@ -36,12 +36,12 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
         "folder that receives metrics.json, per_class.csv, confusion.csv, confusion.png and predictions.csv; "
         "null: they are not written",
     )
-    values, checkpoint = parse_options(parser, argv)
+    values, own = parse_options(parser, argv)
     data = None if values["data"] is None else [path("--data", text) for text in values["data"]]
     output = optional_path("--output", values["output"])
     if output is not None and output.exists() and not output.is_dir():
         raise UsageError(f"--output: expected the name of a folder, found the file {output}")
-    return arguments_of(Arguments, values, checkpoint=checkpoint, data=data, output=output)
+    return arguments_of(Arguments, values, **own, data=data, output=output)
 
 
 def run(argv: Sequence[str], invocation: Invocation) -> int:
@@ -59,6 +59,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
             "progress": batch_bar,
             "index": kept.index,
             "tfds_folder": kept.tfds,
+            "tta": arguments.tta.plain(),
         }
         if arguments.output is None:
             print(evaluation.report(evaluation.evaluate(trained, arguments.data, **options), trained.classes))

@@ -101,6 +101,44 @@ class Parser(ArgumentParser):
             self._chosen[setting.key] = setting.value
         self._choices[f"--{setting.key}"] = f"--{key}"
 
+    def one_of(self, alternatives: Alternatives, text: str, default: str, argv: Sequence[str]) -> None:
+        """Add a choice that is no setting: ``--KEY NAME``, and the options of what a command line chooses.
+
+        Args:
+            alternatives: to choose from.
+            text: what is chosen.
+            default: name of what is chosen where the command line chooses nothing.
+            argv: the command line.
+
+        Raises:
+            UsageError: there is no such alternative.
+        """
+        key, name = alternatives.key, default
+        for option, value in _given_values(argv, key):
+            if option in (key, f"{key}.type"):
+                if not value:
+                    raise UsageError(f"--{option}: expected a value, found an empty one")
+                name = value
+        try:
+            choice = alternatives.choose(name)
+        except ValueError as error:
+            raise UsageError(f"--{error}") from error
+        self._choice(Setting(key, alternatives, choice, text, None), text, self)
+        for option, (hint, value, about) in alternatives.options(name).items():
+            self.option(f"{key}.{option}", hint, about, value)
+
+    def chosen(self, key: str, values: Namespace) -> Choice:
+        """Return what ``one_of`` offered, as the command line has chosen it.
+
+        Raises:
+            UsageError: an option whose value the file refuses.
+        """
+        choice = self._chosen[key]
+        options = {name: values[f"{key}.{name}"] for name in choice.options}
+        chosen = choice.alternatives.choose(choice.type, **options)
+        chosen.build()
+        return chosen
+
     def parse(self, argv: Sequence[str]) -> Namespace:
         """Return the values of all options, under their dotted keys.
 

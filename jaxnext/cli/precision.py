@@ -1,5 +1,6 @@
 """The precision that JAX computes in, set for the process of a command."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jaxnext.config.sections import Config
@@ -20,3 +21,12 @@ def set_precision_of(checkpoint: Path) -> str:
     config = load_config(file) if file.is_file() else Config()  # that there is none is said where it is read
     set_precision(config)
     return config.precision
+
+
+def set_precision_of_all(checkpoints: Sequence[Path]) -> str:
+    """Do the same for several checkpoints; return float32 where one computes in it, else the first's precision.
+
+    That is the one of which some programs cannot be kept.
+    """
+    found = [set_precision_of(checkpoint) for checkpoint in checkpoints]
+    return "float32" if "float32" in found else found[0]

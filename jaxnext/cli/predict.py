@@ -29,9 +29,9 @@ class Arguments(TrainedArguments):
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     """Read the options; errors as ``parse`` of ``train``."""
-    usage = "--checkpoint DIR --data FOLDER_OR_FILE ... [--output prediction.csv] [--OPTION VALUE ...]"
+    usage = "--checkpoint DIR ... --data FOLDER_OR_FILE ... [--output prediction.csv] [--OPTION VALUE ...]"
     parser = Parser(invocation.usage("predict"), usage, "Write the predicted class of each image to a CSV file.")
-    add_options(parser)
+    add_options(parser, argv)
     parser.add_argument(
         "--data", type=str, nargs="+", action="extend", help="folders of images, .zip and .tar files, and image files"
     )
@@ -46,7 +46,7 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     )
     parser.option("image_column", str | None, "column of --names with the names of the images; null: guessed")
     parser.option("submission_columns", str, "names of the first two columns", "image_name,pred_label")
-    values, checkpoint = parse_options(parser, argv)
+    values, own = parse_options(parser, argv)
     data = [path("--data", text) for text in given(values, "data", "give a folder of images, or image files")]
     check_least(values, top_k=1)
     if values["image_column"] is not None and values["names"] is None:
@@ -54,7 +54,7 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     return arguments_of(
         Arguments,
         values,
-        checkpoint=checkpoint,
+        **own,
         data=data,
         output=path("--output", values["output"]),
         names=optional_path("--names", values["names"]),
@@ -91,4 +91,5 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
             say=say,
             warn=warn,
             progress=batch_bar,
+            tta=arguments.tta.plain(),
         )

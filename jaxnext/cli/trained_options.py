@@ -4,55 +4,77 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from jsonargparse import Namespace
 
 from jaxnext.cli.console import warn
 from jaxnext.cli.invocation import Invocation
-from jaxnext.cli.parser import Parser, check_least, descriptions, given_path
-from jaxnext.cli.precision import set_precision_of
+from jaxnext.cli.parser import Parser, check_least, descriptions, given
+from jaxnext.cli.paths import path
+from jaxnext.cli.precision import set_precision_of_all
+from jaxnext.config.choice import NONE, Choice
 from jaxnext.config.sections import Config
+from jaxnext.errors import UsageError
+from jaxnext.inference.tta import NO_TTA, TTA
 
 if TYPE_CHECKING:
-    from jaxnext.inference.classifier import TrainedClassifier
+    from jaxnext.inference.predictor import Predictor
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainedArguments:
     """What every such command is asked for."""
 
-    checkpoint: Path
+    checkpoint: list[Path]
     which: str
     batch_size: int
     workers: int | None
     compilation_cache: bool | None
     onednn: bool = True
+    ensemble: Literal["probabilities", "logits", "validation"] = "probabilities"
+    tta: Choice = NO_TTA
 
 
-def add_options(parser: Parser) -> None:
-    """Add the options of ``TrainedArguments``."""
-    parser.option("checkpoint", str | None, "folder of a run or of a ported checkpoint")
+def add_options(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the options of ``TrainedArguments``; those of the test-time augmentation that a command line chooses."""
+    text = "folder of a run or of a ported checkpoint; of several the mean is taken, classes matched by name"
+    parser.add_argument("--checkpoint", type=str, nargs="+", action="extend", help=text)
+    text = (
+        "of several checkpoints: mean of probabilities, of logits, or of probabilities weighted by the validation "
+        "accuracies on record in the checkpoints that are used"
+    )
+    parser.option("ensemble", Literal["probabilities", "logits", "validation"], text, "probabilities")
+    text = "test-time augmentation, over whose views of an image each net's probabilities are averaged"
+    parser.one_of(TTA, text, NONE, argv)
     parser.option("which", Literal["best", "last"], "which checkpoint of a run", "best")
     parser.option("batch_size", int, "images computed at a time", 16)
     parser.option("workers", get_type_hints(Config)["workers"], descriptions(Config)["workers"])
     parser.compilation_cache()
 
 
-def parse_options(parser: Parser, argv: Sequence[str]) -> tuple[Namespace, Path]:
-    """Return the values of all options, and the folder of the checkpoint, checked."""
+def parse_options(parser: Parser, argv: Sequence[str]) -> tuple[Namespace, dict[str, Any]]:
+    """Return the values of all options, checked, and of ``TrainedArguments`` the fields that are no plain options."""
     values = parser.parse(argv)
-    checkpoint = given_path(values, "checkpoint", "give the folder of a run or of a ported checkpoint")
+    texts = given(values, "checkpoint", "give the folder of a run or of a ported checkpoint")
+    checkpoint = [path("--checkpoint", text) for text in texts]
     check_least(values, batch_size=1, workers=0)
-    return values, checkpoint
+    if len(checkpoint) == 1 and values["ensemble"] != "probabilities":
+        raise UsageError(f"--ensemble {values['ensemble']}: expected several folders after --checkpoint, found one")
+    return values, {"checkpoint": checkpoint, "tta": parser.chosen(TTA.key, values)}
 
 
 @contextlib.contextmanager
-def classifier(arguments: TrainedArguments, invocation: Invocation) -> Iterator["TrainedClassifier"]:
-    """Open the classifier that is asked for; what it compiles is kept as is asked for."""
-    precision = set_precision_of(arguments.checkpoint)
+def classifier(arguments: TrainedArguments, invocation: Invocation) -> Iterator["Predictor"]:
+    """Open the classifier, or the ensemble, that is asked for; what it compiles is kept as is asked for."""
+    precision = set_precision_of_all(arguments.checkpoint)
     from jaxnext.cli.compilation import compilation_cache
     from jaxnext.inference.classifier import TrainedClassifier
+    from jaxnext.inference.ensemble import Ensemble
 
+    command = invocation.usage("train")
     with compilation_cache(arguments.compilation_cache, precision, warn, warn, use_onednn=arguments.onednn):
-        yield TrainedClassifier(arguments.checkpoint, arguments.which, train_command=invocation.usage("train"))
+        if len(arguments.checkpoint) == 1:
+            yield TrainedClassifier(arguments.checkpoint[0], arguments.which, train_command=command)
+        else:
+            yield Ensemble(arguments.checkpoint, arguments.which, train_command=command, mean=arguments.ensemble)

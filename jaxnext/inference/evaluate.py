@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxnext.config.choice import NONE
 from jaxnext.data.archive import open_tree
 from jaxnext.data.class_folders import class_folders
 from jaxnext.data.image_source import ImageSource, fingerprint
@@ -18,7 +19,7 @@ from jaxnext.data.remarks import lines as remark_lines
 from jaxnext.data.splits import load_splits
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError
-from jaxnext.inference.classifier import TrainedClassifier
+from jaxnext.inference.predictor import Predictor, Tta
 from jaxnext.metrics import TOP, Accumulator
 from jaxnext.reporting.figures import losses
 from jaxnext.reporting.predictions import Predictions
@@ -27,7 +28,7 @@ _T = TypeVar("_T")
 
 
 def evaluate(
-    classifier: TrainedClassifier,
+    classifier: Predictor,
     data: Sequence[Path] | None,
     *,
     batch_size: int,
@@ -37,13 +38,14 @@ def evaluate(
     progress: Callable[[Any, int], Any],
     index: Path | None = None,
     tfds_folder: str | None = None,
+    tta: Tta = NONE,
 ) -> Accumulator:
     """Return metric sums over labelled images; each counts exactly once.
 
     Args:
         classifier: that is evaluated.
         data: folders or archives of class folders, matched to the classifier's classes by name; ``None``: the
-            validation images of the run.
+            validation images of the run, which of several have to be the same.
         batch_size: images at a time.
         workers: processes that decode; ``None`` chooses.
         cores: processor cores, from which the number of workers is chosen, and threads where there are none.
@@ -51,15 +53,17 @@ def evaluate(
         progress: wraps an iterator of batches, given the number of batches, in a progress bar.
         index: folder that keeps the listings of image folders from one start to the next; ``None``: they are not kept.
         tfds_folder: where data sets of TFDS are unless the run's config says.
+        tta: test-time augmentation.
 
     Raises:
-        JaxnextError: a class folder that the classifier does not know, or an image that cannot be read, unless it is of
+        JaxnextError: a class folder that the classifier does not know, validation images that are no longer those of
+            every run, or an image that cannot be read, unless it is of
             a run that was to skip such, where it is a warning.
     """
     source, skip = _source(classifier, data, index, tfds_folder, warn)
     workers = default_workers(cores, source) if workers is None else workers
     sums = Accumulator()
-    batches = classifier.evaluate(source, batch_size, workers, threads=cores)
+    batches = classifier.evaluate(source, batch_size, workers, threads=cores, tta=tta)
     for _, batch_sums in _readable(
         progress(batches, -(-len(source) // batch_size)), classifier, batch_size, skip, warn
     ):
@@ -77,7 +81,7 @@ class Evaluated(NamedTuple):
 
 
 def predict_labelled(
-    classifier: TrainedClassifier,
+    classifier: Predictor,
     data: Sequence[Path] | None,
     *,
     batch_size: int,
@@ -87,6 +91,7 @@ def predict_labelled(
     progress: Callable[[Any, int], Any],
     index: Path | None = None,
     tfds_folder: str | None = None,
+    tta: Tta = NONE,
 ) -> Evaluated:
     """Return the probabilities of labelled images; arguments and errors as for ``evaluate``.
 
@@ -96,7 +101,7 @@ def predict_labelled(
     source, skip = _source(classifier, data, index, tfds_folder, warn)
     workers = default_workers(cores, source) if workers is None else workers
     numbers, rows = [], []
-    batches = classifier.stream(source, batch_size, workers, threads=cores)
+    batches = classifier.stream(source, batch_size, workers, threads=cores, tta=tta)
     counted = progress(batches, -(-len(source) // batch_size))
     for host, found in _readable(counted, classifier, batch_size, skip, warn):
         numbers.append(host.ids[host.mask])
@@ -125,7 +130,7 @@ def sums_of(predictions: Predictions) -> Accumulator:
 
 
 def _source(
-    classifier: TrainedClassifier,
+    classifier: Predictor,
     data: Sequence[Path] | None,
     index: Path | None,
     tfds_folder: str | None,
@@ -135,12 +140,12 @@ def _source(
     source, lines = labelled(classifier, data, index, tfds_folder)
     for line in lines:
         warn(line)
-    return source, data is None and classifier.meta.config.data.on_corrupt == "skip"
+    return source, data is None and classifier.members[0].meta.config.data.on_corrupt == "skip"
 
 
 def _readable(
     batches: Iterable[tuple[HostBatch, _T]],
-    classifier: TrainedClassifier,
+    classifier: Predictor,
     batch_size: int,
     skip: bool,
     warn: Callable[[str], None],
@@ -160,7 +165,7 @@ def _readable(
 
 
 def labelled(
-    classifier: TrainedClassifier,
+    classifier: Predictor,
     data: Sequence[Path] | None,
     index: Path | None = None,
     tfds_folder: str | None = None,
@@ -177,7 +182,8 @@ def labelled(
             if (line := describe_left_out(part.left_out))
         ]
         return parts[0] if len(parts) == 1 else JoinedSource(parts, classifier.classes), lines
-    config = classifier.meta.config
+    first, *others = classifier.members
+    config = first.meta.config
     splits = load_splits(config.data, config.seed, index, tfds_folder)
     name = config.data.path or config.data.source
     if splits.classes != classifier.classes[: len(splits.classes)]:
@@ -185,11 +191,18 @@ def labelled(
             f"{name}: expected the classes of the run, {list(classifier.classes)}, "
             f"found {list(splits.classes)}; give --data"
         )
-    if classifier.meta.validation not in (None, fingerprint(splits.validation)):
+    own = fingerprint(splits.validation)
+    if first.meta.validation not in (None, own):
         raise JaxnextError(
             f"{name}: the validation images are no longer those of the run, so that some may have been "
             "trained on; give --data"
         )
+    for other in others:
+        if other.meta.validation not in (None, own):
+            raise JaxnextError(
+                f"{other.checkpoint}: expected the validation images of {first.checkpoint}, found others, so that some "
+                "may have been trained on; give --data"
+            )
     return splits.validation, list(splits.warnings)
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxnext.atomic import whole_file
+from jaxnext.config.choice import NONE
 from jaxnext.data.corrupt_list import check_corrupt, write_corrupt
 from jaxnext.data.loader import default_workers
 from jaxnext.data.remarks import lines
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import UsageError
-from jaxnext.inference.classifier import TrainedClassifier
+from jaxnext.inference.predictor import Predictor, Tta
 from jaxnext.inference.rows import NamesTable, rows_of
 
 CORRUPT_STATUS = 1
@@ -23,7 +24,7 @@ CORRUPT_STATUS = 1
 
 
 def predict_to_csv(
-    classifier: TrainedClassifier,
+    classifier: Predictor,
     data: Sequence[Path],
     output: Path,
     *,
@@ -38,6 +39,7 @@ def predict_to_csv(
     say: Callable[[str], None],
     warn: Callable[[str], None],
     progress: Callable[[Any, int], Any],
+    tta: Tta = NONE,
 ) -> int:
     """Write one row per image, sorted by path, or the rows of a table. The file appears whole or not at all.
 
@@ -59,6 +61,7 @@ def predict_to_csv(
         say: shows a line to the user.
         warn: the same, for what went wrong.
         progress: wraps an iterator of batches, given the number of batches, in a progress bar.
+        tta: test-time augmentation.
 
     Returns:
         the exit status: 0, or 1 where an image could not be read.
@@ -81,7 +84,7 @@ def predict_to_csv(
         writer = csv.writer(file, lineterminator="\n")
         head = header(classifier.classes, probabilities, top_k, columns)
         writer.writerow(head)
-        batches = classifier.stream(source, batch_size, workers, threads=cores)
+        batches = classifier.stream(source, batch_size, workers, threads=cores, tta=tta)
         for host, found in progress(batches, -(-len(source) // batch_size)):
             for error in host.errors:
                 warn(str(error))
