@@ -120,6 +120,15 @@ def test_same_pixels_are_decoded_once(run, second, files, both, monkeypatch):
     assert [pixels.size for pixels in ensemble(run, second, run)._decodings] == [(16, 16), (12, 12)]
 
 
+def test_nets_that_differ_only_in_their_weights_share_their_programs(both):
+    first, other = both.members
+    assert first._log_probabilities is other._log_probabilities
+    apart = TrainedClassifier(first.checkpoint, devices=jax.devices()[:1])
+    before = apart._log_probabilities
+    apart.share_programs([first])
+    assert apart._log_probabilities is before
+
+
 def test_metrics_of_the_mean_on_several_devices(both, images):
     source = class_folder_source(images / "val", both.classes)
     rows = list(both.stream(source, 5, workers=0))

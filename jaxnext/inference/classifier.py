@@ -84,6 +84,15 @@ class TrainedClassifier(Predictor):
             self._means[views] = self._mean_over(views)
         return self._means[views](own)
 
+    def share_programs(self, others: "Sequence[TrainedClassifier]") -> None:
+        """Take the compiled programs of a net that is the same but for its weights, if there is one on these devices.
+
+        Those of a net's own would be compiled again.
+        """
+        for other in others:
+            if (other._model, other._mesh) == (self._model, self._mesh):
+                self._log_probabilities = other._log_probabilities
+
     def _mean_over(self, views: Views) -> Callable[[jax.Array], jax.Array]:
         """Return the function of a batch whose views are seen one after another, each size by one program."""
         whole = jax.ShapeDtypeStruct((1, *self.pixels.shape), np.uint8)

@@ -65,6 +65,8 @@ class Ensemble(Predictor):
         if not checkpoints:
             raise UsageError("checkpoint: expected the folders of one or more runs, found none")
         self._members = tuple(TrainedClassifier(place, which, devices, train_command) for place in checkpoints)
+        for place, member in enumerate(self._members):
+            member.share_programs(self._members[:place])
         first = self._members[0]
         self.classes = first.classes
         columns = [_columns(member, first) for member in self._members]
