@@ -23,10 +23,10 @@ def pictures():
 
 
 def test_flips_are_the_mean_of_both(classifier, pictures):
-    assert (classifier.predict(pictures, batch_size=3, tta="none") == classifier.predict(pictures, 3)).all()
-    views = [classifier.predict(pictures), classifier.predict(pictures[:, :, ::-1])]
+    views = [classifier.predict(pictures, 4), classifier.predict(pictures[:, :, ::-1], 4)]
+    assert (classifier.predict(pictures, 4, tta="none") == views[0]).all()
     assert np.abs(views[0] - views[1]).max() > 1e-3
-    found = classifier.predict(pictures, batch_size=3, tta="flips")
+    found = classifier.predict(pictures, batch_size=4, tta="flips")
     np.testing.assert_allclose(found, (views[0] + views[1]) / 2, rtol=1e-5, atol=1e-7)
 
 
@@ -42,10 +42,10 @@ def test_views_of_another_size(classifier, pictures):
 def test_metrics_are_those_of_the_mean(classifier, images):
     source = class_folder_source(images / "val", classifier.classes)
     sums = Accumulator()
-    for _, batch_sums in classifier.evaluate(source, 7, workers=0, tta="flips"):
+    for _, batch_sums in classifier.evaluate(source, 4, workers=0, tta="flips"):
         sums.add(batch_sums)
     paths = [source.location(i) for i in range(len(source))]
-    own = classifier.predict(paths, tta="flips")[np.arange(len(source)), source.labels]
+    own = classifier.predict(paths, 4, tta="flips")[np.arange(len(source)), source.labels]
     assert int(sums.sums["count"]) == 24
     np.testing.assert_allclose(sums.mean("loss"), -np.log(own).mean(), rtol=1e-5)
 
@@ -55,7 +55,7 @@ def test_without_views_the_programs_are_those_of_before(classifier, pictures, im
         raise AssertionError
 
     monkeypatch.setattr(classifier, "_log_probabilities", unexpected)
-    assert classifier.predict(pictures).shape == (5, 12)
+    assert classifier.predict(pictures, 4).shape == (5, 12)
     assert len(list(classifier.evaluate(class_folder_source(images / "val"), 12, workers=0))) == 2
 
 
