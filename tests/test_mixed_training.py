@@ -28,6 +28,7 @@ from jaxnext.engine.network import network
 from jaxnext.engine.padding import pad_rows
 from jaxnext.engine.state import Batch, TrainBatch, create
 from jaxnext.losses.cross_entropy import Loss
+from jaxnext.metrics import Accumulator
 from jaxnext.mix import Drawn, Mix
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.initialisation import initialise
@@ -51,7 +52,7 @@ def drawn(step: int, devices: int = 1, mixing: Mix = MIX) -> Drawn:
 
 
 def descent(
-    model: Classifier, variables: Any, devices: int, examples: tuple[int, ...], seed: int, mixing: Mix
+    model: Classifier, variables: Any, devices: int, examples: tuple[int, ...], seed: int, mixing: Mix | None
 ) -> tuple[Any, list[dict[str, Any]]]:
     """Variables after steps on batches of so many images, and the sums of each."""
     mesh = parallel.mesh_of(jax.devices()[:devices])
@@ -61,7 +62,7 @@ def descent(
     for step, count in enumerate(examples):
         batch = (images(step, seed)[:count], named_values.labels(str(step), seed)[:count], np.ones(count, bool))
         rows = Batch(*(pad_rows(array, named_values.ROWS) for array in batch))  # pyright: ignore
-        train_batch = TrainBatch(rows, (), drawn(step, devices, mixing))
+        train_batch = TrainBatch(rows, (), drawn(step, devices, mixing) if mixing else None)
         state, found = step_of(state, parallel.split_batch(train_batch, mesh))
         sums.append(jax.tree.map(np.asarray, found))
     return jax.tree.map(np.asarray, {"params": state.params, "batch_stats": state.batch_stats}), sums
@@ -77,7 +78,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def torch_descent(seed: int) -> tuple[dict[str, np.ndarray], list[float]]:
+def torch_descent(seed: int, examples: tuple[int, ...], mixed: bool) -> tuple[dict[str, np.ndarray], list[float]]:
     """torchvision's mixing, PyTorch's loss and Adam in double, given the same shares and boxes."""
     torch, _ = require()
     from torchvision.transforms import v2
@@ -87,16 +88,18 @@ def torch_descent(seed: int) -> tuple[dict[str, np.ndarray], list[float]]:
     adam, losses = torch.optim.Adam(net.parameters(), lr=ADAM.learning_rate), []
     mean, deviation = (torch.tensor(v, dtype=torch.float64).reshape(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
     mixup, cutmix = v2.MixUp(num_classes=CLASSES), v2.CutMix(num_classes=CLASSES)
-    for step in range(STEPS):
-        inputs = (torch.from_numpy(images(step, seed).transpose(0, 3, 1, 2).copy()).double() / 255 - mean) / deviation
-        # In double, as torchvision's own one-hot labels are not.
-        labels = torch.nn.functional.one_hot(torch.from_numpy(named_values.labels(str(step), seed)).long(), CLASSES)
-        labels, now = labels.double(), drawn(step)
+    for step, count in enumerate(examples):
+        pixels = torch.from_numpy(images(step, seed)[:count].transpose(0, 3, 1, 2).copy()).double()
+        inputs, now = (pixels / 255 - mean) / deviation, drawn(step)
+        labels = torch.from_numpy(named_values.labels(str(step), seed)[:count]).long()
+        if mixed:
+            # In double, as torchvision's own one-hot labels are not.
+            labels = torch.nn.functional.one_hot(labels, CLASSES).double()
         top, bottom, left, right = now.box[0].tolist()
         box = {"box": (left, top, right, bottom), "lam_adjusted": float(now.labels[0, 0])}
         cutmix.make_params = lambda inputs, box=box: box
         mixup.make_params = lambda inputs, lam=float(now.pixels[0, 0]): {"lam": lam}
-        if kind(now) != "none":
+        if mixed and kind(now) != "none":
             inputs, labels = (cutmix if kind(now) == "cutmix" else mixup)(inputs, labels)
         weight = torch.tensor(LOSS.weights, dtype=torch.float64)
         loss = torch.nn.functional.cross_entropy(net(inputs), labels, weight, label_smoothing=LOSS.label_smoothing)
@@ -107,18 +110,24 @@ def torch_descent(seed: int) -> tuple[dict[str, np.ndarray], list[float]]:
     return {name: value.numpy() for name, value in net.state_dict().items()}, losses
 
 
+FULL = (named_values.ROWS,) * STEPS
+
+
+# Without mixing the mean is over the weights of the labels' classes, and batches need not be full.
 @pytest.mark.usefixtures("_one_thread")
-def test_twenty_steps_equal_torch() -> None:
+@pytest.mark.parametrize(("mixed", "devices", "examples"), [(True, 1, FULL), (False, 2, (*FULL[:-2], 5, 8))])
+def test_twenty_steps_equal_torch(mixed: bool, devices: int, examples: tuple[int, ...]) -> None:
     kinds = [kind(drawn(step)) for step in range(STEPS)]
     assert min(kinds.count(name) for name in ("mixup", "cutmix")) >= 5
     assert kinds[-1] == "none"
-    expected, expected_losses = torch_descent(SEED)
+    expected, expected_losses = torch_descent(SEED, examples, mixed)
     weights = named_values.weights(torch_runs.shapes_of("baseline", True), SEED)
     with jax.enable_x64(True):
         model = jaxnext_runs.network("baseline", True, "float64", parallel.AXIS)
         variables = jaxnext_runs.port(jaxnext_runs.network("baseline", True, "float64"), weights)
-        variables, sums = descent(model, variables, 1, (named_values.ROWS,) * STEPS, SEED, MIX)
-    losses = [float(each["loss"]) / int(each["count"]) for each in sums]
+        variables, sums = descent(model, variables, devices, examples, SEED, MIX if mixed else None)
+    assert all(("loss_weight" in each) != mixed for each in sums)
+    losses = [Accumulator().add(each) for each in sums]
     np.testing.assert_allclose(losses, expected_losses, rtol=FLOAT64_ADAM_STEPS)
     right, found = flatten(jaxnext_runs.to_leaves(variables, expected)), flatten(variables)
     errors = {path_name(p): np.linalg.norm(found[p] - right[p]) / np.linalg.norm(right[p]) for p in found}
