@@ -93,16 +93,18 @@ def _steps_once(_compile_once):
                 config.optimizer.type,
                 {**config.optimizer.options, "learning_rate": 1.0},
                 (config.augment, self.loss, self.mix is None),
-                (config.precision, config.batch_size, config.data.image_size),
+                (self.phase, self.recipe, config.training.recalibrate),
+                (config.precision, config.batch_size, config.data.size),
                 [(path, leaf.shape, leaf.dtype) for path, leaf in leaves],
                 self.mesh,
             )
         )
         if key in shared:
-            self._train, self._evaluate = shared[key]
+            self._train, self._evaluate, self._recalibrate = shared[key]
+            self._compiled = True
             return "compiled in 0.0 s"
         line = compile_steps(self, state, cache, clock)
-        shared[key] = self._train, self._evaluate
+        shared[key] = self._train, self._evaluate, self._recalibrate
         return line
 
     CompiledSteps.compile = once

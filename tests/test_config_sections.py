@@ -67,6 +67,8 @@ def test_defaults_are_those_of_the_original() -> None:
             "mean": [0.485, 0.456, 0.406],
             "std": [0.229, 0.224, 0.225],
             "remat": False,
+            "freeze": [],
+            "unfreeze": {},
             "weights": None,
             "max_parameters": 100_000_000,
         },
@@ -90,6 +92,20 @@ def test_defaults_are_those_of_the_original() -> None:
             "threshold": 1e-4,
             "cooldown": 0,
             "min_learning_rate": 0.0,
+        },
+        "training": {
+            "accumulate": 1,
+            "recalibrate": False,
+            "hours": None,
+            "ema": {
+                "decay": None,
+                "warmup": True,
+                "warmup_gamma": 1.0,
+                "warmup_power": 2 / 3,
+                "min_decay": 0.0,
+                "update_after": 0,
+            },
+            "early_stopping": {"patience": None, "by": "loss", "min_delta": 0.0},
         },
     }
 

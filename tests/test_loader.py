@@ -111,7 +111,7 @@ def test_a_run_goes_on_anywhere(start: int) -> None:
 
 
 def test_start_outside() -> None:
-    with pytest.raises(IndexError, match="start 9 of an order of 8 batches"):
+    with pytest.raises(IndexError, match="start 9 and end 8 of an order of 8 batches"):
         collect(9)
 
 

@@ -31,6 +31,7 @@ class TrainedArguments:
     batch_size: int
     workers: int | None
     compilation_cache: bool | None
+    image_size: tuple[int, ...] | int | None = None
     onednn: bool = True
     ensemble: Literal["probabilities", "logits", "validation"] = "probabilities"
     tta: Choice = NO_TTA
@@ -50,6 +51,8 @@ def add_options(parser: Parser, argv: Sequence[str]) -> None:
     parser.option("which", Literal["best", "last"], "which checkpoint of a run", "best")
     parser.option("batch_size", int, "images computed at a time", 16)
     parser.option("workers", get_type_hints(Config)["workers"], descriptions(Config)["workers"])
+    size = "pixels on each side that images are resized to, or [height, width]; null: as in validation"
+    parser.option("image_size", int | tuple[int, ...] | None, size)
     parser.compilation_cache()
 
 
@@ -74,7 +77,19 @@ def classifier(arguments: TrainedArguments, invocation: Invocation) -> Iterator[
 
     command = invocation.usage("train")
     with compilation_cache(arguments.compilation_cache, precision, warn, warn, use_onednn=arguments.onednn):
-        if len(arguments.checkpoint) == 1:
-            yield TrainedClassifier(arguments.checkpoint[0], arguments.which, train_command=command)
-        else:
-            yield Ensemble(arguments.checkpoint, arguments.which, train_command=command, mean=arguments.ensemble)
+        size = arguments.image_size
+        try:
+            if len(arguments.checkpoint) == 1:
+                place = arguments.checkpoint[0]
+                found: Predictor = TrainedClassifier(place, arguments.which, train_command=command, image_size=size)
+            else:
+                found = Ensemble(
+                    arguments.checkpoint,
+                    arguments.which,
+                    train_command=command,
+                    mean=arguments.ensemble,
+                    image_size=size,
+                )
+        except ValueError as error:
+            raise UsageError(str(error).replace("data.image_size", "--image_size")) from error
+        yield found

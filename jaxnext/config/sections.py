@@ -8,10 +8,11 @@ A field of type ``Choice`` picks one file of a folder by its ``type``; the optio
 
 import dataclasses
 import math
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeVar
 
 from jaxnext.config.choice import Alternatives, Choice
+from jaxnext.config.training import TrainingConfig
 from jaxnext.config.values import require
 
 Precision = Literal["float32", "bfloat16", "float64"]
@@ -28,6 +29,7 @@ LOSSES = Alternatives("loss", "losses", "Loss", ("weights",), light=True)
 OPTIMIZERS = Alternatives("optimizer", "engine.optimizers", "Optimizer", light=True)
 SCHEDULES = Alternatives("schedule", "engine.schedules", "Schedule", light=True)
 
+_T = TypeVar("_T")
 
 PIXEL_SETTINGS = ("data.resize", "data.crop_share", "data.orientation", "data.depth", "data.background")
 """What decides, beside ``data.image_size``, which pixels of a file the network sees."""
@@ -52,8 +54,9 @@ class DataConfig:
     """column of data.labels with the labels, which are text whatever they look like; null: guessed"""
     group_column: str | None = None
     """column of data.labels with what never is on both sides of a split, such as the patient; null: nothing"""
-    image_size: int | tuple[int, ...] = 512
-    """pixels on each side that images are resized to, or [height, width]"""
+    image_size: int | tuple[int, ...] | dict[int, int | tuple[int, ...]] = 512
+    """pixels on each side that images are resized to, or [height, width]; or by epochs done, {0: 128, 20: 224}: 20
+    epochs of training at 128, then at 224, which is the size of validation and prediction throughout"""
     resize: Literal["stretch", "crop", "pad"] = "stretch"
     """how: stretch to that shape, as the original; crop: keep the shape and the middle, as torchvision's Resize of the
     shorter side and CenterCrop; pad: keep the shape and everything, with black at the sides"""
@@ -91,10 +94,14 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         require(self.path != (), "data.path", "one path or several", [])
-        sizes = self.image_size if isinstance(self.image_size, tuple) else (self.image_size,) * 2
-        found = list(sizes) if isinstance(self.image_size, tuple) else self.image_size
-        require(len(sizes) == 2, "data.image_size", "a whole number or [height, width]", found)
-        require(min(sizes) >= 1, "data.image_size", "at least 1 pixel", found)
+        sizes = self.image_size if isinstance(self.image_size, dict) else {0: self.image_size}
+        first = "sizes by the epochs done before each, from 0 on"
+        require(min(sizes, default=1) == 0, "data.image_size", first, self.image_size)
+        for size in sizes.values():
+            found = list(size) if isinstance(size, tuple) else size
+            sides = size if isinstance(size, tuple) else (size, size)
+            require(len(sides) == 2, "data.image_size", "a whole number or [height, width]", found)
+            require(min(sides) >= 1, "data.image_size", "at least 1 pixel", found)
         require(0 < self.crop_share <= 1, "data.crop_share", "a share above 0 and at most 1", self.crop_share)
         require(0 < self.val_fraction < 1, "data.val_fraction", "a share between 0 and 1", self.val_fraction)
         require(self.folds is None or self.folds >= 2, "data.folds", "null or at least 2", self.folds)
@@ -110,10 +117,39 @@ class DataConfig:
             require(value is None or self.labels is not None, f"data.{key}", "null without data.labels", value)
 
     @property
+    def final_size(self) -> int | tuple[int, ...]:
+        """The setting as it is at the end of training, and in validation and prediction."""
+        return self.image_size[max(self.image_size)] if isinstance(self.image_size, dict) else self.image_size
+
+    @property
     def size(self) -> tuple[int, int]:
-        """Height and width of images."""
-        height, width = self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
-        return height, width
+        """Height and width of images in validation and prediction."""
+        return _sides(self.final_size)
+
+    def train_size(self, epochs: int) -> tuple[int, int]:
+        """Return height and width of training images after so many epochs."""
+        return _sides(in_force(self.image_size, epochs) if isinstance(self.image_size, dict) else self.image_size)
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Each height and width that images have in training or after it, once, the latter last."""
+        found = dict.fromkeys(self.train_size(epochs) for epochs in (0, *self.changes))
+        return (*(size for size in found if size != self.size), self.size)
+
+    @property
+    def changes(self) -> tuple[int, ...]:
+        """Epochs after which the size of training images changes."""
+        return tuple(sorted(set(self.image_size) - {0})) if isinstance(self.image_size, dict) else ()
+
+
+def in_force(values: Mapping[int, _T], epochs: int) -> _T:
+    """Return which of some values, each from a number of epochs on, is in force after so many epochs."""
+    return values[max(begin for begin in values if begin <= epochs)]
+
+
+def _sides(size: int | tuple[int, ...]) -> tuple[int, int]:
+    height, width = size if isinstance(size, tuple) else (size, size)
+    return height, width
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +182,11 @@ class ModelConfig:
     """deviation of red, green and blue, likewise"""
     remat: bool = False
     """recompute each block's activations in the backward pass: less than half the memory, a fifth more time on a CPU"""
+    freeze: tuple[str, ...] = ()
+    """parts that are not trained, such as [stem, stage2]: their batch norms use and keep the running statistics they
+    began with, and they cost no gradient; the names are those of the table of parameters"""
+    unfreeze: dict[int, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    """parts of model.freeze that are trained after so many epochs: {3: [stage5], 6: [stage4]}"""
     weights: str | None = None
     """folder of a ported checkpoint or of a run to start from; null: start from scratch"""
     max_parameters: int = 100_000_000
@@ -172,6 +213,17 @@ class ModelConfig:
             require(len(getattr(self, name)) == 3, f"model.{name}", "three numbers", list(getattr(self, name)))
         require(min(self.std) > 0, "model.std", "numbers above 0", list(self.std))
         require(self.max_parameters >= 1, "model.max_parameters", "at least 1", self.max_parameters)
+        once = len(set(self.freeze)) == len(self.freeze)
+        require(once, "model.freeze", "each part once", list(self.freeze))
+        require(min(self.unfreeze, default=1) >= 1, "model.unfreeze", "at least 1 epoch before a part", self.unfreeze)
+        thawed = [part for parts in self.unfreeze.values() for part in parts]
+        frozen = set(thawed) <= set(self.freeze) and len(set(thawed)) == len(thawed)
+        require(frozen, "model.unfreeze", f"parts of model.freeze ({', '.join(self.freeze)}), each once", thawed)
+
+    def frozen(self, epochs: int) -> tuple[str, ...]:
+        """Return the parts that are not trained after so many epochs."""
+        thawed = {part for begin, parts in self.unfreeze.items() if begin <= epochs for part in parts}
+        return tuple(part for part in self.freeze if part not in thawed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,6 +284,8 @@ class Config:
     """how parameters move along the gradient"""
     schedule: Choice = dataclasses.field(default_factory=lambda: SCHEDULES.choose("plateau"))
     """the learning rate of each step"""
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    """accumulation, averages and the length of the run"""
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", "a whole number from 0 to 4294967295", self.seed)
@@ -248,6 +302,9 @@ class Config:
         require(not twice, "loss.class_weights", alone, "balanced")
         names = [choice.type for choice in self.augment]
         require(len(names) == len(set(names)), "augment", "each augmentation once", names)
+        for key, changes in (("data.image_size", self.data.changes), ("model.unfreeze", tuple(self.model.unfreeze))):
+            last = max(changes, default=0)
+            require(last < self.epochs, key, f"changes before the last of {self.epochs} epochs", last)
         for choice in choices(self):
             if choice.alternatives.light:
                 choice.check()

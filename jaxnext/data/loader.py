@@ -95,6 +95,8 @@ def stream(
     threads: int = 2,
     cache: Cache | None = None,
     rows: range | None = None,
+    train_pixels: Pixels | None = None,
+    end: int | None = None,
 ) -> Stream:
     """Starts to read, decode and resize the batches of an order.
 
@@ -113,19 +115,22 @@ def stream(
         cache: of decoded images of both sources. One in memory is for threads only.
         rows: that are read of each batch, without a gap; ``None``: all. Those past the end of the batch are padding.
             Several processes that read the rows of each batch between them read every example once.
+        train_pixels: the rules for training images where they are others; ``None``: ``pixels``.
+        end: position after the last batch; ``None``: the order's end.
 
     Returns:
         The batches from ``start`` on.
     """
-    if not 0 <= start <= len(order):
-        raise IndexError(f"start {start} of an order of {len(order)} batches")
-    workers = min(workers, len(order) - start)
+    end = len(order) if end is None else end
+    if not 0 <= start <= end <= len(order):
+        raise IndexError(f"start {start} and end {end} of an order of {len(order)} batches")
+    workers = min(workers, end - start)
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 1)
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1) if workers else ahead
-    trained_on = None if train is None else Reader(train, pixels, cache)
+    trained_on = None if train is None else Reader(train, train_pixels or pixels, cache)
     rows = range(order.batch_size) if rows is None else rows
     maker = _BatchMaker(order, trained_on, Reader(validation, pixels, cache), rows)
-    batches = grain.MapDataset.range(start, len(order)).map(maker)
+    batches = grain.MapDataset.range(start, end).map(maker)
     dataset = batches.to_iter_dataset(options)
     if workers:
         processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=1)

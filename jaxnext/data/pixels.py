@@ -23,6 +23,11 @@ class Pixels:
         """Return what a config's ``data`` section says; there the fields are explained."""
         return cls(data.size, data.resize, data.crop_share, data.orientation, data.depth, data.background)
 
+    @classmethod
+    def in_training(cls, data: DataConfig, epochs: int) -> Self:
+        """Return the rules for training images after so many epochs; ``of`` has those of validation and prediction."""
+        return dataclasses.replace(cls.of(data), size=data.train_size(epochs))
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of an image: height, width and three channels."""

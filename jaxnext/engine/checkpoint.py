@@ -4,7 +4,9 @@
     FOLDER/checkpoints/every/EPOCH      the same, every N epochs
     FOLDER/checkpoints/last/POSITION    also optimiser and progress: all that the run needs to go on
 
-Only ``last`` holds the optimiser's moments, so that disk use stays small. Orbax writes beside and renames: a
+The model is the one that is validated and predicted with: the moving average where there is one. ``last`` then has the
+trained parameters with the optimiser. Only ``last`` holds the optimiser's moments, so that disk use stays small. Orbax
+writes beside and renames: a
 checkpoint is whole or not there. A new one is finished before the one it replaces is deleted.
 """
 
@@ -170,8 +172,8 @@ class Checkpoints:
         Args:
             position: batches of the run that are done.
             variables: nested dict of NumPy arrays.
-            optimizer: the optimiser's state, any tree of NumPy arrays; its leaves are saved by number. Where it has
-                none, nothing is.
+            optimizer: the optimiser's state and all else that is no part of the model, any tree of NumPy arrays; its
+                leaves are saved by number. Where it has none, nothing is.
             progress: plain JSON values.
             meta: of the model.
 

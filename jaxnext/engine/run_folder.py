@@ -17,6 +17,8 @@ METRICS = "metrics.jsonl"
 FREE_ON_RESUME = (
     *("epochs", "workers", "checkpoint_every", "model.max_parameters", "model.remat"),
     *("data.cache", "data.cache_path", "data.verify", "data.on_corrupt", "schedule.stretch", "mix.off_epochs"),
+    "training.hours",
+    *("training.early_stopping.patience", "training.early_stopping.by", "training.early_stopping.min_delta"),
 )
 """Settings that a resumed run may change: they do not alter what the finished epochs computed.
 

@@ -7,7 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxnext.engine import accumulation, ema
+from jaxnext.engine.accumulation import Accumulated
+from jaxnext.engine.ema import Average
 from jaxnext.mix import Drawn
+from jaxnext.models.freezing import split
 
 
 class TrainState(NamedTuple):
@@ -22,6 +26,10 @@ class TrainState(NamedTuple):
     """scalar in the parameters' dtype."""
     key: jax.Array
     """random key of the run; a step folds its number and each example's position into it."""
+    accumulated: Accumulated | None = None
+    """gradients since the last update; ``None`` where each batch makes one"""
+    average: Average | None = None
+    """moving average of the network; ``None`` where there is none"""
 
 
 class Batch(NamedTuple):
@@ -48,7 +56,14 @@ class TrainBatch(NamedTuple):
 
 
 def create(
-    variables: dict[str, Any], optimizer: optax.GradientTransformation, learning_rate: float, seed: int
+    variables: dict[str, Any],
+    optimizer: optax.GradientTransformation,
+    learning_rate: float,
+    seed: int,
+    *,
+    frozen: tuple[str, ...] = (),
+    accumulates: bool = False,
+    averages: bool = False,
 ) -> TrainState:
     """Return the state before the first step.
 
@@ -57,16 +72,22 @@ def create(
         optimizer: from an optimizer's ``transformation``.
         learning_rate: of the first epoch.
         seed: of dropout.
+        frozen: parts that are not trained; the optimizer has no state of them.
+        accumulates: whether several batches make an update.
+        averages: whether there is a moving average.
     """
     params = variables["params"]
     dtype = jax.tree.leaves(params)[0].dtype
+    trained = split(params, frozen)[0] if frozen else params
     return TrainState(
         jnp.zeros((), jnp.int32),
         params,
         variables["batch_stats"],
-        initial_moments(optimizer, params),
+        initial_moments(optimizer, trained),
         jnp.asarray(learning_rate, dtype),
         jax.random.key(seed),
+        accumulation.start(trained) if accumulates else None,
+        ema.start(variables) if averages else None,
     )
 
 

@@ -15,14 +15,18 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxnext.augment import Augmentation, apply_all
 from jaxnext.compat import XLA_INFERENCE_ON_CPU
 from jaxnext.engine.parallel import AXIS, jit_shard_map
+from jaxnext.engine.recalibration import averaged, sown_moments
 from jaxnext.engine.state import Batch, TrainBatch, TrainState
+from jaxnext.engine.update import EACH_BATCH, Recipe, update
 from jaxnext.losses import Loss, Terms
 from jaxnext.losses.cross_entropy import PLAIN
 from jaxnext.metrics import LOSS_WEIGHT, metric_sums
 from jaxnext.mix import MixedLabels, mix
 from jaxnext.models.classifier import Classifier
+from jaxnext.models.freezing import join, split
 from jaxnext.normalization import normalize
 from jaxnext.ops.collectives import psum
+from jaxnext.types import Variables
 
 Sums = dict[str, jax.Array]
 
@@ -35,6 +39,7 @@ def augmented_train_step(
     optimizer: optax.GradientTransformation,
     augmentations: Sequence[Augmentation],
     loss: Loss = PLAIN,
+    recipe: Recipe = EACH_BATCH,
 ) -> tuple[TrainState, Sums]:
     """Step down the gradient of the mean loss of the examples that count. Runs under the mesh axis.
 
@@ -45,6 +50,7 @@ def augmented_train_step(
         optimizer: from an optimizer's ``transformation``.
         augmentations: that ``train_batch`` has parameters for.
         loss: that is minimised.
+        recipe: what an update does beside the optimizer's.
 
     Returns:
         the new state, and the metric sums over the global batch.
@@ -57,7 +63,16 @@ def augmented_train_step(
     if train_batch.mix is not None:
         images, mixed = mix(images, batch.label, batch.mask, train_batch.mix, AXIS)
     return train_step(
-        state, images, batch.label, batch.mask, batch.stop, mixed, model=model, optimizer=optimizer, loss=loss
+        state,
+        images,
+        batch.label,
+        batch.mask,
+        batch.stop,
+        mixed,
+        model=model,
+        optimizer=optimizer,
+        loss=loss,
+        recipe=recipe,
     )
 
 
@@ -72,6 +87,7 @@ def train_step(
     model: Classifier,
     optimizer: optax.GradientTransformation,
     loss: Loss = PLAIN,
+    recipe: Recipe = EACH_BATCH,
 ) -> tuple[TrainState, Sums]:
     """Do the training step after the augmentation: loss, gradient, statistics, update. Runs under the mesh axis.
 
@@ -85,9 +101,10 @@ def train_step(
         stop: of ``Batch``; where there is one, its sum is among the sums.
         mixed: labels of mixed images, instead of ``labels``. The loss then has probabilities for targets, also in a
             batch in which nothing is mixed; what is counted as correct is the label with the larger share.
-        model: built with ``axis_name=AXIS``.
+        model: built with ``axis_name=AXIS``; of its ``frozen`` parts there is no gradient.
         optimizer: from an optimizer's ``transformation``.
         loss: that is minimised: the sum of its terms over the sum of their weights, of the global batch.
+        recipe: what an update does beside the optimizer's.
 
     Returns:
         the new state, and the metric sums over the global batch; ``loss`` is the sum of the loss's terms, and
@@ -96,25 +113,21 @@ def train_step(
     keys = example_keys(state.key, state.step, labels.shape[0])
     total = psum(jnp.sum(mask), AXIS)
 
-    def local_loss(params: dict[str, Any]) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-        variables = {"params": params, "batch_stats": state.batch_stats}
+    frozen = model.frozen
+    trained, fixed = split(state.params, frozen) if frozen else (state.params, {})
+
+    def local_loss(trained: dict[str, Any]) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+        variables = {"params": join(trained, fixed) if frozen else trained, "batch_stats": state.batch_stats}
         logits, updated = model.apply(variables, images, train=True, mask=mask, keys=keys, mutable=["batch_stats"])
         terms = loss.terms(logits, _targets(logits, labels, mixed))
         losses = jnp.where(mask, terms.losses, 0)
         return losses.sum() / _divisor(terms, mask, total), (logits, updated["batch_stats"])
 
     # Each device differentiates its own examples' part of the loss; the sum of the parts' gradients is the gradient.
-    gradients, (logits, batch_stats) = jax.grad(local_loss, has_aux=True)(state.params)
+    gradients, (logits, batch_stats) = jax.grad(local_loss, has_aux=True)(trained)
     gradients, sums = psum((gradients, _train_sums(logits, labels, mask, mixed, loss) | _asked(stop)), AXIS)
-    directions, moments = optimizer.update(gradients, state.optimizer, state.params)
-    params = jax.tree.map(lambda p, d: p - state.learning_rate * d, state.params, directions)
-    # Without a gradient, the moments and the weight decay would still move the parameters.
-    params, batch_stats, moments = jax.tree.map(
-        lambda new, old: jnp.where(total > 0, new, old),
-        (params, batch_stats, moments),
-        (state.params, state.batch_stats, state.optimizer),
-    )
-    return TrainState(state.step + 1, params, batch_stats, moments, state.learning_rate, state.key), sums
+    state = update(state, gradients, batch_stats, total, optimizer=optimizer, recipe=recipe, frozen=frozen)
+    return state._replace(step=state.step + 1), sums
 
 
 def _divisor(terms: Terms, mask: jax.Array, total: jax.Array) -> jax.Array:
@@ -161,6 +174,22 @@ def eval_step(variables: dict[str, Any], batch: Batch, *, model: Classifier) -> 
     return psum(sums | _asked(batch.stop), AXIS)
 
 
+def recalibration_step(variables: Variables, batch: Batch, *, model: Classifier) -> tuple[dict[str, Any], Sums]:
+    """Average a batch's statistics, without augmentation and dropout, into ``batch_stats``. Runs under the mesh axis.
+
+    Args:
+        variables: with the statistics of the batches before, ``recalibration.blank`` before the first.
+        batch: this device's share.
+        model: built with ``axis_name=AXIS``; its ``frozen`` parts keep their statistics.
+
+    Returns:
+        the statistics, and ``count``, the number of examples.
+    """
+    sown = sown_moments(model, variables, normalize(batch.image, model.dtype, model.mean, model.std), batch.mask)
+    sums = psum({"count": jnp.sum(batch.mask, dtype=jnp.int32)} | _asked(batch.stop), AXIS)
+    return averaged(variables["batch_stats"], sown), sums
+
+
 def _asked(stop: jax.Array | None) -> Sums:
     return {} if stop is None else {"stop": stop.sum()}
 
@@ -177,12 +206,13 @@ def compile_train_step(
     mesh: Mesh,
     augmentations: Sequence[Augmentation],
     loss: Loss = PLAIN,
+    recipe: Recipe = EACH_BATCH,
 ) -> Callable[[TrainState, TrainBatch], tuple[TrainState, Sums]]:
     """Return ``train_step`` over a mesh, compiled on first call; it is given its state for good and overwrites it."""
 
     def step(state: TrainState, train_batch: TrainBatch) -> tuple[TrainState, Sums]:
         return augmented_train_step(
-            state, train_batch, model=model, optimizer=optimizer, augmentations=augmentations, loss=loss
+            state, train_batch, model=model, optimizer=optimizer, augmentations=augmentations, loss=loss, recipe=recipe
         )
 
     step.__name__ = train_step.__name__
@@ -197,6 +227,18 @@ def compile_eval_step(model: Classifier, mesh: Mesh) -> Callable[[dict[str, Any]
 
     step.__name__ = eval_step.__name__
     return jit_shard_map(mesh, step, (PartitionSpec(), PartitionSpec(AXIS)), PartitionSpec(), XLA_INFERENCE_ON_CPU)
+
+
+def compile_recalibration_step(
+    model: Classifier, mesh: Mesh
+) -> Callable[[Variables, Batch], tuple[dict[str, Any], Sums]]:
+    """Return ``recalibration_step`` over a mesh, compiled on first call."""
+
+    def step(variables: Variables, batch: Batch) -> tuple[dict[str, Any], Sums]:
+        return recalibration_step(variables, batch, model=model)
+
+    step.__name__ = recalibration_step.__name__
+    return jit_shard_map(mesh, step, (PartitionSpec(), PartitionSpec(AXIS)), PartitionSpec())
 
 
 def compile_predict_step(model: Classifier, mesh: Mesh) -> Callable[[dict[str, Any], jax.Array], jax.Array]:

@@ -1,5 +1,6 @@
 """A trained classifier, loaded from the folder of a run or of a ported checkpoint, ready to predict."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class TrainedClassifier(Predictor):
         which: str = "best",
         devices: Sequence[parallel.Device] | None = None,
         train_command: str = "jaxnext train",
+        image_size: int | tuple[int, ...] | None = None,
     ) -> None:
         """Load a checkpoint.
 
@@ -44,10 +46,13 @@ class TrainedClassifier(Predictor):
             which: ``best`` or ``last``.
             devices: that share each batch; ``None``: all local ones.
             train_command: that trains a head, for the error where there is none.
+            image_size: pixels on each side, or height and width, that images are resized to; a net trained at one size
+                is often better at a larger one (Touvron et al., "FixRes", 2019); ``None``: that of the training run.
 
         Raises:
-            JaxnextError: no such checkpoint, one that cannot be read, one without a trained head, or weights that are
-                not finite.
+            JaxnextError: no such checkpoint, one that cannot be read, one without a trained head, weights that are not
+                finite, or an attention or head that has no output at ``image_size``.
+            ValueError: ``image_size`` is no size.
         """
         self.checkpoint = checkpoint
         variables, self.meta, self.classes = load_trained(checkpoint, which, train_command)
@@ -56,10 +61,13 @@ class TrainedClassifier(Predictor):
             raise JaxnextError(
                 f"{checkpoint}: a float64 checkpoint needs jax.config.update('jax_enable_x64', True) first"
             )
-        self.image_size = config.data.image_size
-        self.pixels = Pixels.of(config.data)
+        data = config.data if image_size is None else dataclasses.replace(config.data, image_size=image_size)
+        self.image_size = data.final_size
+        self.pixels = Pixels.of(data)
         super().__init__([self.pixels], devices)
         self._model = model = network(config.model, len(self.classes), config.precision)
+        if image_size is not None:
+            check_parts(model, len(self.classes), data.size)
         try:
             folded = fold(variables, model)
         except JaxnextError as error:

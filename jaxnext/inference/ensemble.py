@@ -45,6 +45,7 @@ class Ensemble(Predictor):
         devices: Sequence[parallel.Device] | None = None,
         train_command: str = "jaxnext train",
         mean: Mean = "probabilities",
+        image_size: int | tuple[int, ...] | None = None,
     ) -> None:
         """Load the checkpoints.
 
@@ -54,6 +55,7 @@ class Ensemble(Predictor):
             devices: that share each batch; ``None``: all local ones.
             train_command: that trains a head, for the error where there is none.
             mean: ``probabilities``, ``logits`` or ``validation``.
+            image_size: of all nets, as ``TrainedClassifier`` has it; ``None``: each its own.
 
         Raises:
             JaxnextError: as ``TrainedClassifier``; classes that are not those of the first checkpoint; or no validation
@@ -64,7 +66,9 @@ class Ensemble(Predictor):
             raise UsageError(f"ensemble: expected one of {', '.join(get_args(Mean))}, found {mean!r}")
         if not checkpoints:
             raise UsageError("checkpoint: expected the folders of one or more runs, found none")
-        self._members = tuple(TrainedClassifier(place, which, devices, train_command) for place in checkpoints)
+        self._members = tuple(
+            TrainedClassifier(place, which, devices, train_command, image_size) for place in checkpoints
+        )
         for place, member in enumerate(self._members):
             member.share_programs(self._members[:place])
         first = self._members[0]

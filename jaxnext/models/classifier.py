@@ -17,6 +17,7 @@ class Classifier(nn.Module):
         dtype: of the computation between the images and the logits.
         mean: that images, scaled to 0 to 1, are normalised by, for red, green and blue.
         std: the deviation, likewise.
+        frozen: parts that are not trained: in training they compute as in evaluation; the backbone has its own.
     """
 
     backbone: nn.Module
@@ -25,6 +26,7 @@ class Classifier(nn.Module):
     dtype: jnp.dtype = jnp.dtype("float32")
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    frozen: tuple[str, ...] = ()
 
     def __call__(
         self, images: jax.Array, *, train: bool, mask: jax.Array | None = None, keys: jax.Array | None = None
@@ -44,7 +46,7 @@ class Classifier(nn.Module):
         if self.attention is not None:
             # The head's layers, which count from 1, fold their numbers into the same keys.
             own = None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, 0)
-            x = self.attention(x, train=train, mask=mask, keys=own)
+            x = self.attention(x, train=train and "attention" not in self.frozen, mask=mask, keys=own)
             self.sow("intermediates", "attention_output", x)
-        logits = self.head(x, train=train, mask=mask, keys=keys)
+        logits = self.head(x, train=train and "head" not in self.frozen, mask=mask, keys=keys)
         return logits.astype(jnp.promote_types(self.dtype, jnp.float32))

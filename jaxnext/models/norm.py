@@ -12,6 +12,10 @@ from jaxnext.ops.collectives import psum
 
 Statistics = tuple[jax.Array, jax.Array, jax.Array]
 
+BATCH_MOMENTS = "batch_moments"
+"""Collection in which each norm in training sows ``moments``: mean and unbiased variance of the batch, and the number
+of values per channel."""
+
 
 class BatchNorm(nn.Module):
     """``torch.nn.BatchNorm1d`` and ``BatchNorm2d`` over the last axis.
@@ -68,6 +72,8 @@ class BatchNorm(nn.Module):
         y, (batch_mean, batch_var, count) = normalised  # pyright: ignore[reportGeneralTypeIssues]
         if not self.is_initializing():
             unbiased = batch_var * count / jnp.maximum(count - 1, 1)
+            # Costs nothing unless the collection is mutable, as it is where statistics are computed anew.
+            self.sow(BATCH_MOMENTS, "moments", (batch_mean, unbiased, count))
             mean.value = jnp.where(count > 0, (1 - self.momentum) * mean.value + self.momentum * batch_mean, mean.value)
             var.value = jnp.where(count > 1, (1 - self.momentum) * var.value + self.momentum * unbiased, var.value)
             tracked.value = tracked.value + 1

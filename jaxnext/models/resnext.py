@@ -34,6 +34,7 @@ class ResNeXt(nn.Module):
         remat: in training, keep only each block's input for the backward pass and compute the rest again there.
         block: kind of the blocks.
         block_attention: in every block, each with variables of its own; ``None``: in none.
+        frozen: stem and stages that are not trained: in training they compute as in evaluation.
     """
 
     stage_sizes: tuple[int, ...] = (3, 4, 6, 3)
@@ -46,6 +47,7 @@ class ResNeXt(nn.Module):
     remat: bool = False
     block: Kind = "bottleneck"
     block_attention: nn.Module | None = None
+    frozen: tuple[str, ...] = ()
 
     @nn.compact
     def __call__(
@@ -54,7 +56,7 @@ class ResNeXt(nn.Module):
         """Map normalised images ``[N, H, W, 3]`` to features ``[N, H / 32, W / 32, features[-1]]``."""
         stem = Conv(self.stem_features, 7, 2, param_dtype=self.param_dtype, name="stem_conv")
         norm = BatchNorm(axis_name=self.axis_name, param_dtype=self.param_dtype, name="stem_norm")
-        x = max_pool(conv_norm(stem, norm, x, train=train, mask=mask))
+        x = max_pool(conv_norm(stem, norm, x, train=train and "stem" not in self.frozen, mask=mask))
         self.sow("intermediates", "stem", x)
         # Argument 2, counted from self, is train, which is no array.
         kind = nn.remat(Block, static_argnums=(2,)) if self.remat and train else Block
@@ -67,7 +69,7 @@ class ResNeXt(nn.Module):
                 module = kind(
                     *shape, self._attention(), self.axis_name, self.param_dtype, name=f"stage{stage}_block{block}"
                 )
-                x = module(x, train, mask, self._keys(keys, number))
+                x = module(x, train and f"stage{stage}" not in self.frozen, mask, self._keys(keys, number))
             self.sow("intermediates", f"stage{stage}", x)
         return x
 

@@ -11,14 +11,14 @@ from jaxnext.data.bad_image import BadImage
 from jaxnext.data.pixels import Pixels
 from jaxnext.data.verify import check_shards, find_bad_images, share_of
 from jaxnext.engine import run_folder
-from jaxnext.engine.state import TrainState, create
+from jaxnext.engine.state import TrainState
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training.fingerprints import fingerprints
 from jaxnext.training.initial_weights import complete, load_weights
 from jaxnext.training.processes import Fingerprint
 from jaxnext.training.progress import Progress
 from jaxnext.training.run import Run
-from jaxnext.training.saving import model_of
+from jaxnext.training.saving import model_of, rest_of, with_rest
 from jaxnext.types import Variables
 
 
@@ -33,7 +33,7 @@ def fresh(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
         console.say(line)
     variables = complete(run.model, variables, config.seed)
     progress = Progress(run.schedule.start(config.optimizer["learning_rate"]))
-    state = create(variables, run.optimizer, run.learning_rate(progress), config.seed)
+    state = run.new_state(variables, run.learning_rate(progress), 0)
     return run.steps.replicate(state), progress
 
 
@@ -45,8 +45,10 @@ def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
             or which were to be mixed.
         JaxnextError: the data or its classes are no longer those of the run.
     """
-    moments = jax.eval_shape(run.optimizer.init, shapes["params"])
-    variables, moments, saved, meta = run.checkpoints.restore_last(moments)
+    # At the border of two phases the state is still that of the first.
+    epochs = max((run.checkpoints.latest("last") or 0) - 1, 0) // run.order.batches_per_epoch
+    expected = jax.eval_shape(lambda variables: run.new_state(variables, 1.0, epochs), shapes)
+    variables, rest, saved, meta = run.checkpoints.restore_last(rest_of(expected))
     progress = Progress.from_json(saved["progress"])
     done, found = len(progress.history), run.data()
     if progress.position > len(run.order):
@@ -60,8 +62,8 @@ def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
             f"{run.output}: the data has changed since this run began: expected {saved['data']} and classes "
             f"{list(meta.classes or ())}, found {found} and classes {list(run.classes)}"
         )
-    state = create(variables, run.optimizer, run.learning_rate(progress), run.config.seed)
-    state = state._replace(optimizer=moments, step=np.int32(run.train_steps_before(progress.position)))
+    state = with_rest(run.new_state(variables, run.learning_rate(progress), epochs), rest)
+    state = state._replace(step=np.int32(run.train_steps_before(progress.position)))
     run.env.console.say(f"resuming after epoch {done}, batch {progress.position} of the run")
     return run.steps.replicate(state), progress
 
@@ -143,6 +145,6 @@ def write_description(run: Run) -> None:
 
 def fingerprints_of(run: Run, state: TrainState) -> list[Fingerprint]:
     """Return what every process of the run must have found alike."""
-    weights = {**model_of(state), "optimizer": jax.tree.map(np.asarray, state.optimizer)}
+    weights = {**model_of(state), "optimizer": jax.tree.map(np.asarray, rest_of(state))}
     checkpoint, versions = run.checkpoints.latest("last"), run.env.host.versions
     return fingerprints(run.config, run.output, versions, checkpoint, run.data(), run.classes, weights)

@@ -1,4 +1,4 @@
-"""The two compiled steps of a run, and the batches sent to them."""
+"""The compiled steps of a run, and the batches sent to them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,18 +12,23 @@ from jaxnext.augment import draw_all, size_after
 from jaxnext.config.sections import Config
 from jaxnext.data.loader import HostBatch
 from jaxnext.engine import parallel, steps
+from jaxnext.engine.accumulation import Accumulation
+from jaxnext.engine.ema import MovingAverage
 from jaxnext.engine.padding import padded_batch
 from jaxnext.engine.state import Batch, TrainBatch, TrainState
+from jaxnext.engine.update import Recipe
 from jaxnext.losses import Loss
 from jaxnext.losses.cross_entropy import PLAIN
 from jaxnext.mix import Drawn, Mix
 from jaxnext.models.classifier import Classifier
+from jaxnext.models.freezing import frozen_network
 from jaxnext.training.environment import CompilationCache
+from jaxnext.training.phases import Phase, phase_of
 from jaxnext.types import Variables
 
 
 class CompiledSteps:
-    """The training and the evaluation step of a run, on its devices."""
+    """The training and the evaluation step of a run, on its devices; the former is another in each phase."""
 
     def __init__(
         self,
@@ -33,17 +38,45 @@ class CompiledSteps:
         devices: Sequence[parallel.Device],
         loss: Loss = PLAIN,
         mix: Mix | None = None,
+        steps_per_epoch: int = 1,
     ) -> None:
+        """Prepare the steps of the first phase.
+
+        Args:
+            config: of the run.
+            model: built with ``axis_name=AXIS``.
+            optimizer: from ``phases.optimizer_of``.
+            devices: that share each batch.
+            loss: that is minimised.
+            mix: how images are mixed; ``None``: not at all.
+            steps_per_epoch: training batches in an epoch.
+        """
         self.config, self.loss, self.mix = config, loss, mix
         self.mesh: Mesh = parallel.mesh_of(devices)
         self.rows = parallel.round_up(config.batch_size, self.mesh)
         self.own_rows = parallel.own_rows(self.rows, self.mesh)
         self._augmentations = tuple(choice.build() for choice in config.augment)
-        self._train: Any = steps.compile_train_step(model, optimizer, self.mesh, self._augmentations, loss)
+        accumulate = config.training.accumulate
+        self.accumulation = Accumulation(accumulate, steps_per_epoch) if accumulate > 1 else None
+        self.recipe = Recipe(self.accumulation, MovingAverage.of(config.training.ema))
+        self._model, self._optimizer = model, optimizer
         self._evaluate: Any = steps.compile_eval_step(model, self.mesh)
+        self._compiled = False
+        self.enter(phase_of(config, 0))
+
+    def enter(self, phase: Phase) -> None:
+        """Prepare the training step of a phase; ``compile`` compiles it."""
+        self.phase = phase
+        model = frozen_network(self._model, phase.frozen)
+        self._train: Any = steps.compile_train_step(
+            model, self._optimizer, self.mesh, self._augmentations, self.loss, self.recipe
+        )
+        self._recalibrate: Any = None
+        if self.config.training.recalibrate:
+            self._recalibrate = steps.compile_recalibration_step(model, self.mesh)
 
     def compile(self, state: TrainState, cache: CompilationCache | None, clock: Callable[[], float]) -> str:
-        """Compile both before the first batch, so that no epoch's time holds the compiler's.
+        """Compile what a phase needs and is not compiled yet, so that no epoch's time holds the compiler's.
 
         Args:
             state: as the training step will be given it.
@@ -54,12 +87,16 @@ class CompiledSteps:
             A line that says what was compiled and what was found, and on a CPU what it does without.
         """
         begin = clock()
-        images: Any = np.zeros((len(self.own_rows), *self.config.data.size, 3), np.uint8)
-        labels: Any = np.zeros(len(self.own_rows), np.int32)
-        batch = Batch(images, labels, labels.astype(bool), self._flags(False))
-        train_batch = parallel.split_batch(TrainBatch(batch, self._augmentation(0), self._mixing(0)), self.mesh)
+        drawn = self._augmentation(0), self._mixing(0)
+        train_batch = parallel.split_batch(TrainBatch(self._blank(self.phase.size), *drawn), self.mesh)
         self._train, train_found = _compiled(self._train.lower(state, train_batch), cache)
-        self._evaluate, eval_found = _compiled(self._evaluate.lower(variables_of(state), train_batch.batch), cache)
+        size, eval_found = self.config.data.size, train_found
+        batch = train_batch.batch if size == self.phase.size else parallel.split_batch(self._blank(size), self.mesh)
+        if not self._compiled:
+            self._evaluate, eval_found = _compiled(self._evaluate.lower(variables_of(state), batch), cache)
+        if self._recalibrate is not None:
+            self._recalibrate, _ = _compiled(self._recalibrate.lower(variables_of(state), batch), cache)
+        self._compiled = True
         line = _line(train_found, eval_found, cache, clock() - begin)
         return "; ".join([line, *parallel.compiled_without(self.mesh.local_devices[0], self.config.precision)])
 
@@ -89,8 +126,18 @@ class CompiledSteps:
         """Start the metric sums of a batch; ``stop`` as ``train``."""
         return self._evaluate(variables, parallel.split_batch(self._padded(host, stop), self.mesh))
 
+    def recalibrate(self, variables: Variables, host: HostBatch, stop: bool = False) -> tuple[Variables, steps.Sums]:
+        """Start to average a batch's statistics into those of ``variables``; ``stop`` as ``train``."""
+        statistics, sums = self._recalibrate(variables, parallel.split_batch(self._padded(host, stop), self.mesh))
+        return variables | {"batch_stats": statistics}, sums
+
+    def _blank(self, size: tuple[int, int]) -> Batch:
+        images: Any = np.zeros((len(self.own_rows), *size, 3), np.uint8)
+        labels: Any = np.zeros(len(self.own_rows), np.int32)
+        return Batch(images, labels, labels.astype(bool), self._flags(False))
+
     def _augmentation(self, step: int) -> tuple[Any, ...]:
-        drawn = draw_all(self._augmentations, self.config.seed, step, self.rows, self.config.data.size)
+        drawn = draw_all(self._augmentations, self.config.seed, step, self.rows, self.phase.size)
         own = slice(self.own_rows.start, self.own_rows.stop)
         return jax.tree.map(lambda array: array[own], drawn)
 
@@ -98,7 +145,7 @@ class CompiledSteps:
         if self.mix is None:
             return None
         dtype = np.float64 if self.config.precision == "float64" else np.float32
-        size = size_after(self._augmentations, self.config.data.size)
+        size = size_after(self._augmentations, self.phase.size)
         return self.mix.draw(self.config.seed, step, size, len(self.mesh.local_devices), dtype)
 
     def _padded(self, host: HostBatch, stop: bool) -> Batch:
@@ -110,8 +157,9 @@ class CompiledSteps:
 
 
 def variables_of(state: TrainState) -> Variables:
-    """Return the model's variables, where they are."""
-    return {"params": state.params, "batch_stats": state.batch_stats}
+    """Return the variables that are validated and saved, where they are: the moving average where there is one."""
+    network = state if state.average is None else state.average
+    return {"params": network.params, "batch_stats": network.batch_stats}
 
 
 def _compiled(lowered: Any, cache: CompilationCache | None) -> tuple[Any, bool]:

@@ -1,5 +1,6 @@
 """A training run from its config to its folder."""
 
+import dataclasses
 from pathlib import Path
 
 from jaxnext.config.sections import Config
@@ -12,6 +13,7 @@ from jaxnext.engine.network import network
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.models.check import check_parts
+from jaxnext.models.freezing import check_frozen
 from jaxnext.models.summary import check_size, summary, variable_shapes
 from jaxnext.training.beginning import fingerprints_of, fresh, resumed, verify, write_description
 from jaxnext.training.environment import RunEnvironment
@@ -41,14 +43,15 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
     cache, lines = open_decoded_cache(config, splits, env)
     for line in (*splits.description, *splits.warnings, *lines):
         env.console.say(line)
-    check_parts(network(config.model, len(classes), config.precision), len(classes), config.data.size)
+    for size in config.data.sizes:
+        check_parts(network(config.model, len(classes), config.precision), len(classes), size)
     model = network(config.model, len(classes), config.precision, parallel.AXIS)
     shapes = variable_shapes(model)
     env.console.say(summary(shapes["params"]))
     check_size(shapes["params"], config.model.max_parameters)
-    for line in config.optimizer.build().lines(shapes["params"]):
+    for line in (*check_frozen(config.model, shapes["params"]), *config.optimizer.build().lines(shapes["params"])):
         env.console.say(line)
-    with Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.image_size):
+    with Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.final_size):
         run = Run(config, output, splits, classes, model, checkpoints, env, cache, shapes["params"])
         goes_on = checkpoints.latest("last") is not None
         state, progress = resumed(run, shapes) if goes_on else fresh(run, shapes)
@@ -73,8 +76,15 @@ def open_decoded_cache(config: Config, splits: Splits, env: RunEnvironment) -> t
     place = env.folders.decoded if data.cache_path is None else Path(data.cache_path)
     if place is None and data.cache == "disk":
         raise UsageError("data.cache_path: expected a folder for data.cache disk, found null")
-    sources, host = (splits.train, splits.validation), env.host
-    return open_cache(data.cache, place or Path(), sources, Pixels.of(data), host.boot, host.memory, host.name)
+    cache, lines, host, memory = Cache(), [], env.host, env.host.memory
+    for size in data.sizes:
+        sources = (splits.train, splits.validation) if size == data.size else (splits.train,)
+        pixels = dataclasses.replace(Pixels.of(data), size=size)
+        found, said = open_cache(data.cache, place or Path(), sources, pixels, host.boot, memory, host.name)
+        cache, lines = Cache((*cache.stores, *found.stores)), [*lines, *said]
+        if memory is not None and data.cache == "memory":
+            memory -= sum(len(store.source) for store in found.stores) * pixels.bytes
+    return cache, lines
 
 
 def class_names(config: Config, splits: Splits) -> tuple[str, ...]:

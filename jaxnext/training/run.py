@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import optax
 from tqdm import tqdm
 
 from jaxnext.config.sections import Config, MixConfig
@@ -17,13 +16,17 @@ from jaxnext.data.order import ShuffledOrder
 from jaxnext.data.splits import Splits
 from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.engine.schedule import Length, Schedule
+from jaxnext.engine.state import TrainState, create
 from jaxnext.errors import JaxnextError
 from jaxnext.mix import Mix
 from jaxnext.models.classifier import Classifier
 from jaxnext.training.compiled_steps import CompiledSteps
 from jaxnext.training.corrupt import CorruptImages
 from jaxnext.training.environment import RunEnvironment
+from jaxnext.training.phases import optimizer_of
 from jaxnext.training.progress import Progress
+from jaxnext.training.time_limit import TimeLimit
+from jaxnext.types import Variables
 
 
 class Run:
@@ -47,7 +50,7 @@ class Run:
         # Of several processes the first one speaks.
         warn = (env.console.warn or env.console.say) if self.processes.first else lambda line: None
         self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, warn)
-        self.optimizer: optax.GradientTransformation = config.optimizer.build().transformation(params)
+        self.optimizer = optimizer_of(config, params)
         self.schedule: Schedule = config.schedule.build()
         given = config.loss.options.get("class_weights", "none")
         weights = class_weights(given, splits.classes, len(classes), splits.train.labels)
@@ -57,17 +60,34 @@ class Run:
         self.order = ShuffledOrder(
             images, len(splits.validation), config.batch_size, config.epochs, config.seed, balance
         )
-        self.length = Length(config.epochs, self.order.train_steps_per_epoch)
-        mix = mix_of(config.mix, self.length) if config.mix.on else None
-        self.steps = CompiledSteps(config, model, self.optimizer, env.host.devices, loss, mix)
+        per_epoch = self.order.train_steps_per_epoch
+        mix = mix_of(config.mix, Length(config.epochs, per_epoch)) if config.mix.on else None
+        self.steps = CompiledSteps(config, model, self.optimizer, env.host.devices, loss, mix, per_epoch)
+        accumulation = self.steps.accumulation
+        self.length = Length(config.epochs, per_epoch if accumulation is None else accumulation.updates_per_epoch)
+        self.limit = TimeLimit(config.training.hours, env.host.clock, env.processes)
 
     def stopping(self) -> bool:
         """Return whether to save and end now. Several processes have carried it in their last step, to answer alike."""
-        return self.processes.stopping if self.processes.count > 1 else self.env.stop()
+        if self.processes.count > 1:
+            return self.processes.stopping or self.limit.reached
+        return self.env.stop() or self.limit.passed()
 
     def asked(self) -> bool:
-        """Return whether this one of several processes was asked to stop; the next step carries it to the others."""
-        return self.processes.count > 1 and self.env.stop()
+        """Return whether this one of several processes is to stop; the next step carries it to the others."""
+        return self.processes.count > 1 and (self.env.stop() or self.limit.passed())
+
+    def new_state(self, variables: Variables, learning_rate: float, epochs: int) -> TrainState:
+        """Return a state before the first step, with the optimizer's state as it is after so many epochs."""
+        return create(
+            variables,
+            self.optimizer,
+            learning_rate,
+            self.config.seed,
+            frozen=self.config.model.frozen(epochs),
+            accumulates=self.steps.recipe.accumulation is not None,
+            averages=self.steps.recipe.average is not None,
+        )
 
     def train_steps_before(self, position: int) -> int:
         """Return the number of training steps among the first batches of the run."""
@@ -79,7 +99,13 @@ class Run:
         """Return the rate of the training step at a position, or of the last one before it in validation."""
         done = self.train_steps_before(progress.position)
         within = progress.position % self.order.batches_per_epoch < self.order.train_steps_per_epoch
-        return self.schedule.rate(progress.schedule, done if within else done - 1, self.length)
+        return self.rate(progress, done if within else done - 1)
+
+    def rate(self, progress: Progress, step: int) -> float:
+        """Return the rate of a training step of the epoch in which ``progress`` is; a schedule counts updates."""
+        accumulation = self.steps.accumulation
+        updates = step if accumulation is None else accumulation.updates_before(step)
+        return self.schedule.rate(progress.schedule, updates, self.length)
 
     def data(self) -> dict[str, int | str]:
         """Return what the data of this run is known by."""

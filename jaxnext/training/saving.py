@@ -1,6 +1,7 @@
 """What a run leaves in its folder on the way: checkpoints, metrics and curves."""
 
 import math
+from typing import Any
 
 import jax
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from jaxnext.data.image_source import fingerprint
 from jaxnext.engine import run_folder
 from jaxnext.engine.checkpoint import Meta
+from jaxnext.engine.ema import Average
 from jaxnext.engine.state import TrainState
 from jaxnext.training.compiled_steps import variables_of
 from jaxnext.training.progress import Progress
@@ -36,13 +38,14 @@ def save_last(run: Run, state: TrainState, progress: Progress) -> None:
     if not run.processes.first:
         return
     variables = model_of(state)
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
+    trained = jax.tree.map(np.asarray, (state.params, state.batch_stats)) if state.average else ()
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((variables, trained))):
         # The step's own loss was finite, its update was not: the next loss would say so, too late.
         run.check_finite("network", math.nan, f"epoch {len(progress.history) + 1}", progress)
-    moments = jax.tree.map(np.asarray, state.optimizer)
+    rest = jax.tree.map(np.asarray, rest_of(state))
     saved = {"progress": progress.to_json(), "data": run.data()}
     run.corrupt.write()
-    run.checkpoints.save_last(progress.position, variables, moments, saved, _meta(run, progress))
+    run.checkpoints.save_last(progress.position, variables, rest, saved, _meta(run, progress))
 
 
 def write_history(run: Run, progress: Progress) -> None:
@@ -57,8 +60,31 @@ def write_history(run: Run, progress: Progress) -> None:
 
 
 def model_of(state: TrainState) -> Variables:
-    """Return the model's variables on the host."""
+    """Return the variables that are validated and saved, on the host."""
     return jax.tree.map(np.asarray, variables_of(state))
+
+
+def rest_of(state: TrainState) -> Any:
+    """Return what a run needs to go on beside its step, rate, key and ``model_of``; ``with_rest`` puts it back.
+
+    Returns:
+        the optimizer's state, the gradients gathered for the next update, and, where what is saved as the model is a
+        moving average, its count and the variables that are trained; leaves of what a run does not have are missing.
+    """
+    average = state.average
+    trained = None if average is None else (average.updates, state.params, state.batch_stats)
+    return state.optimizer, state.accumulated, trained
+
+
+def with_rest(state: TrainState, rest: Any) -> TrainState:
+    """Return a state of ``model_of``'s variables with the rest of it, as ``rest_of`` has it."""
+    moments, gathered, trained = rest
+    state = state._replace(optimizer=moments, accumulated=gathered)
+    if trained is None:
+        return state
+    updates, params, batch_stats = trained
+    average = Average(updates, state.params, state.batch_stats)
+    return state._replace(params=params, batch_stats=batch_stats, average=average)
 
 
 def _meta(run: Run, progress: Progress) -> Meta:

@@ -1,7 +1,7 @@
 """Decoded images kept from epoch to epoch, in memory or on disk: filled as a by-product of reading, read ever after."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -27,10 +27,19 @@ class Cache:
 
     stores: tuple[Store, ...] = ()
 
-    def store_of(self, source: ImageSource) -> tuple[Store | None, NDArray[np.int64] | None]:
-        """The store of a source, and where that is of a larger one, the numbers in it of the source's images."""
+    def store_of(self, source: ImageSource, pixels: Pixels) -> tuple[Store | None, NDArray[np.int64] | None]:
+        """The store of a source, and where that is of a larger one, the numbers in it of the source's images.
+
+        Of several by other rules it is the one by ``pixels``; a single one may be by any.
+        """
         whole, numbers = whole_source(source)
-        return next((store for store in self.stores if store.source is whole), None), numbers
+        found = [store for store in self.stores if store.source is whole]
+        return next((store for store in found if store.pixels == pixels), found[0] if found else None), numbers
+
+    def only(self, wanted: Collection[tuple[ImageSource, Pixels]]) -> "Cache":
+        """The same stores, but only those that some sources with their rules use."""
+        used = [self.store_of(source, pixels)[0] for source, pixels in wanted]
+        return Cache(tuple(store for store in self.stores if any(store is one for one in used)))
 
     @property
     def threads_only(self) -> bool:
@@ -55,7 +64,7 @@ class Reader:
     def __init__(self, source: ImageSource, pixels: Pixels, cache: Cache | None = None) -> None:
         """Args: the images; the rules, which are those of the cache; ``None``: every image is decoded."""
         self.source, self.pixels = source, pixels
-        self._store, self._numbers = (cache or Cache()).store_of(source)
+        self._store, self._numbers = (cache or Cache()).store_of(source, pixels)
         if self._store is not None and self._store.pixels != pixels:
             raise ValueError(f"expected a cache of {pixels}, found one of {self._store.pixels}")
 
