@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from pixel_cases import random_images
 
 from jaxnext.augment.operations.blur import LARGEST_KERNEL, blur, blur_all, kernel, kernels
@@ -31,6 +32,7 @@ def test_nearest_to_the_exact_value() -> None:
         assert np.abs(result - in_doubles(image, sigma, 9)).max() < 0.5 + 2e-5
 
 
+@pytest.mark.slow
 def test_the_largest_window_on_white_stays_white() -> None:
     """Here the sums have all 32 bits."""
     image = jnp.full((27, 26, 1), 255, jnp.uint8)

@@ -20,7 +20,7 @@ def share(shift: int) -> float:
     return (signed + 0.25 * np.sign(signed)) / 255
 
 
-@pytest.mark.parametrize("formulation", FORMULATIONS)
+@pytest.mark.parametrize("formulation", ["sequential", pytest.param("vectorized", marks=pytest.mark.slow)])
 def test_equals_torchvision(formulation: str) -> None:
     require()
     from torchvision.transforms.v2 import functional

@@ -13,6 +13,7 @@ from jaxnext.augment.operations.blur import kernels
 from jaxnext.errors import JaxnextError
 
 
+@pytest.mark.slow
 def test_differs_from_torchvision_by_a_level_in_a_pixel_of_a_thousand_at_most() -> None:
     require()
     from torchvision.transforms.v2 import functional

@@ -61,7 +61,7 @@ def test_a_batch_has_an_array_of_each_parameter() -> None:
     assert batch([[], []]).affine.shape == (2, 0, 6)
 
 
-@pytest.mark.parametrize("formulation", FORMULATIONS)
+@pytest.mark.parametrize("formulation", ["sequential", pytest.param("vectorized", marks=pytest.mark.slow)])
 def test_pixels_equal_pillows(formulation: str) -> None:
     enhancers = {"Brightness": "Brightness", "Color": "Color", "Contrast": "Contrast", "Sharpness": "Sharpness"}
     plain = {"AutoContrast": ImageOps.autocontrast, "Equalize": ImageOps.equalize, "Invert": ImageOps.invert}
@@ -105,7 +105,7 @@ def test_pixels_equal_torchvisions() -> None:
     assert_pixels(found, expected, chosen)  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("formulation", FORMULATIONS)
+@pytest.mark.parametrize("formulation", ["sequential", pytest.param("vectorized", marks=pytest.mark.slow)])
 def test_operations_of_a_row_are_applied_in_order(formulation: str) -> None:
     invert, darken = operation("Invert", 0.0, SIZE), operation("Brightness", -0.5, SIZE)
     images = np.full((len(cases()), *SIZE, 3), 55, np.uint8)

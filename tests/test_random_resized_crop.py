@@ -18,7 +18,7 @@ def parts(augmentation: Augmentation, count: int, size: tuple[int, int]) -> np.n
     return np.array([augmentation.part(row, size) for row in rows])
 
 
-@pytest.mark.parametrize("size", [None, (20, 9)])
+@pytest.mark.parametrize("size", [None, pytest.param((20, 9), marks=pytest.mark.slow)])
 def test_equals_torchvision(size: tuple[int, int] | None) -> None:
     require()
     from torchvision.transforms.v2 import functional

@@ -38,7 +38,14 @@ def test_the_order_of_the_two_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("whole", "size"), [((23, 31), (23, 31)), ((23, 31), (9, 12)), ((40, 12), (7, 30)), ((12, 40), (30, 7))]
+    ("whole", "size"),
+    [
+        ((23, 31), (9, 12)),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (((23, 31), (23, 31)), ((40, 12), (7, 30)), ((12, 40), (30, 7)))
+        ),
+    ],
 )
 def test_equals_pillow(whole: tuple[int, int], size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
