@@ -97,7 +97,7 @@ def test_it_calls_predict_to_csv(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     argv = "--checkpoint run --which last --data a b --top_k 2 --workers 1"
     assert command.run(argv.split(), Invocation("predict.py", is_script=True)) == status
     assert trained.call_args.args == (Path("run"), "last")
-    assert trained.call_args.kwargs == {"train_command": "python scripts/train.py"}
+    assert trained.call_args.kwargs == {"train_command": "python scripts/train.py", "image_size": None}
     assert to_csv.call_args.args == (trained.return_value, [Path("a"), Path("b")], Path("prediction.csv"))
     options = dict(to_csv.call_args.kwargs)
     assert list(options.pop("progress")([1, 2, 3], 3)) == [1, 2, 3]
