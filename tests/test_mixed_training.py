@@ -185,3 +185,13 @@ def test_two_processes_compute_what_one_does_float64(images: Any, tmp_path: Any)
     assert found == [pytest.approx(record, rel=FLOAT64_PROCESSES, abs=0) for record in right]
     (found, _), (right, _) = (small_run.model_of(tmp_path / name) for name in ("r", "one"))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=FLOAT64_DEVICES), found, right)
+
+
+def test_more_epochs_with_accumulation_keep_the_mixed_ones(images: Any, tmp_path: Any) -> None:
+    """Of 10 batches an epoch each two make an update: what is begun is counted in batches."""
+    training = dataclasses.replace(mixed_config(images).training, accumulate=2)
+    # It is asked some 15 times an epoch: in the second of three, the last of which is not mixed.
+    fit(tmp_path / "r", images, run_env(stop_after(19)), training=training)
+    lines: list[str] = []
+    fit(tmp_path / "r", images, run_env(stop_after(0), lines), resume=True, training=training, epochs=4)
+    assert lines[-1].startswith("stopped and saved")

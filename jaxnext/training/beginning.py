@@ -55,7 +55,7 @@ def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
         epochs = done + (progress.position % run.order.batches_per_epoch > 0)
         raise UsageError(f"epochs: expected at least the {epochs} that this run has begun, found {run.config.epochs}")
     _check_length(run, meta.config.epochs)
-    begun = -(-run.train_steps_before(progress.position) // run.length.steps_per_epoch)
+    begun = -(-run.train_steps_before(progress.position) // run.order.train_steps_per_epoch)
     check_mixed(meta.config, run.config, begun)
     if saved["data"] != found or meta.classes != run.classes:
         raise JaxnextError(
