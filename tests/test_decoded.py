@@ -50,6 +50,20 @@ def test_an_image_is_decoded_once_and_shared_by_the_parts_of_a_source(tmp_path: 
     assert whole.reads == [5, 0, 3]  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def test_of_a_source_with_several_sizes_each_has_its_store(tmp_path: Path) -> None:
+    source, other = images(3), images(2)
+    stores = [open_cache("memory", tmp_path, [source], square(size))[0].stores[0] for size in (4, 6)]
+    stores += open_cache("memory", tmp_path, [other], square(6))[0].stores
+    cache = Cache(tuple(stores))
+    for size in (4, 6):
+        np.testing.assert_array_equal(
+            read(Reader(source, square(size), cache), 1), resize(decode(source.read(1), square(size)), square(size))
+        )
+    assert [store.filled for store in stores] == [1, 1, 0]
+    assert cache.only([(source, square(4)), (other, square(6))]).stores == (stores[0], stores[2])
+    assert cache.only([]).stores == ()
+
+
 @pytest.mark.parametrize("kind", ["memory", "disk"])
 def test_other_rules_are_another_cache(tmp_path: Path, kind) -> None:
     source, rules = images(2), square(4)

@@ -104,6 +104,20 @@ def test_images_are_normalised_as_the_checkpoint_says(run, files, tmp_path):
     np.testing.assert_allclose(trained.predict(files), expected, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_at_another_size_the_net_sees_images_of_that_size(run, files):
+    other = TrainedClassifier(run, devices=jax.devices()[:1], image_size=(24, 20))
+    assert other.image_size == (24, 20)
+    module, variables = jaxnext.load_flax(run)
+    # Files of 20x24 pixels, which another size resizes.
+    pixels = Pixels((24, 20))
+    shown = np.stack([resize(np.asarray(Image.open(file)), pixels) for file in files[:3]])
+    logits = module.apply(variables, normalize(jax.numpy.asarray(shown), module.dtype), train=False)
+    np.testing.assert_allclose(other.predict(files[:3]), jax.nn.softmax(logits), rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="expected at least 1 pixel, found 0"):
+        TrainedClassifier(run, image_size=0)
+
+
 def test_bfloat16_gives_nearly_the_same_probabilities(classifier, run, files, tmp_path):
     with Checkpoints(run) as checkpoints:
         variables, meta = checkpoints.restore_model("best")

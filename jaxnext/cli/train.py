@@ -136,9 +136,8 @@ def _give_back(step: int) -> None:
 
 
 def _pixels(config: Config) -> int:
-    """Return the number of pixels of a training batch."""
-    height, width = config.data.size
-    return config.batch_size * height * width
+    """Return the number of pixels of a batch, the largest of the run."""
+    return config.batch_size * max(height * width for height, width in config.data.sizes)
 
 
 def _distributed(values: Namespace) -> Distributed | None:
