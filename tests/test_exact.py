@@ -76,7 +76,7 @@ def compare_steps(setting: str, tiny: bool, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", [*LIVE, *NETS])
+@pytest.mark.parametrize("setting", [*LIVE, "se"])  # basic blocks have more channels, and would take minutes
 def test_twenty_steps_of_the_tiny_net(setting: str) -> None:
     compare_steps(setting, tiny=True, seed=SEED)
 
