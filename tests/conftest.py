@@ -30,7 +30,7 @@ GROUPS = {
         *("test_beginning", "test_epochs", "test_saving", "test_run", "test_fit"),
         *("test_checkpoint", "test_distributed"),
         *("test_inference_predict", "test_inference_evaluate", "test_inference_classifier"),
-        *("test_predictor", "test_ensemble"),
+        *("test_predictor", "test_ensemble", "test_inference_report"),
     ),
 }
 """Test files that share compiled programs or the small run; ``pytest -n 2`` runs those of a group in one process.

@@ -2,11 +2,11 @@ import base64
 import io
 import os
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from html_reader import Reader
 from inspected import encoded, picture, sound, source, spoiled
 from PIL import Image
 from square import square
@@ -16,34 +16,6 @@ from jaxnext.data.inspection import inspect
 from jaxnext.data.splits import Splits
 from jaxnext.errors import JaxnextError
 from jaxnext.reporting.check_page import page, write_page
-
-VOID = ("meta", "img", "br")
-
-
-class Reader(HTMLParser):
-    """Checks that elements are closed in order; keeps texts and what is loaded."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.texts: list[str] = []
-        self.tags: list[str] = []
-        self.loaded: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.loaded += [str(value) for name, value in attrs if name in ("src", "href")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
 
 
 def test_what_is_on_the_page() -> None:

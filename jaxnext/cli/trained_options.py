@@ -49,6 +49,11 @@ def add_options(parser: Parser, argv: Sequence[str]) -> None:
     text = "test-time augmentation, over whose views of an image each net's probabilities are averaged"
     parser.one_of(TTA, text, NONE, argv)
     parser.option("which", Literal["best", "last"], "which checkpoint of a run", "best")
+    add_computing(parser)
+
+
+def add_computing(parser: Parser) -> None:
+    """Add those of them that say how it is computed."""
     parser.option("batch_size", int, "images computed at a time", 16)
     parser.option("workers", get_type_hints(Config)["workers"], descriptions(Config)["workers"])
     size = "pixels on each side that images are resized to, or [height, width]; null: as in validation"

@@ -1,20 +1,16 @@
 """What an inspection of a data set has found, as one HTML file with everything in it."""
 
-import base64
-import io
-from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from jaxnext.atomic import whole_file
 from jaxnext.data.bad_image import CorruptImage
 from jaxnext.data.inspection import Group, Inspection
-from jaxnext.errors import printable
-from jaxnext.reporting.check_style import STYLE
 from jaxnext.reporting.check_text import described, remark_lines, statistics
+from jaxnext.reporting.page import document, more, paragraphs, text
+from jaxnext.reporting.thumbnails import data_uri
 
 _GROUPS, _MEMBERS, _BAD, _CLASSES, _EXAMPLES = 100, 12, 200, 200, 6
 """At most so many groups of duplicates, images of a group, bad images, classes and images of a class are shown."""
@@ -49,17 +45,14 @@ def page(inspection: Inspection) -> str:
         (differ, "duplicates with different labels", bool(differ)),
     ]
     shown = "".join(
-        f'<li class="{"wrong" if wrong else ""}"><b>{count:,}</b>{escape(text)}</li>' for count, text, wrong in tiles
+        f'<li class="{"wrong" if wrong else ""}"><b>{count:,}</b>{escape(label)}</li>' for count, label, wrong in tiles
     )
     word = "Something is wrong" if inspection.is_wrong else "Nothing wrong found"
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Data check</title>'
-        f"<style>{STYLE}</style></head><body><header><h1>Data check</h1>"
-        f'<p class="verdict {"wrong" if inspection.is_wrong else "good"}">{word}</p></header><main>'
-        f"{_paragraphs(inspection.splits.description)}<ul class=tiles>{shown}</ul>"
-        f"{_bad_images(inspection)}{_duplicates(inspection)}{_common(inspection)}{_classes(inspection)}"
-        "</main></body></html>\n"
+    return document(
+        "Data check",
+        f"{paragraphs(inspection.splits.description)}<ul class=tiles>{shown}</ul>"
+        f"{_bad_images(inspection)}{_duplicates(inspection)}{_common(inspection)}{_classes(inspection)}",
+        header=f'<p class="verdict {"wrong" if inspection.is_wrong else "good"}">{word}</p>',
     )
 
 
@@ -67,10 +60,10 @@ def _bad_images(inspection: Inspection) -> str:
     bad = list(inspection.bad.values())
     if not bad:
         return ""
-    rows = "".join(f"<tr><td>{_text(image.name)}</td><td>{_text(image.reason)}</td></tr>" for image in bad[:_BAD])
+    rows = "".join(f"<tr><td>{text(image.name)}</td><td>{text(image.reason)}</td></tr>" for image in bad[:_BAD])
     return (
         f"<h2>Images that cannot be read</h2><table><tr><th>file</th><th>reason</th></tr>{rows}</table>"
-        f"{_more(len(bad) - _BAD)}"
+        f"{more(len(bad) - _BAD)}"
     )
 
 
@@ -79,7 +72,7 @@ def _duplicates(inspection: Inspection) -> str:
     if not groups:
         return ""
     cards = "".join(_group(inspection, group) for group in groups[:_GROUPS])
-    return f"<h2>Duplicates</h2><div class=groups>{cards}</div>{_more(len(groups) - _GROUPS, 'groups')}"
+    return f"<h2>Duplicates</h2><div class=groups>{cards}</div>{more(len(groups) - _GROUPS, 'groups')}"
 
 
 def _group(inspection: Inspection, group: Group) -> str:
@@ -87,7 +80,7 @@ def _group(inspection: Inspection, group: Group) -> str:
     words = described(group)
     return (
         f'<section class="{"wrong" if group.is_wrong else ""}"><h3>{words[0].upper()}{escape(words[1:])}</h3>'
-        f"<div class=pictures>{pictures}</div>{_more(len(group.numbers) - _MEMBERS)}</section>"
+        f"<div class=pictures>{pictures}</div>{more(len(group.numbers) - _MEMBERS)}</section>"
     )
 
 
@@ -96,15 +89,15 @@ def _figure(inspection: Inspection, number: int) -> str:
     source, index = inspection.place(number)
     name = source.names[index].rpartition("/")[2]
     return (
-        f"<figure>{_thumbnail(inspection, number)}<figcaption><b>{_text(inspection.class_name(number))}</b> "
+        f"<figure>{_thumbnail(inspection, number)}<figcaption><b>{text(inspection.class_name(number))}</b> "
         f'<span class="{split}">{split}</span><br>'
-        f'<span title="{_text(inspection.location(number))}">{_text(name)}</span></figcaption></figure>'
+        f'<span title="{text(inspection.location(number))}">{text(name)}</span></figcaption></figure>'
     )
 
 
 def _common(inspection: Inspection) -> str:
-    rows = "".join(f"<dt>{escape(title)}</dt><dd>{_text(text)}</dd>" for title, text in statistics(inspection))
-    return f"<h2>All images</h2><dl>{rows}</dl>{_paragraphs(remark_lines(inspection))}"
+    rows = "".join(f"<dt>{escape(title)}</dt><dd>{text(line)}</dd>" for title, line in statistics(inspection))
+    return f"<h2>All images</h2><dl>{rows}</dl>{paragraphs(remark_lines(inspection))}"
 
 
 def _classes(inspection: Inspection) -> str:
@@ -124,34 +117,17 @@ def _classes(inspection: Inspection) -> str:
         )
         pictures = "".join(_thumbnail(inspection, number) for number in chosen)
         cards.append(
-            f"<section><h3>{_text(name)}</h3><p>{train:,} for training, {validation:,} for validation</p>"
+            f"<section><h3>{text(name)}</h3><p>{train:,} for training, {validation:,} for validation</p>"
             f"<div class=bar>{bars}</div><div class=row>{pictures}</div></section>"
         )
     rest = len(inspection.splits.classes) - _CLASSES
-    return f"<h2>Classes</h2><div class=classes>{''.join(cards)}</div>{_more(rest, 'classes')}"
+    return f"<h2>Classes</h2><div class=classes>{''.join(cards)}</div>{more(rest, 'classes')}"
 
 
 def _thumbnail(inspection: Inspection, number: int) -> str:
     try:
-        image = Image.fromarray(inspection.decoded(number))
+        image = inspection.decoded(number)
     except (CorruptImage, OSError):  # it could be read before
         return "<span class=gone>gone</span>"
-    image.thumbnail((_SIDE, _SIDE))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=80)
-    data = base64.b64encode(file.getvalue()).decode()
-    title = _text(inspection.location(number))
-    return f'<img src="data:image/jpeg;base64,{data}" alt="" title="{title}" loading="lazy">'
-
-
-def _paragraphs(lines: Iterable[str]) -> str:
-    return "".join(f"<p>{_text(line)}</p>" for line in lines)
-
-
-def _more(count: int, what: str = "images") -> str:
-    return f"<p>and {count:,} more {what}</p>" if count > 0 else ""
-
-
-def _text(text: str) -> str:
-    """A text as HTML; a byte of a name that is not UTF-8 as an escape."""
-    return escape(printable(text))
+    title = text(inspection.location(number))
+    return f'<img src="{data_uri(image, _SIDE, quality=80)}" alt="" title="{title}" loading="lazy">'

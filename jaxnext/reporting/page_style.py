@@ -1,8 +1,18 @@
-"""How the page of an inspection looks, on wide and on narrow screens."""
+"""How pages look, on wide and on narrow screens, in light and in dark, and on paper."""
 
 STYLE = """
-:root { --ink: #1c2430; --soft: #5b6675; --line: #dde2e9; --paper: #fff; --ground: #f4f6f9;
+:root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #dde2e9; --paper: #fff; --ground: #f4f6f9;
   --training: #0072b2; --validation: #d55e00; --wrong: #b3261e; --good: #1b7f4b; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e6eaf0; --soft: #a3adba; --line: #343d49; --paper: #1b2129; --ground: #12161c;
+    --training: #56a8de; --validation: #f0883e; --wrong: #f07167; --good: #4cb782; }
+  .verdict { color: #12161c !important; }
+}
+@media print {
+  body { background: #fff !important; }
+  section, figure, .tiles li, tr { break-inside: avoid; }
+  h2 { break-after: avoid; }
+}
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.45 system-ui, sans-serif; }
 header, main { max-width: 1200px; margin: 0 auto; padding: 0 20px; }

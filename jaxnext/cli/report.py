@@ -1,0 +1,64 @@
+"""``jaxnext report``: write a page about a run: figures, curves, confusion matrix, mistakes."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxnext.cli.console import batch_bar, image_bar, say, warn
+from jaxnext.cli.invocation import Invocation
+from jaxnext.cli.machine import cores
+from jaxnext.cli.parser import Parser, arguments_of, check_least, given_path
+from jaxnext.cli.paths import path
+from jaxnext.cli.trained_options import TrainedArguments, add_computing, classifier
+from jaxnext.cli.user_folders import folders
+from jaxnext.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arguments(TrainedArguments):
+    """What the command was asked for."""
+
+    output: Path
+
+
+def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
+    """Read the options; errors as ``parse`` of ``train``."""
+    usage = "RUN [--output report.html] [--OPTION VALUE ...]"
+    about = "Write a page about a run: its best checkpoint on its validation images, its curves and settings."
+    parser = Parser(invocation.usage("report"), usage, about)
+    parser.add_argument("checkpoint", metavar="run", nargs="?", help="folder of the run")
+    parser.option("output", str, "the HTML file, which holds all that it shows", "report.html")
+    add_computing(parser)
+    values = parser.parse(argv)
+    run = given_path(values, "checkpoint", "give the folder of a run", "RUN")
+    check_least(values, batch_size=1, workers=0)
+    output = path("--output", values["output"])
+    if output.is_dir():
+        raise UsageError(f"--output: expected the name of a file, found the folder {output}")
+    return arguments_of(Arguments, values, checkpoint=run, output=output, which="best")
+
+
+def run(argv: Sequence[str], invocation: Invocation) -> int:
+    """Run the command; return the exit status."""
+    arguments = parse(argv, invocation)
+    with classifier(arguments, invocation) as trained:
+        from jaxnext.inference.report import write_report
+        from jaxnext.reporting.run_facts import read_run
+
+        kept = folders()
+        write_report(
+            trained,
+            read_run(arguments.checkpoint),
+            arguments.checkpoint.resolve().name,
+            arguments.output,
+            batch_size=arguments.batch_size,
+            workers=arguments.workers,
+            cores=cores(),
+            warn=warn,
+            progress=batch_bar,
+            images_bar=image_bar,
+            index=kept.index,
+            tfds_folder=kept.tfds,
+        )
+    say(f"{arguments.output}: the report")
+    return 0

@@ -1,0 +1,9 @@
+"""Write a page about a run: ``python scripts/report.py RUN``; see ``--help``."""
+
+import sys
+
+from checkout import call
+
+# The processes that decode images import this file again.
+if __name__ == "__main__":
+    sys.exit(call("report"))
