@@ -16,7 +16,7 @@ INSTALLED = Invocation()
 
 def test_options() -> None:
     assert parse(["run"], INSTALLED) == Arguments(
-        checkpoint=Path("run"),
+        checkpoint=[Path("run")],
         which="best",
         output=Path("report.html"),
         batch_size=16,
@@ -41,6 +41,7 @@ def test_mistakes(tmp_path: Path) -> None:
 
 def test_it_writes_the_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     trained = create_autospec(classifier.TrainedClassifier)
+    trained.return_value.members = ("the net",)
     write = create_autospec(inference.write_report)
     read = create_autospec(run_facts.read_run)
     monkeypatch.setattr(classifier, "TrainedClassifier", trained)
@@ -49,5 +50,5 @@ def test_it_writes_the_page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.chdir(tmp_path)
     assert command.run([".", "--output", "r.html"], INSTALLED) == 0
     assert trained.call_args.args == (Path(), "best")
-    assert write.call_args.args == (trained.return_value, read.return_value, tmp_path.name, Path("r.html"))
+    assert write.call_args.args == ("the net", read.return_value, tmp_path.name, Path("r.html"))
     assert capsys.readouterr().out == "r.html: the report\n"

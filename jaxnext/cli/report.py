@@ -12,6 +12,7 @@ from jaxnext.cli.paths import path
 from jaxnext.cli.trained_options import TrainedArguments, add_computing, classifier
 from jaxnext.cli.user_folders import folders
 from jaxnext.errors import UsageError
+from jaxnext.inference.tta import NO_TTA
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,15 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     output = path("--output", values["output"])
     if output.is_dir():
         raise UsageError(f"--output: expected the name of a file, found the folder {output}")
-    return arguments_of(Arguments, values, checkpoint=run, output=output, which="best")
+    return arguments_of(
+        Arguments,
+        values,
+        checkpoint=[run],
+        output=output,
+        which="best",
+        ensemble="probabilities",
+        tta=NO_TTA,
+    )
 
 
 def run(argv: Sequence[str], invocation: Invocation) -> int:
@@ -45,11 +54,11 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
         from jaxnext.inference.report import write_report
         from jaxnext.reporting.run_facts import read_run
 
-        kept = folders()
+        kept, folder = folders(), arguments.checkpoint[0]
         write_report(
-            trained,
-            read_run(arguments.checkpoint),
-            arguments.checkpoint.resolve().name,
+            trained.members[0],
+            read_run(folder),
+            folder.resolve().name,
             arguments.output,
             batch_size=arguments.batch_size,
             workers=arguments.workers,
