@@ -45,7 +45,7 @@ def test_cards() -> None:
     words = " ".join(" ".join(found.texts).split())
     assert "is 1 5.0% predicted 0 95.0% e" in words
     assert "1 taken for 0 2 images, 100.0% of the class" in words
-    assert "perhaps 0 95.0% margin 0.050" in words
+    assert "labelled 1 5.0% perhaps 0 95.0% margin 0.050" in words
     # As mistake, of a pair, and as label error.
     assert text.count('class="thumb i4"') == found.texts.count("gone") == found.texts.count("no room") == 3
 

@@ -75,6 +75,9 @@ def test_the_page(browser: Any, file: Path, width: int, scheme: str) -> None:
     assert all(picture.startswith('url("data:image/jpeg') for picture in pictures)
     page.locator(".pairs button").last.click()
     assert page.locator(".matrix .chosen").count() == 1
+    page.locator("#cell button").click()
+    assert page.locator(".matrix .chosen").count() == 0
+    assert page.locator("#cell").inner_text() == ""
 
     assert page.evaluate("document.documentElement.scrollWidth") == width
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -48,20 +48,29 @@
     return made;
   };
 
+  const hide = () => {
+    panel.replaceChildren();
+    document.querySelectorAll(".matrix .chosen").forEach((cell) => cell.classList.remove("chosen"));
+  };
+
   const show = (key) => {
+    hide();
     const [count, images] = cells[key];
     const [label, guess] = key.split(",").map((number) => classes[number]);
     const words = label === guess ? `${label}, predicted rightly` : `${label} taken for ${guess}`;
     const grid = element("div", "", "cards");
     grid.append(...images.map(figure));
     const rest = count - images.length;
+    const close = element("button", "close");
+    close.type = "button";
+    close.addEventListener("click", hide);
     panel.replaceChildren(
       element("h3", words),
-      element("p", `${count.toLocaleString("en")} ${count === 1 ? "image" : "images"}`),
+      element("p", `${count.toLocaleString("en")} ${count === 1 ? "image" : "images"} `),
       grid,
       ...(rest ? [element("p", `and ${rest.toLocaleString("en")} more`)] : []),
     );
-    document.querySelectorAll(".matrix .chosen").forEach((cell) => cell.classList.remove("chosen"));
+    panel.children[1].append(close);
     const square = document.querySelector(`.matrix [data-cell="${key}"]`);
     square.classList.add("chosen");
     return square;

@@ -109,7 +109,7 @@ def cards(selection: Selection, predictions: Predictions, pictures: Mapping[int,
     listed = "".join(
         card(
             error.number,
-            f"<b>{text(classes[predictions.truth[error.number]])}</b> {error.self_confidence:.1%}",
+            f"labelled <b>{text(classes[predictions.truth[error.number]])}</b> {error.self_confidence:.1%}",
             f"perhaps <b>{text(classes[error.suggested])}</b> {rows[error.number, error.suggested]:.1%}",
             f"margin {error.normalized_margin:.3f}",
         )
