@@ -96,15 +96,15 @@ def test_means_are_those_of_ensembles() -> None:
 def test_what_is_no_size_is_refused_by_its_option(monkeypatch: pytest.MonkeyPatch) -> None:
     mistake = ValueError("data.image_size: expected at least 1 pixel, found 0")
     monkeypatch.setattr(ensemble, "Ensemble", create_autospec(ensemble.Ensemble, side_effect=mistake))
-    with pytest.raises(UsageError, match="^--image_size: expected at least 1 pixel, found 0$"):
+    with pytest.raises(UsageError, match=r"^--image_size: expected at least 1 pixel, found 0$"):
         command.run(["--checkpoint", "x", "y", "--data", "a", "--image_size", "0"], INSTALLED)
 
 
 def test_several_checkpoints_are_an_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = create_autospec(ensemble.Ensemble, side_effect=JaxnextError("far enough"))
     monkeypatch.setattr(ensemble, "Ensemble", opened)
+    asked = ["--which", "last", "--ensemble", "logits", "--image_size", "[24, 32]"]
     with pytest.raises(JaxnextError, match="far enough"):
-        asked = ["--which", "last", "--ensemble", "logits", "--image_size", "[24, 32]"]
         command.run(["--checkpoint", "x", "y", "--data", "a", *asked], INSTALLED)
     assert opened.call_args.args == ([Path("x"), Path("y")], "last")
     assert opened.call_args.kwargs == {"train_command": "jaxnext train", "mean": "logits", "image_size": (24, 32)}
