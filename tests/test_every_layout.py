@@ -113,7 +113,7 @@ def test_balanced_epochs_are_resumed_bit_for_bit(balance: str, images: Path, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", ["csv", "zip"])
+@pytest.mark.parametrize("layout", ["zip"])
 def test_two_processes_one_of_which_is_killed_go_on_to_the_losses_of_one(
     layout: str, images: Path, tmp_path: Path
 ) -> None:
