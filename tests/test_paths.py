@@ -37,7 +37,7 @@ def test_paths_that_no_system_has(text: str, sentence: str) -> None:
         "--data": lambda: predict.parse(["--checkpoint", "run", "--data", text], HOW),
         "DATA": lambda: check.parse([text], HOW, CONFIGS),
         "--output   ": lambda: check.parse(["x", "--output", text], HOW, CONFIGS),
-        "FOLDER": lambda: prepare.parse([text, "--output", "x"], HOW),
+        "DATA ": lambda: prepare.parse([text, "--output", "x"], HOW),
     }
     for option, call in calls.items():
         with pytest.raises(UsageError) as error:
