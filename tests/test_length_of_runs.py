@@ -33,12 +33,12 @@ def test_a_run_without_improvement_is_done_and_goes_on_with_more_patience(images
 @pytest.mark.slow
 def test_hours_that_end_in_mid_epoch_end_in_a_checkpoint_from_which_the_run_goes_on(images, tmp_path):
     lines: list[str] = []
-    limit = TrainingConfig(hours=30 / 3600)
+    limit = TrainingConfig(hours=18 / 3600)
     env = run_env(lines=lines, host=seconds())
     progress = train(tmp_path / "r", images, env=env, epochs=2, training=limit)
     assert 0 < progress.position < 10
     assert lines[-1] == (
-        "done after 0 of 2 epochs, as training.hours (0.00833333) are over or too short for another; checkpoints, "
+        "done after 0 of 2 epochs, as training.hours (0.005) are over or too short for another; checkpoints, "
         f"metrics and curves are in {tmp_path / 'r'}; go on with: --resume auto"
     )
     train(tmp_path / "r", images, resume=True, epochs=2)

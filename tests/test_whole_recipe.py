@@ -29,7 +29,7 @@ def recipe(images, epochs=3):
     return dataclasses.replace(
         config,
         model=dataclasses.replace(config.model, freeze=("stem", "stage2"), unfreeze={1: ("stage2",)}),
-        data=dataclasses.replace(config.data, image_size={0: 12, epochs - 1: 16}),
+        data=dataclasses.replace(config.data, image_size={0: 12, epochs - 1: 16}, cache="memory"),
         training=TrainingConfig(accumulate=4, recalibrate=True, ema=EmaConfig(decay=0.9), hours=100.0),
     )
 
