@@ -2,6 +2,7 @@ import dataclasses
 
 import jax
 import numpy as np
+import pytest
 import small_run
 from small_run import model_of, run_env, train
 
@@ -14,6 +15,7 @@ from jaxnext.engine.network import network
 from jaxnext.normalization import normalize
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_statistics_of_all_its_training_images(images, tmp_path):
     lines: list[str] = []
     config = small_run.config(images)
