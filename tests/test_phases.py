@@ -2,6 +2,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 
 from jaxnext.config.mapping import build
 from jaxnext.engine import parallel
@@ -54,3 +55,17 @@ def test_the_next_phase_keeps_the_moments_and_begins_those_of_new_parts_with_zer
 def test_a_run_that_unfreezes_nothing_has_the_optimizer_itself() -> None:
     state: Any = optimizer_of(build({"model": {"freeze": ["stem"]}}), PARAMS).init(PARAMS)
     assert type(state).__name__ == "ScaleByAdamState"
+
+
+def test_gradients_are_clipped_by_the_norm_over_all_parts_whenever_these_are_trained() -> None:
+    changed = {"type": "sgd", "momentum": 0.0, "clip_norm": 1.0}
+    config = build({"model": {"freeze": ["head"], "unfreeze": {3: ["head"]}}, "optimizer": changed})
+    params = {"backbone": {"stem_norm": {"scale": np.ones(1, np.float32)}}, "head": {"bias": np.ones(1, np.float32)}}
+    optimizer: Any = optimizer_of(config, params)
+    gradients = {
+        "backbone": {"stem_norm": {"scale": np.array([3], np.float32)}},
+        "head": {"bias": np.array([4], np.float32)},
+    }
+    directions, _ = optimizer.update(gradients, optimizer.init(params), params)
+    assert float(directions["backbone"]["stem_norm"]["scale"][0]) == pytest.approx(0.6, rel=1e-5)
+    assert float(directions["head"]["bias"][0]) == pytest.approx(0.8, rel=1e-5)
