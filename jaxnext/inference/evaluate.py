@@ -61,12 +61,9 @@ def evaluate(
             a run that was to skip such, where it is a warning.
     """
     source, skip = _source(classifier, data, index, tfds_folder, warn)
-    workers = default_workers(cores, source) if workers is None else workers
     sums = Accumulator()
-    batches = classifier.evaluate(source, batch_size, workers, threads=cores, tta=tta)
-    for _, batch_sums in _readable(
-        progress(batches, -(-len(source) // batch_size)), classifier, batch_size, skip, warn
-    ):
+    batches = _batches(classifier.evaluate, source, batch_size, workers, cores, progress, tta)
+    for _, batch_sums in _readable(batches, classifier, batch_size, skip, warn):
         sums.add(batch_sums)
     return sums
 
@@ -99,11 +96,9 @@ def predict_labelled(
         JaxnextError: also where no image can be read, or a probability is not finite.
     """
     source, skip = _source(classifier, data, index, tfds_folder, warn)
-    workers = default_workers(cores, source) if workers is None else workers
     numbers, rows = [], []
-    batches = classifier.stream(source, batch_size, workers, threads=cores, tta=tta)
-    counted = progress(batches, -(-len(source) // batch_size))
-    for host, found in _readable(counted, classifier, batch_size, skip, warn):
+    batches = _batches(classifier.stream, source, batch_size, workers, cores, progress, tta)
+    for host, found in _readable(batches, classifier, batch_size, skip, warn):
         numbers.append(host.ids[host.mask])
         rows.append(found[host.mask])
     chosen = np.concatenate(numbers) if numbers else np.zeros(0, np.int64)
@@ -141,6 +136,20 @@ def _source(
     for line in lines:
         warn(line)
     return source, data is None and classifier.members[0].meta.config.data.on_corrupt == "skip"
+
+
+def _batches(
+    call: Callable[..., Iterator[tuple[HostBatch, _T]]],
+    source: ImageSource,
+    batch_size: int,
+    workers: int | None,
+    cores: int,
+    progress: Callable[[Any, int], Any],
+    tta: Tta,
+) -> Iterable[tuple[HostBatch, _T]]:
+    """Return the batches of a classifier's ``evaluate`` or ``stream``, behind a progress bar."""
+    workers = default_workers(cores, source) if workers is None else workers
+    return progress(call(source, batch_size, workers, threads=cores, tta=tta), -(-len(source) // batch_size))
 
 
 def _readable(
