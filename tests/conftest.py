@@ -7,8 +7,8 @@ import os
 import jax
 import pytest
 import small_run
-from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from live_seed import SEED
+from uncached import uncached
 
 from jaxnext.training.compiled_steps import CompiledSteps
 
@@ -125,12 +125,8 @@ def _no_curves(request):
 @pytest.fixture
 def onednn_calls():
     """Without the compilation cache, so that convolutions in float32 are computed by oneDNN where it works."""
-    # JAX looks at the setting at the first compilation only, unless it is told to forget what it saw.
-    jax.config.update("jax_enable_compilation_cache", False)
-    reset_cache()
-    yield
-    jax.config.update("jax_enable_compilation_cache", True)
-    reset_cache()
+    with uncached():
+        yield
 
 
 @pytest.fixture(scope="session")

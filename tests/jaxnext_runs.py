@@ -1,5 +1,6 @@
 """What jaxnext computes from given weights, images and labels, to be held against PyTorch's results."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from flat_config import model_config
 from jax.sharding import Mesh, PartitionSpec
 from named_values import CLASSES
 from torch_reference import fields
+from uncached import uncached
 
 from jaxnext.config.sections import Precision
 from jaxnext.engine import parallel, steps
@@ -115,7 +117,9 @@ def both_modes(
     labels: np.ndarray,
 ) -> BothModes:
     """Run one batch in both modes, the gradient being that of the mean cross-entropy in training mode."""
-    with jax.enable_x64(precision == "float64"), jax.default_matmul_precision("highest"):
+    # In float32 as users compile it: by oneDNN where it works.
+    cached = uncached() if precision == "float32" else contextlib.nullcontext()
+    with cached, jax.enable_x64(precision == "float64"), jax.default_matmul_precision("highest"):
         variables = port(network(setting, tiny, precision), state_dict)
         run = _both_modes(setting, tiny, precision)
         found = jax.device_get(run(variables, images.astype(precision), labels))

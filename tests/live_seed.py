@@ -8,3 +8,5 @@ import secrets
 
 _GIVEN = os.environ.get("JAXNEXT_TEST_SEED", "0")
 SEED = secrets.randbits(32) if _GIVEN == "fresh" else int(_GIVEN)
+# pytest-xdist's workers, which this process starts, have the same.
+os.environ["JAXNEXT_TEST_SEED"] = str(SEED)

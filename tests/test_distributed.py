@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import several_processes
 import small_run
+from layouts import written
 from small_run import run_env, stop_after
 from tolerances import FLOAT64_PROCESSES
 
@@ -87,8 +88,10 @@ def test_sigterm_to_one_stops_both_and_the_resumed_run_is_that_of_one_process_bi
     assert json.loads((folder / "r" / "run.json").read_text())["processes"] == 2
 
 
-def test_one_of_two_is_killed_and_one_process_goes_on_float64(folder, images):
-    first, second = several_processes.train(folder, "--output", "r", "--precision", "float64", ends=("-", "SIGKILL:13"))
+def test_one_of_two_that_read_an_archive_is_killed_and_one_process_goes_on_float64(folder, images):
+    archive = written("zip", images, folder / "zip")["path"]
+    options = ("--output", "r", "--precision", "float64", "--data.path", archive)
+    first, second = several_processes.train(folder, *options, ends=("-", "SIGKILL:13"))
     assert second.status == -9
     assert first.status == 1, first
     assert first.stderr.startswith("error: the computation with the other processes has failed (")
@@ -97,7 +100,7 @@ def test_one_of_two_is_killed_and_one_process_goes_on_float64(folder, images):
         one_process(folder / "one", images, precision="float64")
         expected = [pytest.approx(record, rel=FLOAT64_PROCESSES, abs=0) for record in metrics(folder / "one")]
         assert metrics(folder / "r") == expected[:1]
-        one_process(folder / "r", images, precision="float64", resume=True)
+        one_process(folder / "r", Path(archive), precision="float64", resume=True)
     assert metrics(folder / "r") == expected
 
 

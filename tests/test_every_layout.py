@@ -1,22 +1,17 @@
 """The same images in every layout: the same examples in the same order, the same losses, the same report, resumed or
 not, by one process or two."""
 
-import json
 from pathlib import Path
 
-import jax
-import numpy as np
 import pytest
-import several_processes
 import small_run
 from inspected import encoded, picture
 from layouts import LAYOUTS, written
-from small_run import assert_same_model, fit_with, metrics, model_of, run_env, stop_after, without_times
+from small_run import assert_same_model, fit_with, metrics, stop_after, without_times
 
 from jaxnext.cli import check
 from jaxnext.cli.invocation import Invocation
 from jaxnext.config.sections import DataConfig
-from jaxnext.config.yaml_text import dump_config
 from jaxnext.data.image_source import ImageSource
 from jaxnext.data.splits import load_splits
 
@@ -110,20 +105,3 @@ def test_balanced_epochs_are_resumed_bit_for_bit(balance: str, images: Path, tmp
     fit_with(tmp_path / "r", path, [], resume=True, **options)
     assert without_times(metrics(tmp_path / "r")) == without_times(metrics(tmp_path / "whole"))
     assert_same_model(tmp_path / "r", tmp_path / "whole")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("layout", ["zip"])
-def test_two_processes_one_of_which_is_killed_go_on_to_the_losses_of_one(
-    layout: str, images: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "small.yaml").write_text(dump_config(small_run.config(images, epochs=2)))
-    command = ["--output", "r", *options(written(layout, images, tmp_path / layout))]
-    killed = several_processes.train(tmp_path, *command, ends=("-", "SIGKILL:13"))
-    assert [ended.status for ended in killed] == [1, -9]
-    ended = several_processes.train(tmp_path, *command, "--resume", "auto")
-    assert [each.status for each in ended] == [0, 0], ended
-    small_run.train(tmp_path / "one", images, env=run_env(devices=2), epochs=2)
-    assert without_times(metrics(tmp_path / "r")) == without_times(metrics(tmp_path / "one"))
-    jax.tree.map(np.testing.assert_array_equal, model_of(tmp_path / "r")[0], model_of(tmp_path / "one")[0])
-    assert json.loads((tmp_path / "r" / "run.json").read_text())["processes"] == 2

@@ -1,7 +1,8 @@
 """jaxnext against PyTorch and torchvision, live, on random weights, images and parameters, drawn from the live seed.
 
-The comparisons of the full-size net take minutes for each setting and run only with ``-m full_size``; the 20 steps then
-in one setting, which the seed picks, or in all with JAXNEXT_EVERY_SETTING=1.
+The tiny nets' run in one setting, which the seed picks, in the others with ``-m full_size``. The comparisons of the
+full-size net take minutes for each setting and run only with ``-m full_size``; the 20 steps then in the setting that
+the seed picks, or in all with JAXNEXT_EVERY_SETTING=1.
 """
 
 import functools
@@ -39,16 +40,17 @@ from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize
 from jaxnext.tree import flatten, path_name
 
 ADAM_STEPS = 20
-LIVE = [s if s in ("baseline", "fc_cbam") else pytest.param(s, marks=pytest.mark.full_size) for s in SETTINGS]
-"""Those without a part and with all parts; the golden files hold all four, and ``-m full_size`` runs them live."""
+DRAWN = list(SETTINGS)[SEED % len(SETTINGS)]
+"""The setting that the seed picks, where each takes long."""
+
+LIVE = [s if s == DRAWN else pytest.param(s, marks=pytest.mark.full_size) for s in SETTINGS]
+"""The golden files hold all four, and ``-m full_size`` runs the others live."""
 
 LIVE_NETS = [pytest.param(net, marks=pytest.mark.full_size) for net in NETS]
 """The golden files hold both."""
 
-STEPPED = list(SETTINGS) if os.environ.get("JAXNEXT_EVERY_SETTING") == "1" else [list(SETTINGS)[SEED % len(SETTINGS)]]
+STEPPED = list(SETTINGS) if os.environ.get("JAXNEXT_EVERY_SETTING") == "1" else [DRAWN]
 """Settings of which the full-size net goes 20 steps: each takes minutes."""
-
-pytestmark = pytest.mark.usefixtures("onednn_calls")
 
 
 @pytest.fixture(autouse=True)

@@ -42,7 +42,6 @@ from jaxnext.data.decode import decode
 from jaxnext.data.resize import resize
 from jaxnext.normalization import normalize
 
-pytestmark = pytest.mark.usefixtures("onednn_calls")
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
@@ -102,8 +101,7 @@ def test_gradients_in_double(setting: str) -> None:
         assert error <= FLOAT64_GRADIENT, name
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("setting", [*SETTINGS, *NETS])
+@pytest.mark.parametrize("setting", WITH_NETS)
 def test_running_statistics_after_one_step_in_double(setting: str) -> None:
     recorded = golden(setting)
     found = jaxnext_runs.in_torch(setting, True, {"batch_stats": one_batch(setting, "float64").batch_stats})

@@ -1,4 +1,4 @@
-"""Label smoothing, class weights, mixup and cutmix together: 20 steps against PyTorch, devices, processes, resume."""
+"""Label smoothing, class weights, mixup and cutmix together: 20 steps against PyTorch, devices, more epochs."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -11,18 +11,16 @@ import jaxnext_runs
 import named_values
 import numpy as np
 import pytest
-import several_processes
 import small_run
 import torch_runs
 from jaxnext_runs import ADAM
 from live_seed import SEED
 from small_run import run_env, stop_after
 from test_mix import kind
-from tolerances import FLOAT64_ADAM_STEPS, FLOAT64_DEVICES, FLOAT64_PROCESSES
+from tolerances import FLOAT64_ADAM_STEPS, FLOAT64_DEVICES
 from torch_reference import require
 
-from jaxnext.config.sections import LOSSES, Config, MixConfig
-from jaxnext.config.yaml_text import dump_config
+from jaxnext.config.sections import MixConfig
 from jaxnext.engine import parallel, steps
 from jaxnext.engine.network import network
 from jaxnext.engine.padding import pad_rows
@@ -33,6 +31,7 @@ from jaxnext.mix import Drawn, Mix
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.initialisation import initialise
 from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD
+from jaxnext.training.fit import fit
 from jaxnext.tree import flatten, path_name
 
 pytestmark = pytest.mark.slow
@@ -149,49 +148,15 @@ def test_an_epoch_is_the_same_on_more_devices_its_incomplete_batch_included() ->
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=FLOAT64_DEVICES), found, one)
 
 
-# ---- whole runs: 96 training images in batches of 10, the last one of 6 ----
-
-
-def mixed_config(path: Any, **changes: Any) -> Config:
-    loss = LOSSES.choose("cross_entropy", label_smoothing=0.1, class_weights="balanced")
-    mixing = MixConfig(mixup=0.4, cutmix=1.0, probability=0.9, off_epochs=1)
-    return dataclasses.replace(small_run.config(path, epochs=3), **({"mix": mixing, "loss": loss} | changes))
-
-
-def fit(output: Any, path: Any, env: Any, resume: bool = False, **changes: Any) -> None:
-    small_run.fit(mixed_config(path, **changes), output, resume, env)
-
-
-def test_stopped_in_the_middle_the_run_goes_on_bit_for_bit(images: Any, tmp_path: Any) -> None:
-    fit(tmp_path / "whole", images, run_env(devices=2))
-    # It is asked 15 times an epoch; in the second epoch, which is mixed, and in the third, which is not.
-    for calls in (18, 18):
-        fit(tmp_path / "r", images, run_env(stop_after(calls), devices=2), resume=True)
-    fit(tmp_path / "r", images, run_env(devices=2), resume=True)
-    small_run.assert_same_model(tmp_path / "r", tmp_path / "whole")
-    assert small_run.without_times(small_run.metrics(tmp_path / "r")) == small_run.without_times(
-        small_run.metrics(tmp_path / "whole")
-    )
-
-
-def test_two_processes_compute_what_one_does_float64(images: Any, tmp_path: Any) -> None:
-    changes = {"epochs": 1, "precision": "float64", "mix": MixConfig(mixup=0.4, cutmix=1.0)}
-    (tmp_path / "small.yaml").write_text(dump_config(mixed_config(images, **changes)))
-    first, second = several_processes.train(tmp_path, "--output", "r")
-    assert (first.status, second.status) == (0, 0), (first, second)
-    with jax.enable_x64(True):
-        fit(tmp_path / "one", images, run_env(devices=1), **changes)
-    found, right = (small_run.without_times(small_run.metrics(tmp_path / name)) for name in ("r", "one"))
-    assert found == [pytest.approx(record, rel=FLOAT64_PROCESSES, abs=0) for record in right]
-    (found, _), (right, _) = (small_run.model_of(tmp_path / name) for name in ("r", "one"))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=FLOAT64_DEVICES), found, right)
+# ---- a whole run: 96 training images in batches of 10, the last one of 6 ----
 
 
 def test_more_epochs_with_accumulation_keep_the_mixed_ones(images: Any, tmp_path: Any) -> None:
     """Of 10 batches an epoch each two make an update: what is begun is counted in batches."""
-    training = dataclasses.replace(mixed_config(images).training, accumulate=2)
+    config = small_run.config(images, epochs=3, mix=MixConfig(mixup=0.4, cutmix=1.0, probability=0.9, off_epochs=1))
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, accumulate=2))
     # It is asked some 15 times an epoch: in the second of three, the last of which is not mixed.
-    fit(tmp_path / "r", images, run_env(stop_after(19)), training=training)
+    fit(config, tmp_path / "r", False, run_env(stop_after(19)))
     lines: list[str] = []
-    fit(tmp_path / "r", images, run_env(stop_after(0), lines), resume=True, training=training, epochs=4)
+    fit(dataclasses.replace(config, epochs=4), tmp_path / "r", True, run_env(stop_after(0), lines))
     assert lines[-1].startswith("stopped and saved")

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -7,10 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flat_config import model_config
-from live_seed import SEED
-from tolerances import FLOAT64_FORWARD, FLOAT64_GRADIENT
-from torch_ported import CLASSES, gradient_errors, ported, relative_error, to_leaves, to_torch, train_copy
-from torch_reference import SETTINGS
 
 from jaxnext.config.sections import Precision
 from jaxnext.engine.network import network
@@ -132,70 +128,3 @@ def test_attention_and_head_are_given_the_same_but_for_keys_of_their_own() -> No
     own = first[1]["keys"]
     assert (own.shape, own.dtype) == (keys.shape, keys.dtype)
     assert own is not keys
-
-
-# ---- PyTorch ----
-
-
-class Both(NamedTuple):
-    """One result from here and the same from PyTorch."""
-
-    evaluation: tuple[Any, Any]
-    training: tuple[Any, Any]
-    statistics: tuple[Any, Any]
-    gradients: tuple[Any, Any]
-
-
-def run_both(setting: str) -> Both:
-    """Logits of eight images in both modes, running statistics after the training one, gradients of a weighted sum."""
-    net, classifier, variables = ported(setting)
-    rng = np.random.default_rng([SEED, 1])
-    images, weights = rng.normal(size=(8, 64, 64, 3)), rng.normal(size=(8, CLASSES))
-    evaluation = net(to_torch(images)).detach().numpy()
-    trained = train_copy(net)
-    training = trained(to_torch(images))
-    training.backward(to_torch(weights.reshape(8, 1, 1, CLASSES))[:, :, 0, 0])
-    gradients = {name: parameter.grad for name, parameter in trained.named_parameters()}
-
-    def loss(params: Any, batch_stats: Any, images: Any) -> tuple[jax.Array, Any]:
-        own = {"params": params, "batch_stats": batch_stats}
-        logits, updated = classifier.apply(own, images, train=True, mutable=["batch_stats"])
-        return (logits * weights).sum(), (logits, updated["batch_stats"])
-
-    def both_modes(variables: Any, images: Any) -> Any:
-        found = jax.grad(loss, has_aux=True)(variables["params"], variables["batch_stats"], images)
-        return classifier.apply(variables, images, train=False), found
-
-    with jax.enable_x64(True):
-        results = jax.jit(both_modes)(variables, images)
-        logits, (found_gradients, (train_logits, stats)) = jax.device_get(results)
-    right = to_leaves(variables, trained.state_dict())["batch_stats"]
-    params = {"params": variables["params"]}
-    return Both(
-        (logits, evaluation),
-        (train_logits, training.detach().numpy()),
-        ({"batch_stats": stats}, {"batch_stats": right}),
-        ({"params": found_gradients}, to_leaves(params, gradients)),
-    )
-
-
-def check(both: Both, setting: str) -> None:
-    assert both.evaluation[0].dtype == np.float64
-    assert relative_error(*both.evaluation) <= FLOAT64_FORWARD
-    assert relative_error(*both.training) <= FLOAT64_FORWARD
-    found, expected = (flatten(stats) for stats in both.statistics)
-    assert found.keys() == expected.keys()
-    assert {path_name(path): relative_error(found[path], expected[path]) for path in found} == pytest.approx(
-        {path_name(path): 0 for path in found}, abs=FLOAT64_FORWARD
-    )
-    # A bias before a batch norm has no effect: its true gradient is zero.
-    zero = {f"params/head/hidden{layer}/bias" for layer in (1, 2)} if "fc" in setting else set()
-    errors = gradient_errors(*both.gradients, zero=zero)
-    assert zero <= errors.keys()
-    assert errors == pytest.approx(dict.fromkeys(errors, 0), abs=FLOAT64_GRADIENT)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_equals_pytorch_in_double(setting: str) -> None:
-    check(run_both(setting), setting)

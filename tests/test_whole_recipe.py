@@ -11,6 +11,7 @@ import several_processes
 import small_run
 from small_run import assert_same_model, metrics, model_of, run_env, stop_after, without_times
 
+from jaxnext.config.sections import LOSSES, MixConfig
 from jaxnext.config.training import EmaConfig, TrainingConfig
 from jaxnext.config.yaml_text import dump_config
 from jaxnext.engine.checkpoint import Checkpoints
@@ -30,6 +31,8 @@ def recipe(images, epochs=3):
         config,
         model=dataclasses.replace(config.model, freeze=("stem", "stage2"), unfreeze={1: ("stage2",)}),
         data=dataclasses.replace(config.data, image_size={0: 12, epochs - 1: 16}, cache="memory"),
+        mix=MixConfig(mixup=0.4, cutmix=1.0, probability=0.9, off_epochs=1),
+        loss=LOSSES.choose("cross_entropy", label_smoothing=0.1, class_weights="balanced"),
         training=TrainingConfig(accumulate=4, recalibrate=True, ema=EmaConfig(decay=0.9), hours=100.0),
     )
 
