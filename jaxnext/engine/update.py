@@ -50,41 +50,45 @@ def update(
         recipe: what else is done.
         frozen: parts that are not trained.
     """
-    trained, fixed = split(state.params, frozen) if frozen else (state.params, {})
     if recipe.accumulation is None or state.accumulated is None:
-        params, moments = _stepped(state, gradients, trained, optimizer)
+        moved = _moved(state, gradients, batch_stats, optimizer, recipe, frozen)._replace(batch_stats=batch_stats)
         # Without a gradient, the moments and the weight decay would still move the parameters.
-        params, batch_stats, moments = jax.tree.map(
-            lambda new, old: jnp.where(total > 0, new, old),
-            (params, batch_stats, moments),
-            (trained, state.batch_stats, state.optimizer),
-        )
-        params = join(params, fixed) if frozen else params
-        average = state.average
-        if recipe.average is not None and average is not None:
-            moved = recipe.average.step(average, params, batch_stats)
-            average = jax.tree.map(lambda new, old: jnp.where(total > 0, new, old), moved, average)
-        return state._replace(params=params, batch_stats=batch_stats, optimizer=moments, average=average)
-    batch_stats = jax.tree.map(lambda new, old: jnp.where(total > 0, new, old), batch_stats, state.batch_stats)
+        kept = {name: _where(total > 0, getattr(moved, name), getattr(state, name)) for name in _MOVED}
+        return state._replace(**kept)
+    batch_stats = _where(total > 0, batch_stats, state.batch_stats)
     gathered = accumulation.gathered(state.accumulated, gradients, total > 0)
     state = state._replace(batch_stats=batch_stats, accumulated=gathered)
     now = recipe.accumulation.due(state.step) & (gathered.batches > 0)
 
     def step(state: TrainState) -> TrainState:
-        params, moments = _stepped(state, accumulation.mean(gathered), trained, optimizer)
-        params = join(params, fixed) if frozen else params
-        average = state.average
-        if recipe.average is not None and average is not None:
-            average = recipe.average.step(average, params, batch_stats)
-        empty = jax.tree.map(jnp.zeros_like, gathered)
-        return state._replace(params=params, optimizer=moments, average=average, accumulated=empty)
+        moved = _moved(state, accumulation.mean(gathered), batch_stats, optimizer, recipe, frozen)
+        return moved._replace(accumulated=jax.tree.map(jnp.zeros_like, gathered))
 
     return lax.cond(now, step, lambda state: state, state)
 
 
-def _stepped(
-    state: TrainState, gradients: dict[str, Any], params: dict[str, Any], optimizer: optax.GradientTransformation
-) -> tuple[dict[str, Any], optax.OptState]:
-    """Return parameters and moments after an update of the optimizer."""
-    directions, moments = optimizer.update(gradients, state.optimizer, params)
-    return jax.tree.map(lambda p, d: p - state.learning_rate * d, params, directions), moments
+_MOVED = ("params", "batch_stats", "optimizer", "average")
+"""Fields of the state that a batch without examples leaves as they are."""
+
+
+def _moved(
+    state: TrainState,
+    gradients: dict[str, Any],
+    batch_stats: dict[str, Any],
+    optimizer: optax.GradientTransformation,
+    recipe: Recipe,
+    frozen: tuple[str, ...],
+) -> TrainState:
+    """Return the state with parameters, moments and moving average after an update."""
+    trained, fixed = split(state.params, frozen) if frozen else (state.params, {})
+    directions, moments = optimizer.update(gradients, state.optimizer, trained)
+    params = jax.tree.map(lambda p, d: p - state.learning_rate * d, trained, directions)
+    params = join(params, fixed) if frozen else params
+    average = state.average
+    if recipe.average is not None and average is not None:
+        average = recipe.average.step(average, params, batch_stats)
+    return state._replace(params=params, optimizer=moments, average=average)
+
+
+def _where(condition: jax.Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), new, old)
