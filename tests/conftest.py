@@ -31,6 +31,7 @@ GROUPS = {
         *("test_checkpoint", "test_distributed", "test_length_of_runs", "test_whole_recipe"),
         *("test_inference_predict", "test_inference_evaluate", "test_inference_classifier"),
         *("test_predictor", "test_ensemble", "test_inference_report"),
+        *("test_weights_average", "test_soup_images"),
     ),
 }
 """Test files that share compiled programs or the small run; ``pytest -n 2`` runs those of a group in one process.

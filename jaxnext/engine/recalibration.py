@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from jaxnext.models.norm import BATCH_MOMENTS
 from jaxnext.tree import flatten, path_name, unflatten
@@ -21,6 +22,18 @@ class Distance(NamedTuple):
     """root mean square over the channels of a norm, in standard deviations"""
     norm: str
     """its path"""
+
+
+def recalibration_order(images: int, seed: int) -> NDArray[np.int64]:
+    """Return the numbers of all images in the order in which statistics are computed.
+
+    Where batches were of one class, the variances would lack what lies between classes.
+
+    Args:
+        images: their number.
+        seed: of the run.
+    """
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0]))).permutation(images)
 
 
 def blank(statistics: Statistics, frozen: set[LeafPath]) -> Statistics:

@@ -42,6 +42,18 @@ def holds_run(output: Path) -> bool:
     return any(number.name.isdecimal() for number in (output / "checkpoints").glob("*/*"))
 
 
+def check_new(output: Path) -> None:
+    """Refuse a folder that cannot receive a checkpoint of its own.
+
+    Raises:
+        UsageError: it holds a run or a checkpoint, is a file, or has no name.
+    """
+    if not output.name or output.is_file() or holds_run(output):
+        raise UsageError(
+            f"{output}: expected a new folder, found one that holds a run or a checkpoint; give another --output"
+        )
+
+
 def check(output: Path, config: Config, resume: bool) -> None:
     """Refuse a folder that this run may not use. Changes nothing.
 

@@ -11,7 +11,7 @@ from jaxnext.data.loader import stream
 from jaxnext.data.order import sequential_order
 from jaxnext.data.pixels import Pixels
 from jaxnext.engine.pipeline import pipelined
-from jaxnext.engine.recalibration import blank, farthest
+from jaxnext.engine.recalibration import blank, farthest, recalibration_order
 from jaxnext.engine.state import TrainState
 from jaxnext.models.parts import part_of
 from jaxnext.training.compiled_steps import variables_of
@@ -26,8 +26,8 @@ def recalibrated(run: Run, state: TrainState) -> TrainState | None:
     """Return a state whose running statistics, or their average's, are those of all training images.
 
     Each image is seen once, at the size of validation, without augmentation and dropout, in batches of an order that
-    depends on the seed alone: where batches were of one class, the variances would lack what lies between classes. All
-    batches count alike, as with ``update_bn`` of PyTorch. Parts that are not trained keep theirs.
+    depends on the seed alone. All batches count alike, as with ``update_bn`` of PyTorch. Parts that are not trained
+    keep theirs.
 
     Args:
         run: whose images they are.
@@ -41,8 +41,7 @@ def recalibrated(run: Run, state: TrainState) -> TrainState | None:
     statistics = blank(before["batch_stats"], fixed)
     variables = before | {"batch_stats": run.steps.replicate(statistics)}
     images = len(run.splits.train)
-    shuffled = np.random.Generator(np.random.PCG64(np.random.SeedSequence([run.config.seed, 0]))).permutation(images)
-    source = Subset(run.splits.train, shuffled)
+    source = Subset(run.splits.train, recalibration_order(images, run.config.seed))
     order = sequential_order(images, run.config.batch_size)
 
     def started(batches: Iterator[Any]) -> Iterator[tuple[int, Any]]:

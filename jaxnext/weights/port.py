@@ -15,7 +15,7 @@ from jaxnext.config.yaml_text import dump_config, load_config
 from jaxnext.data.listing import list_folder
 from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.engine.network import network
-from jaxnext.engine.run_folder import CONFIG, holds_run, write_text
+from jaxnext.engine.run_folder import CONFIG, check_new, write_text
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.models.summary import check_size, summary, variable_shapes
 from jaxnext.porting.files.state_dict import load_state_dict
@@ -67,10 +67,7 @@ def port_weights(
     Raises:
         JaxnextError: the source cannot be had or read, does not fit, or the class names do not.
     """
-    if not output.name or output.is_file() or holds_run(output):
-        raise UsageError(
-            f"{output}: expected a new folder, found one that holds a run or a checkpoint; give another --output"
-        )
+    check_new(output)
     names = None if classes is None else read_classes(classes)
     check_architecture(source, config)
     tensors = load_state_dict(locate(source, cache, base_url), say)
