@@ -32,6 +32,7 @@ GROUPS = {
         *("test_inference_predict", "test_inference_evaluate", "test_inference_classifier"),
         *("test_predictor", "test_ensemble", "test_inference_report"),
         *("test_weights_average", "test_soup_images"),
+        *("test_explain", "test_overlays", "test_report_overlays"),
     ),
 }
 """Test files that share compiled programs or the small run; ``pytest -n 2`` runs those of a group in one process.

@@ -93,14 +93,21 @@ def test_equals_pytorch_forward_and_backward() -> None:
     x = rng.normal(size=(8, 3, 4, 2048))
     cotangent = rng.normal(size=x.shape)
     tensor = to_torch(x).requires_grad_()
+    kept: list[Any] = []
+    hook = net.layer4.cbam.spatial_conv.register_forward_hook(lambda module, inputs, output: kept.append(output))
     expected = net.layer4.cbam(tensor)
+    hook.remove()
     expected.backward(to_torch(cotangent))
 
-    def run(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        y, pullback = jax.vjp(lambda x: classifier.attention.apply({"params": params}, x, train=True), x)
-        return y, *pullback(cotangent)
+    def forward(x: jax.Array) -> Any:
+        return classifier.attention.apply({"params": params}, x, train=True, mutable=["intermediates"])
+
+    def run(x: jax.Array) -> tuple[jax.Array, jax.Array, Any]:
+        y, pullback, sown = jax.vjp(forward, x, has_aux=True)
+        return y, *pullback(cotangent), sown["intermediates"]["spatial_map"][0]
 
     with jax.enable_x64(True):
-        y, gradient = jax.jit(run)(x)
+        y, gradient, spatial_map = jax.jit(run)(x)
+    assert relative_error(spatial_map, to_numpy(kept[0].sigmoid())) <= FLOAT64_OPERATION
     assert relative_error(y, to_numpy(expected)) <= FLOAT64_OPERATION
     assert relative_error(gradient, to_numpy(tensor.grad)) <= FLOAT64_OPERATION

@@ -33,7 +33,7 @@ def test_predict_defaults() -> None:
 def test_predict_options() -> None:
     argv = "--data a b --checkpoint run --which last --data c --output x.csv --probabilities true --top_k 3"
     argv += " --batch_size 2 --workers 0 --keep_extension true --compilation_cache false"
-    argv += " --names n.csv --image_column x --submission_columns id,label"
+    argv += " --names n.csv --image_column x --submission_columns id,label --explain maps --explain_method cbam"
     assert parse(argv.split(), INSTALLED) == Arguments(
         checkpoint=[Path("run")],
         which="last",
@@ -48,6 +48,8 @@ def test_predict_options() -> None:
         names=Path("n.csv"),
         image_column="x",
         submission_columns=("id", "label"),
+        explain=Path("maps"),
+        explain_method="cbam",
     )
 
 
@@ -64,6 +66,14 @@ def test_predict_options() -> None:
         (
             "--checkpoint x --data a --image_column id",
             "--image_column: expected --names with it, found 'id' alone",
+        ),
+        (
+            "--checkpoint x --data a --explain_method cbam",
+            "--explain_method: expected --explain with it, found 'cbam' alone",
+        ),
+        (
+            "--checkpoint x y --data a --explain maps",
+            "--explain: expected one folder after --checkpoint, found 2; explain one net at a time",
         ),
         ("--checkpoint x --data a --topk 3", "unknown option --topk; did you mean --top_k?"),
     ],
@@ -88,13 +98,19 @@ def test_empty_values(argv: list[str], sentence: str) -> None:
     assert str(error.value) == sentence
 
 
+@pytest.mark.parametrize(
+    ("argv", "explanation"),
+    [("", None), (" --explain maps", "gradcam"), (" --explain maps --explain_method cbam", "cbam")],
+)
 @pytest.mark.parametrize("status", [0, 1])
-def test_it_calls_predict_to_csv(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, status: int) -> None:
+def test_it_calls_predict_to_csv(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, status: int, argv: str, explanation: str | None
+) -> None:
     trained = create_autospec(classifier.TrainedClassifier)
     to_csv = create_autospec(predict.predict_to_csv, return_value=status)
     monkeypatch.setattr(classifier, "TrainedClassifier", trained)
     monkeypatch.setattr(predict, "predict_to_csv", to_csv)
-    argv = "--checkpoint run --which last --data a b --top_k 2 --workers 1"
+    argv = "--checkpoint run --which last --data a b --top_k 2 --workers 1" + argv
     assert command.run(argv.split(), Invocation("predict.py", is_script=True)) == status
     assert trained.call_args.args == (Path("run"), "last")
     assert trained.call_args.kwargs == {"train_command": "python scripts/train.py", "image_size": None}
@@ -109,4 +125,5 @@ def test_it_calls_predict_to_csv(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         "table": None,
         "columns": ("image_name", "pred_label"),
         "tta": {"type": "none"},
+        "explanation": explanation and (Path("maps"), explanation),
     }

@@ -24,6 +24,21 @@ def test_literally() -> None:
     assert [error.normalized_margin for error in listed] == pytest.approx([0.25, 0.4])
 
 
+def test_the_least_confident_are_listed_as_many_as_are_confidently_of_another_class() -> None:
+    # Means of the labels' own probabilities: class 0 (0.9 + 0.1 + 0.05) / 3 = 0.35, class 1 (0.8 + 0.3) / 2 = 0.55.
+    found = literal(
+        [0, 0, 1, 1, 0],
+        [
+            [0.9, 0.1, 0.0],
+            [0.1, 0.6, 0.3],  # confidently of class 1
+            [0.2, 0.8, 0.0],
+            [0.5, 0.3, 0.2],  # confidently of class 0
+            [0.05, 0.5, 0.45],  # of none
+        ],
+    )
+    assert [(error.number, error.suggested) for error in likely_label_errors(found)] == [(4, 1), (1, 1)]
+
+
 def test_an_image_is_of_no_class_without_images() -> None:
     assert likely_label_errors(literal([0, 0], [[0.2, 0.8], [0.9, 0.1]])) == []
 

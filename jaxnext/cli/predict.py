@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from jaxnext.cli.console import batch_bar, say, warn
 from jaxnext.cli.invocation import Invocation
@@ -25,6 +26,8 @@ class Arguments(TrainedArguments):
     names: Path | None
     image_column: str | None
     submission_columns: tuple[str, str]
+    explain: Path | None = None
+    explain_method: Literal["cbam", "gradcam"] | None = None
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
@@ -46,11 +49,19 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     )
     parser.option("image_column", str | None, "column of --names with the names of the images; null: guessed")
     parser.option("submission_columns", str, "names of the first two columns", "image_name,pred_label")
+    parser.option("explain", str | None, "also a picture for each image, in this folder: where the net looks")
+    text = "by Grad-CAM for the predicted class, or by the spatial map of the net's CBAM; null: gradcam"
+    parser.option("explain_method", Literal["cbam", "gradcam"] | None, text)
     values, own = parse_options(parser, argv)
     data = [path("--data", text) for text in given(values, "data", "give a folder of images, or image files")]
     check_least(values, top_k=1)
     if values["image_column"] is not None and values["names"] is None:
         raise UsageError(f"--image_column: expected --names with it, found {values['image_column']!r} alone")
+    if values["explain_method"] is not None and values["explain"] is None:
+        raise UsageError(f"--explain_method: expected --explain with it, found {values['explain_method']!r} alone")
+    if values["explain"] is not None and len(own["checkpoint"]) > 1:
+        count = len(own["checkpoint"])
+        raise UsageError(f"--explain: expected one folder after --checkpoint, found {count}; explain one net at a time")
     return arguments_of(
         Arguments,
         values,
@@ -58,6 +69,7 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
         data=data,
         output=path("--output", values["output"]),
         names=optional_path("--names", values["names"]),
+        explain=optional_path("--explain", values["explain"]),
         submission_columns=_columns(values["submission_columns"]),
     )
 
@@ -73,9 +85,13 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
     """Run the command; return the exit status, 1 where an image could not be read."""
     arguments = parse(argv, invocation)
     with classifier(arguments, invocation) as trained:
+        from jaxnext.inference.overlays import Explanation
         from jaxnext.inference.predict import predict_to_csv
         from jaxnext.inference.rows import NamesTable
 
+        explanation = None
+        if arguments.explain is not None:
+            explanation = Explanation(arguments.explain, arguments.explain_method or "gradcam")
         return predict_to_csv(
             trained,
             arguments.data,
@@ -92,4 +108,5 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
             warn=warn,
             progress=batch_bar,
             tta=arguments.tta.plain(),
+            explanation=explanation,
         )

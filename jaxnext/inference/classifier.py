@@ -6,12 +6,15 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from jaxnext.data.pixels import Pixels
 from jaxnext.engine import averaging, parallel, steps
 from jaxnext.engine.network import network
+from jaxnext.engine.padding import pad_rows
 from jaxnext.engine.state import Batch
 from jaxnext.errors import JaxnextError
+from jaxnext.inference.explain import Method, compile_maps
 from jaxnext.inference.predictor import Predictor
 from jaxnext.inference.trained import load_trained
 from jaxnext.inference.tta import Views
@@ -77,6 +80,7 @@ class TrainedClassifier(Predictor):
         self._evaluate = steps.compile_eval_step(model, self._mesh)
         self._log_probabilities = averaging.compile_log_probabilities(model, self._mesh)
         self._means: dict[Views, Callable[[jax.Array], jax.Array]] = {}
+        self._maps = {}
 
     @property
     def members(self) -> "tuple[TrainedClassifier, ...]":
@@ -91,6 +95,29 @@ class TrainedClassifier(Predictor):
         if views not in self._means:
             self._means[views] = self._mean_over(views)
         return self._means[views](own)
+
+    def maps(
+        self, images: NDArray[np.uint8], classes: NDArray[np.int32], method: Method, batch_size: int
+    ) -> NDArray[np.float32]:
+        """Return where the net looks in one batch of images, each as it sees them; ``explain`` takes any.
+
+        Args:
+            images: ``[n, *pixels.size, 3]``, at most ``batch_size``.
+            classes: ``[n]``, whose logits Grad-CAM explains; -1: the predicted one's.
+            method: ``cbam`` or ``gradcam``.
+            batch_size: that the program is compiled for.
+
+        Returns:
+            ``[n, *pixels.size]``, 0 to 1.
+
+        Raises:
+            UsageError: ``cbam`` of a net without it.
+        """
+        if method not in self._maps:
+            self._maps[method] = compile_maps(self._model, self._mesh, method)
+        rows = parallel.round_up(batch_size, self._mesh)
+        given = parallel.split_batch((pad_rows(images, rows), pad_rows(classes, rows)), self._mesh)
+        return np.asarray(self._maps[method](self._variables, *given)[: len(images)], np.float32)
 
     def share_programs(self, others: "Sequence[TrainedClassifier]") -> None:
         """Take the compiled programs of a net that is the same but for its weights, if there is one on these devices.

@@ -16,6 +16,7 @@ from jaxnext.data.loader import default_workers
 from jaxnext.data.remarks import lines
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import UsageError
+from jaxnext.inference.overlays import Explanation, overlay_writer
 from jaxnext.inference.predictor import Predictor, Tta
 from jaxnext.inference.rows import NamesTable, rows_of
 
@@ -40,6 +41,7 @@ def predict_to_csv(
     warn: Callable[[str], None],
     progress: Callable[[Any, int], Any],
     tta: Tta = NONE,
+    explanation: Explanation | None = None,
 ) -> int:
     """Write one row per image, sorted by path, or the rows of a table. The file appears whole or not at all.
 
@@ -62,6 +64,8 @@ def predict_to_csv(
         warn: the same, for what went wrong.
         progress: wraps an iterator of batches, given the number of batches, in a progress bar.
         tta: test-time augmentation.
+        explanation: also pictures of where the net looks, one for each row with a label; it sees each image once there,
+            without test-time augmentation, and explains the class of the row.
 
     Returns:
         the exit status: 0, or 1 where an image could not be read.
@@ -73,6 +77,9 @@ def predict_to_csv(
         raise UsageError(f"--top_k: expected 1 to {len(classifier.classes)}, the number of classes, found {top_k}")
     rows = rows_of(data, table, keep_extension, warn)
     source = rows.source
+    draw = None
+    if explanation is not None:
+        draw = overlay_writer(classifier, explanation, data, source.names, batch_size)
     errors_file = output.with_name(output.name + ".errors.csv")
     check_corrupt(errors_file)
     workers = default_workers(cores, source) if workers is None else workers
@@ -90,6 +97,8 @@ def predict_to_csv(
                 warn(str(error))
                 failed.append(error)
             remarks.update(host.remarks)
+            if draw is not None:
+                draw(host, found)
             for position in np.flatnonzero(host.mask if table is None else host.ids >= 0):
                 name = rows.name(int(host.ids[position]))
                 if host.mask[position]:
@@ -101,6 +110,8 @@ def predict_to_csv(
         warn(line)
     total = len(source) + len(rows.failed)
     say(f"{output}: {total - len(failed):,} images")
+    if explanation is not None:
+        say(f"{explanation.folder}: {total - len(failed):,} pictures of {explanation.method}")
     if failed:
         warn(f"{errors_file}: {len(failed):,} of {total:,} images cannot be read")
     return CORRUPT_STATUS if failed else 0

@@ -17,7 +17,7 @@ from jaxnext.config.choice import NONE
 from jaxnext.data.bad_image import BadImage, CorruptImage
 from jaxnext.data.decode import rgb_array
 from jaxnext.data.folder_source import files_source
-from jaxnext.data.image_source import ImageSource
+from jaxnext.data.image_source import ImageSource, Subset
 from jaxnext.data.loader import HostBatch, stream
 from jaxnext.data.order import sequential_order
 from jaxnext.data.pixels import Pixels
@@ -28,6 +28,7 @@ from jaxnext.engine.pipeline import pipelined
 from jaxnext.engine.state import Batch
 from jaxnext.engine.steps import Sums
 from jaxnext.errors import JaxnextError, one_line
+from jaxnext.inference.explain import Classes, Method, explain
 from jaxnext.inference.tta import Views, views_of
 from jaxnext.types import UInt8Image
 
@@ -108,6 +109,49 @@ class Predictor(abc.ABC):
         chunks = ((i, self._resized(images[i : i + batch_size], i)) for i in range(0, len(images), batch_size))
         return np.concatenate([rows for _, rows in self._probabilities(chunks, batch_size, views)])
 
+    def explain(
+        self,
+        images: str | Path | Sequence[Any] | NDArray[np.uint8],
+        method: Method = "gradcam",
+        classes: Classes = None,
+        batch_size: int = 16,
+    ) -> NDArray[np.float32]:
+        """Return where the net looks in each image, as a map over the image that it sees, which may be cut or padded.
+
+        ``gradcam``  where the head's input speaks for a class (Selvaraju et al., 2017), divided by each image's largest
+                     value; 0 everywhere where nothing does
+        ``cbam``     the weights that the net's own spatial attention gives, as they are
+
+        Args:
+            images: as for ``predict``.
+            method: ``gradcam``, of any net, or ``cbam``.
+            classes: that Grad-CAM explains: a name or number for all images, or one for each; ``None``: the predicted.
+            batch_size: images at a time; does not change the result.
+
+        Returns:
+            ``[number of images, height, width]``, 0 to 1; of the size that images are resized to.
+
+        Raises:
+            JaxnextError: as ``predict``.
+            UsageError: an ensemble, no such method or class, or ``cbam`` of a net without it.
+        """
+        return explain(self, images, method, classes, batch_size)
+
+    def shown(self, images: Sequence[Any] | NDArray[np.uint8], batch_size: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield images given as for ``predict`` as the first net sees them, uint8 ``[n, H, W, 3]``, in their order."""
+        if not all(isinstance(image, str | Path) for image in images):
+            yield from (self._resized(images[i : i + batch_size], i)[0] for i in range(0, len(images), batch_size))
+        elif len(images):
+            paths = [Path(image) for image in images]
+            order = _sorted_files(paths)
+            place = {path: i for i, path in enumerate(order)}
+            source = Subset(files_source(order), np.array([place[path] for path in paths], np.int64))
+            with self._batches(source, batch_size, 0, 2) as batches:
+                for host, (own, *_) in batches:
+                    for error in host.errors:
+                        raise JaxnextError(str(error))
+                    yield own[host.mask]
+
     def stream(
         self, source: ImageSource, batch_size: int, workers: int, threads: int = 2, tta: Tta = NONE
     ) -> Iterator[tuple[HostBatch, NDArray[np.floating]]]:
@@ -147,11 +191,7 @@ class Predictor(abc.ABC):
 
     def _predict_files(self, paths: list[Path], batch_size: int, tta: Tta) -> NDArray[np.floating]:
         # files_source sorts; the caller's order is restored.
-        for path in paths:
-            if path.is_dir():
-                raise JaxnextError(f"{path}: expected an image file, found a folder; give the paths of its images")
-        order = sorted(set(paths), key=Path.as_posix)
-        found = []
+        order, found = _sorted_files(paths), []
         for host, probabilities in self.stream(files_source(order), batch_size, workers=0, tta=tta):
             for error in host.errors:
                 raise JaxnextError(str(error))
@@ -196,6 +236,14 @@ class Predictor(abc.ABC):
 
     def _rows(self, batch_size: int) -> int:
         return parallel.round_up(batch_size, self._mesh)
+
+
+def _sorted_files(paths: Sequence[Path]) -> list[Path]:
+    """Return each path once, in the order of ``files_source``; refuse folders."""
+    for path in paths:
+        if path.is_dir():
+            raise JaxnextError(f"{path}: expected an image file, found a folder; give the paths of its images")
+    return sorted(set(paths), key=Path.as_posix)
 
 
 def joined(parts: Sequence[HostBatch]) -> HostBatch:

