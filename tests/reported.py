@@ -9,6 +9,7 @@ from jaxnext.config.sections import Config
 from jaxnext.data.bad_image import BadImage
 from jaxnext.reporting.predictions import Predictions
 from jaxnext.reporting.report_images import select
+from jaxnext.reporting.report_maps import ImageMaps, images_with_maps
 from jaxnext.reporting.report_page import Report
 from jaxnext.reporting.run_facts import RunFacts
 from jaxnext.reporting.thumbnails import data_uri
@@ -39,10 +40,14 @@ def evil_predictions() -> Predictions:
 
 def report() -> Report:
     """All of it, with a picture for every image but the last two of the selection: one is gone, one has no room."""
+    grey = data_uri(np.full((8, 8, 3), 99, np.uint8), 8, 75)
     found = evil_predictions()
     selection = select(found)
     pictures: dict[int, str | None] = {
         number: data_uri(np.full((8, 8, 3), number, np.uint8), 8, 75) for number in selection.numbers[:-1]
     }
     pictures[selection.numbers[-2]] = None
-    return Report(f"run {EVIL}", facts(), {"stem": 1500, "head": 20}, found, selection, pictures, 2)
+    maps = [
+        ImageMaps(number, (("image", grey), ("Grad-CAM", grey), ("CBAM", grey))) for number in images_with_maps(found)
+    ]
+    return Report(f"run {EVIL}", facts(), {"stem": 1500, "head": 20}, found, selection, pictures, 2, maps)

@@ -16,7 +16,7 @@ from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.inference.ensemble import Ensemble
-from jaxnext.inference.explain import PREDICTED, class_activation_map, class_numbers, maps, spatial_map
+from jaxnext.inference.explain import PREDICTED, class_activation_map, class_numbers, has_spatial_map, maps, spatial_map
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.summary import variable_shapes
 from jaxnext.normalization import normalize
@@ -73,7 +73,7 @@ def test_grad_cam_is_its_definition(head: str) -> None:
             # The gradient of the mean over six places is a sixth of it in each place.
             weights = logit_gradient(variables, image.mean((0, 1)), label) / 6
             expected = np.maximum((image * weights).sum(-1), 0)
-            assert 0 < np.count_nonzero(expected)
+            assert np.count_nonzero(expected) > 0
             np.testing.assert_allclose(own, expected, rtol=1e-10, atol=1e-13)
 
 
@@ -123,12 +123,10 @@ def bilinear(array: np.ndarray, times: int) -> np.ndarray:
 def test_the_blocks_cbam() -> None:
     model = network(model_config(**SIZES, block_attention={"type": "cbam", "reduction": 2}), 5, "float32")
 
-    def run(images: jax.Array) -> Any:
-        variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), variable_shapes(model))
-        _, sown = model.apply(variables, images, train=False, mutable=["intermediates"])
-        return spatial_map(sown["intermediates"])
-
-    assert jax.eval_shape(run, jax.ShapeDtypeStruct((2, 16, 24, 3), np.float32)).shape == (2, 4, 6)
+    images, classes = jax.ShapeDtypeStruct((2, 16, 24, 3), np.uint8), jax.ShapeDtypeStruct((2,), np.int32)
+    run = functools.partial(maps, model=model, method="cbam")
+    assert jax.eval_shape(run, variable_shapes(model), images, classes).shape == (2, 16, 24)
+    assert has_spatial_map(model)
 
 
 def test_of_many_blocks_it_is_the_last_ones() -> None:
@@ -260,4 +258,7 @@ def test_a_net_without_cbam() -> None:
     )
     with pytest.raises(UsageError) as error:
         jax.eval_shape(functools.partial(maps, model=model, method="cbam"), *shapes)
-    assert str(error.value) == "cbam: expected a net with model.attention cbam, found one without; gradcam takes any"
+    assert (
+        str(error.value) == "cbam: expected a net with model.attention cbam, found one without; gradcam takes any net"
+    )
+    assert not has_spatial_map(model)

@@ -79,6 +79,12 @@ def test_the_page(browser: Any, file: Path, width: int, scheme: str) -> None:
     assert page.locator(".matrix .chosen").count() == 0
     assert page.locator("#cell").inner_text() == ""
 
+    # Each image as it is, with Grad-CAM and with CBAM.
+    maps = page.locator(".maps .thumb").evaluate_all("all => all.map(e => getComputedStyle(e).backgroundImage)")
+    assert len(maps) == 3 * len(report().maps) > 0
+    assert all(picture.startswith('url("data:image/jpeg') for picture in maps)
+    assert page.locator(".maps .thumb").last.is_visible()
+
     assert page.evaluate("document.documentElement.scrollWidth") == width
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == {"light": "rgb(244, 246, 249)", "dark": "rgb(18, 22, 28)"}[scheme]

@@ -11,6 +11,8 @@ from sklearn import metrics as measure
 from jaxnext.reporting import report_images
 from jaxnext.reporting.predictions import Predictions
 from jaxnext.reporting.report_images import select, within
+from jaxnext.reporting.report_maps import ImageMaps, images_with_maps, letters
+from jaxnext.reporting.report_maps import within as maps_within
 from jaxnext.reporting.report_page import Report, report_page
 
 
@@ -84,9 +86,13 @@ def test_a_hundred_classes_and_twenty_thousand_images() -> None:
     begin = time.process_time()
     found = Predictions.of(paths, truth, powers / powers.sum(1, keepdims=True), names)
     selection = select(found)
-    # More letters than photographs have, so that the limit decides.
-    pictures = within(((number, "data:image/jpeg;base64," + "A" * 6000) for number in selection.numbers), 3_600_000)
-    page = report_page(Report("large", facts(50), {"stem": 1}, found, selection, pictures, 50))
+    # More letters than photographs have, so that the limits decide.
+    address = "data:image/jpeg;base64," + "A" * 8000
+    every = [ImageMaps(number, (("image", address), ("Grad-CAM", address))) for number in images_with_maps(found)]
+    maps = maps_within(every, 200_000)
+    pictures = within(((number, address[:6000]) for number in selection.numbers), 3_600_000 - letters(maps))
+    page = report_page(Report("large", facts(50), {"stem": 1}, found, selection, pictures, 50, maps))
+    assert len(maps) == 12 < len(every)
     assert len(selection.numbers) == report_images._ALL > len(pictures) > 500
     assert len(page.encode()) < 5_000_000
     assert time.process_time() - begin < 120

@@ -1,6 +1,7 @@
 """A trained classifier, loaded from the folder of a run or of a ported checkpoint, ready to predict."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from jaxnext.engine.network import network
 from jaxnext.engine.padding import pad_rows
 from jaxnext.engine.state import Batch
 from jaxnext.errors import JaxnextError
-from jaxnext.inference.explain import Method, compile_maps
+from jaxnext.inference.explain import Method, compile_maps, has_spatial_map
 from jaxnext.inference.predictor import Predictor
 from jaxnext.inference.trained import load_trained
 from jaxnext.inference.tta import Views
@@ -80,7 +81,7 @@ class TrainedClassifier(Predictor):
         self._evaluate = steps.compile_eval_step(model, self._mesh)
         self._log_probabilities = averaging.compile_log_probabilities(model, self._mesh)
         self._means: dict[Views, Callable[[jax.Array], jax.Array]] = {}
-        self._maps = {}
+        self._maps: dict[Method, Callable[..., jax.Array]] = {}
 
     @property
     def members(self) -> "tuple[TrainedClassifier, ...]":
@@ -95,6 +96,11 @@ class TrainedClassifier(Predictor):
         if views not in self._means:
             self._means[views] = self._mean_over(views)
         return self._means[views](own)
+
+    @functools.cached_property
+    def has_spatial_map(self) -> bool:
+        """Return whether ``cbam`` can be shown of the net."""
+        return has_spatial_map(self._model)
 
     def maps(
         self, images: NDArray[np.uint8], classes: NDArray[np.int32], method: Method, batch_size: int

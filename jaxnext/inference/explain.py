@@ -17,11 +17,13 @@ from jaxnext.compat import XLA_INFERENCE_ON_CPU
 from jaxnext.engine.parallel import AXIS, jit_shard_map
 from jaxnext.errors import UsageError, printable
 from jaxnext.models.classifier import Classifier
+from jaxnext.models.summary import variable_shapes
 from jaxnext.normalization import normalize
 from jaxnext.ops.relu import relu
 from jaxnext.types import Variables
 
 if TYPE_CHECKING:
+    from jaxnext.inference.classifier import TrainedClassifier
     from jaxnext.inference.predictor import Predictor
 
 Method = Literal["cbam", "gradcam"]
@@ -30,6 +32,8 @@ Classes = str | int | Sequence[str | int] | None
 
 PREDICTED = -1
 """Instead of the number of a class: the one that the net predicts."""
+
+_WITHOUT_CBAM = "expected a net with model.attention cbam, found one without; gradcam takes any net"
 
 
 def class_activation_map(
@@ -76,6 +80,16 @@ def spatial_map(sown: Mapping[str, Any]) -> jax.Array | None:
     return None
 
 
+def has_spatial_map(model: Classifier) -> bool:
+    """Return whether ``cbam`` can be shown of a net; it is traced, and computes nothing."""
+
+    def run(variables: Variables, images: jax.Array) -> jax.Array | None:
+        return spatial_map(_logits_and_sown(variables, images, model)[1])
+
+    images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    return jax.eval_shape(run, variable_shapes(model), images) is not None
+
+
 def _block(name: str) -> tuple[int, ...]:
     """The numbers of ``stage5_block3``."""
     return tuple(int(part.removeprefix("stage").removeprefix("block")) for part in name.split("_"))
@@ -85,6 +99,9 @@ def maps(
     variables: Variables, images: jax.Array, classes: jax.Array, *, model: Classifier, method: Method
 ) -> jax.Array:
     """Return a map over each image, bilinearly enlarged to its size.
+
+    It is enlarged as usual, by centres of equal squares. Those of the net's own strides lie half a square further up
+    and left: 16 pixels at a stride of 32.
 
     Args:
         variables: of the net.
@@ -101,12 +118,11 @@ def maps(
         UsageError: ``cbam`` of a net that has no spatial map.
     """
     shown = normalize(images, model.dtype, model.mean, model.std)
-    logits, updated = model.apply(variables, shown, train=False, mutable=["intermediates"])
-    sown = updated["intermediates"]
+    logits, sown = _logits_and_sown(variables, shown, model)
     if method == "cbam":
         small = spatial_map(sown)
         if small is None:
-            raise UsageError("cbam: expected a net with model.attention cbam, found one without; gradcam takes any")
+            raise UsageError(f"cbam: {_WITHOUT_CBAM}")
     else:
         wanted = jnp.where(classes < 0, logits.argmax(-1).astype(classes.dtype), classes)
         small = class_activation_map(variables, sown["head_input"][0], wanted, model=model)
@@ -117,6 +133,12 @@ def maps(
     highest = large.max((1, 2), keepdims=True)
     # XLA may divide by a product with the reciprocal, which is off by a unit.
     return jnp.minimum(large / jnp.where(highest > 0, highest, 1), 1)
+
+
+def _logits_and_sown(variables: Variables, images: jax.Array, model: Classifier) -> tuple[jax.Array, dict[str, Any]]:
+    """Return the logits of normalised images, and the collection ``intermediates``."""
+    logits, updated = model.apply(variables, images, train=False, mutable=["intermediates"])
+    return logits, updated["intermediates"]  # pyright: ignore[reportReturnType]
 
 
 def compile_maps(
@@ -149,11 +171,11 @@ def explain(
     return np.concatenate(found)
 
 
-def only_net(classifier: "Predictor", method: str) -> Any:
+def only_net(classifier: "Predictor", method: str) -> "TrainedClassifier":
     """Return the net of a classifier that is explained.
 
     Raises:
-        UsageError: an ensemble, whose nets each look elsewhere; or no such method.
+        UsageError: an ensemble, whose nets each look elsewhere; no such method, or ``cbam`` of a net without it.
     """
     if method not in get_args(Method):
         raise UsageError(f"explain: expected one of {', '.join(get_args(Method))}, found {method!r}")
@@ -161,7 +183,10 @@ def only_net(classifier: "Predictor", method: str) -> Any:
         raise UsageError(
             f"explain: expected one net, found an ensemble of {len(classifier.members)}; explain one at a time"
         )
-    return classifier.members[0]
+    net = classifier.members[0]
+    if method == "cbam" and not net.has_spatial_map:
+        raise UsageError(f"{net.checkpoint}: {_WITHOUT_CBAM}")
+    return net
 
 
 def class_numbers(classes: Classes, names: Sequence[str], count: int) -> NDArray[np.int32]:

@@ -58,8 +58,6 @@ def overlay_writer(
             raise UsageError(
                 f"--explain: expected a folder outside of {source}, whose images are predicted, found {wanted.folder}"
             )
-    # What the net does not have is said before anything is predicted.
-    net.maps(np.zeros((0, *net.pixels.shape), np.uint8), np.zeros(0, np.int32), wanted.method, batch_size)
     file_of = picture_names(names, wanted.method)
 
     def write(host: HostBatch, probabilities: NDArray[np.floating]) -> None:

@@ -13,8 +13,10 @@ from jaxnext.data.threads import in_order
 from jaxnext.engine.network import network
 from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.inference.evaluate import Evaluated, predict_labelled
+from jaxnext.inference.report_overlays import report_maps
 from jaxnext.models.summary import parameter_counts, variable_shapes
 from jaxnext.reporting.report_images import select, within
+from jaxnext.reporting.report_maps import letters
 from jaxnext.reporting.report_page import Report, report_page
 from jaxnext.reporting.run_facts import RunFacts
 from jaxnext.reporting.thumbnails import data_uri
@@ -72,9 +74,10 @@ def write_report(
     )
     config = classifier.meta.config
     selection = select(evaluated.predictions)
+    maps = report_maps(classifier, evaluated)
     with images_bar(len(selection.numbers)) as bar:
         drawn = pictures(evaluated, selection.numbers, Pixels.of(config.data), cores, bar.update)
-        kept = within(drawn, _LETTERS)
+        kept = within(drawn, _LETTERS - letters(maps))
     shapes = variable_shapes(network(config.model, len(classifier.classes), config.precision))
     report = Report(
         name,
@@ -84,6 +87,7 @@ def write_report(
         selection,
         kept,
         classifier.meta.epoch,
+        maps,
     )
     with whole_file(output) as file:
         file.write(report_page(report))

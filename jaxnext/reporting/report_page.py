@@ -15,6 +15,8 @@ from jaxnext.reporting.page import document, text
 from jaxnext.reporting.page_charts import coverage_chart, reliability_chart, run_charts
 from jaxnext.reporting.predictions import Predictions
 from jaxnext.reporting.report_images import Selection, cards, cells_json, picture_rules
+from jaxnext.reporting.report_maps import STYLE as MAPS_STYLE
+from jaxnext.reporting.report_maps import ImageMaps, maps_section
 from jaxnext.reporting.report_matrix import matrix_svg
 from jaxnext.reporting.report_run import run_sections
 from jaxnext.reporting.report_style import STYLE
@@ -31,6 +33,7 @@ _NAVIGATION = {
     "coverage": "Coverage",
     "mistakes": "Mistakes",
     "labels": "Label errors",
+    "maps": "Where it looks",
     "run": "The run",
 }
 
@@ -51,6 +54,8 @@ class Report:
     """addresses of the pictures of selected images"""
     epoch: int
     """after which the checkpoint was made"""
+    maps: Sequence[ImageMaps] = ()
+    """of a few images"""
 
 
 def report_page(report: Report, seed: int = 0) -> str:
@@ -62,7 +67,9 @@ def report_page(report: Report, seed: int = 0) -> str:
     """
     predictions = report.predictions
     found = figures(predictions, seed)
-    links = "".join(f'<a href="#{place}">{title}</a>' for place, title in _NAVIGATION.items())
+    links = "".join(
+        f'<a href="#{place}">{title}</a>' for place, title in _NAVIGATION.items() if place != "maps" or report.maps
+    )
     main = [
         f"<p>{len(predictions):,} validation images, {len(predictions.classes):,} classes, predicted by the best "
         f"epoch, {report.epoch} of {len(report.run.history)}. Intervals are of 95 % confidence.</p>",
@@ -76,12 +83,13 @@ def report_page(report: Report, seed: int = 0) -> str:
         _calibration(predictions, seed),
         _coverage(predictions),
         cards(report.selection, predictions, report.pictures),
+        maps_section(report.maps, predictions),
         run_sections(report.run, report.parameters),
         '<script type="application/json" id=cells>',
         f"{cells_json(report.selection, predictions, report.pictures)}</script>",
     ]
     script = (Path(__file__).parent / "report.js").read_text(encoding="utf-8")
-    style = STYLE + picture_rules(report.pictures)
+    style = STYLE + MAPS_STYLE + picture_rules(report.pictures)
     return document(f"Report: {report.name}", "".join(main), style=style, script=script)
 
 
