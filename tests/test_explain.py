@@ -3,7 +3,6 @@
 import functools
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -138,20 +137,6 @@ def test_of_many_blocks_it_is_the_last_ones() -> None:
     assert np.all(spatial_map({"backbone": blocks, "attention": {"channel_map": (1,)}}) == 2)
     assert spatial_map({"backbone": {"stem": (1,), "stage2_block1": {}}}) is None
     assert spatial_map({}) is None
-
-
-def test_the_program_that_predicts_does_not_know_of_what_is_sown(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, variables = tiny("float32", attention="cbam", head="fc")
-
-    def lowered() -> str:
-        def predict(variables: Any, images: jax.Array) -> jax.Array:
-            return jax.nn.softmax(model.apply(variables, normalize(images, np.float32), train=False))
-
-        return jax.jit(predict).lower(variables, jax.ShapeDtypeStruct((2, 16, 16, 3), np.uint8)).as_text()
-
-    found = lowered()
-    monkeypatch.setattr(nn.Module, "sow", lambda self, *args, **options: False)
-    assert lowered() == found
 
 
 # A trained net: files, images and arrays, and who is refused.
