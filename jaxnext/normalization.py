@@ -51,6 +51,23 @@ def normalize(
     return (upper * high + ((centred - upper) * high + centred * low)).astype(dtype)
 
 
+def denormalize(
+    images: np.ndarray, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD
+) -> np.ndarray:
+    """Return the bytes that normalised images are nearest to, on the host; in float32 those that were normalised.
+
+    Args:
+        images: ``[B, H, W, 3]`` of any floating-point type.
+        mean: that they were normalised with.
+        std: likewise.
+
+    Returns:
+        uint8 ``[B, H, W, 3]``.
+    """
+    wide = images.astype(np.float32) * np.array(std, np.float32) + np.array(mean, np.float32)
+    return np.rint(np.clip(wide, 0, 1) * 255).astype(np.uint8)
+
+
 def _reciprocals(values: tuple[float, ...], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Return 1 over each value as PyTorch rounds it to ``dtype``: the first half of the digits, the rest rounded."""
     bits = 26 if dtype == np.float64 else 12

@@ -116,11 +116,13 @@ def _steps_once(_compile_once):
 
 @pytest.fixture(autouse=True)
 def _no_curves(request):
-    """Drawing the curves after each epoch takes half of the time of a small run; the shared ``run`` has its own."""
+    """Curves after each epoch take half of the time of a small run, as do pictures; the shared ``run`` has its own."""
     # Not the tests' monkeypatch, which would then be undone after the fixtures that tests need it to be undone before.
     with pytest.MonkeyPatch.context() as patch:
         if request.node.get_closest_marker("draws_curves") is None:
             patch.setattr("jaxnext.reporting.curves.draw_curves", lambda history, output: None)
+            patch.setattr("jaxnext.training.monitor.Monitor.first_batch", lambda self, host: 0.0)
+            patch.setattr("jaxnext.training.monitor.Monitor.validation_batch", lambda self, host: None)
         yield
 
 

@@ -44,7 +44,8 @@ def build(values: Mapping[str, Any], section: Any = Config, prefix: str = "") ->
             raise ValueError(f"unknown key {key}; did you mean {nearest(key, known)}?")
         alternatives = alternatives_of(key)
         if alternatives is not None:
-            arguments[name] = _chosen(value, alternatives, defaults[name].default_factory())  # pyright: ignore[reportCallIssue]
+            default = None if alternatives.many else defaults[name].default_factory()  # pyright: ignore[reportCallIssue]
+            arguments[name] = _chosen(value, alternatives, default)
         elif not dataclasses.is_dataclass(hints[name]):
             arguments[name] = check(value, hints[name], key)
         elif isinstance(value, Mapping):
@@ -89,10 +90,13 @@ def plain(config: Config) -> dict[str, Any]:
 def flat(config: Config) -> dict[str, Any]:
     """Return the value of every setting under its dotted key."""
     return {
-        setting.key: setting.value.type if isinstance(setting.value, Choice) else setting.value
+        setting.key: _types(setting.value) if isinstance(setting.hint, Alternatives) else setting.value
         for setting in settings(config)
-        if not (isinstance(setting.hint, Alternatives) and setting.hint.many)
-    } | {"augment": tuple(choice.type for choice in config.augment)}
+    }
+
+
+def _types(chosen: Choice | tuple[Choice, ...]) -> str | tuple[str, ...]:
+    return tuple(choice.type for choice in chosen) if isinstance(chosen, tuple) else chosen.type
 
 
 def settings(config: Config) -> Iterator[Setting]:

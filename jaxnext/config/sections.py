@@ -28,6 +28,7 @@ HEADS = Alternatives("model.head", "models.heads", "Head", ("classes", "axis_nam
 LOSSES = Alternatives("loss", "losses", "Loss", ("weights",), light=True)
 OPTIMIZERS = Alternatives("optimizer", "engine.optimizers", "Optimizer", light=True)
 SCHEDULES = Alternatives("schedule", "engine.schedules", "Schedule", light=True)
+LOGGERS = Alternatives("logger", "training.loggers", "Logger", many=True, light=True)
 
 _T = TypeVar("_T")
 
@@ -273,6 +274,10 @@ class Config:
     """processes that decode images; 0: threads of the main process; null: chosen from the cores"""
     checkpoint_every: int = 0
     """also keep a checkpoint every this many epochs; 0: only the best and the last"""
+    report_every: int = 0
+    """write the page report.html into the run every this many epochs and at its end; 0: none"""
+    logger: tuple[Choice, ...] = ()
+    """where each epoch's figures are shown too, one or several; they alter no result"""
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     augment: tuple[Choice, ...] = dataclasses.field(default_factory=lambda: (AUGMENTATIONS.choose("original"),))
     """training augmentations, in the order in which they are applied"""
@@ -295,13 +300,15 @@ class Config:
         fits = self.data.cache != "memory" or not self.workers
         require(fits, "workers", "null or 0 with data.cache memory, which worker processes cannot share", self.workers)
         require(self.checkpoint_every >= 0, "checkpoint_every", "at least 0", self.checkpoint_every)
+        require(self.report_every >= 0, "report_every", "at least 0", self.report_every)
         off = self.mix.off_epochs
         require(not self.mix.on or off < self.epochs, "mix.off_epochs", f"fewer than the epochs, {self.epochs}", off)
         twice = self.data.balance != "none" and self.loss.options.get("class_weights") == "balanced"
         alone = f"none or numbers with data.balance {self.data.balance}, which already makes up for rare classes"
         require(not twice, "loss.class_weights", alone, "balanced")
-        names = [choice.type for choice in self.augment]
-        require(len(names) == len(set(names)), "augment", "each augmentation once", names)
+        for key, what in (("augment", "augmentation"), ("logger", "logger")):
+            names = [choice.type for choice in getattr(self, key)]
+            require(len(names) == len(set(names)), key, f"each {what} once", names)
         for key, changes in (("data.image_size", self.data.changes), ("model.unfreeze", tuple(self.model.unfreeze))):
             last = max(changes, default=0)
             require(last < self.epochs, key, f"changes before the last of {self.epochs} epochs", last)
@@ -320,5 +327,5 @@ def choices(config: Config) -> Iterator[Choice]:
 
 def alternatives_of(hint_key: str) -> Alternatives | None:
     """Return the folder that the setting of a dotted key chooses from; ``None`` where it is no choice."""
-    folders = (SOURCES, AUGMENTATIONS, BLOCK_ATTENTIONS, ATTENTIONS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES)
+    folders = (SOURCES, AUGMENTATIONS, BLOCK_ATTENTIONS, ATTENTIONS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES, LOGGERS)
     return next((folder for folder in folders if folder.key == hint_key), None)

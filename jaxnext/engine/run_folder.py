@@ -15,12 +15,12 @@ CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 
 FREE_ON_RESUME = (
-    *("epochs", "workers", "checkpoint_every", "model.max_parameters", "model.remat"),
+    *("epochs", "workers", "checkpoint_every", "report_every", "logger", "model.max_parameters", "model.remat"),
     *("data.cache", "data.cache_path", "data.verify", "data.on_corrupt", "schedule.stretch", "mix.off_epochs"),
     "training.hours",
     *("training.early_stopping.patience", "training.early_stopping.by", "training.early_stopping.min_delta"),
 )
-"""Settings that a resumed run may change: they do not alter what the finished epochs computed.
+"""Settings that a resumed run may change: they do not alter what the finished epochs computed; options of loggers too.
 
 ``data.on_corrupt`` decides only whether the run goes on at an image that cannot be read, ``schedule.stretch`` whether
 it may with other ``epochs``. ``mix.off_epochs`` counts from the end of the run, which may move: that what is done stays
@@ -81,7 +81,7 @@ def _check_same(output: Path, old: Config, new: Config) -> None:
     before, after = flat(old), flat(new)
     # By repr: an option that was 1 and is true has changed.
     keys = [key for key in before | after if repr(before.get(key)) != repr(after.get(key))]
-    keys = [key for key in keys if key not in FREE_ON_RESUME]
+    keys = [key for key in keys if key not in FREE_ON_RESUME and not key.startswith("logger.")]
     if keys:
         changes = ", ".join(f"{key} was {before.get(key)!r} and is {after.get(key)!r}" for key in keys)
         raise UsageError(

@@ -56,12 +56,7 @@ def augmented_train_step(
         the new state, and the metric sums over the global batch.
     """
     batch = train_batch.batch
-    images = normalize(
-        apply_all(augmentations, batch.image, train_batch.augmentation), model.dtype, model.mean, model.std
-    )
-    mixed = None
-    if train_batch.mix is not None:
-        images, mixed = mix(images, batch.label, batch.mask, train_batch.mix, AXIS)
+    images, mixed = augmented_images(train_batch, model=model, augmentations=augmentations)
     return train_step(
         state,
         images,
@@ -74,6 +69,28 @@ def augmented_train_step(
         loss=loss,
         recipe=recipe,
     )
+
+
+def augmented_images(
+    train_batch: TrainBatch, *, model: Classifier, augmentations: Sequence[Augmentation]
+) -> tuple[jax.Array, MixedLabels | None]:
+    """Return what a training step gives the network of a batch. Runs under the mesh axis.
+
+    Args:
+        train_batch: this device's share.
+        model: whose dtype, mean and deviation they are normalised by.
+        augmentations: that ``train_batch`` has parameters for.
+
+    Returns:
+        images ``[N, H, W, 3]``, augmented, normalised and mixed, and the labels of mixed ones.
+    """
+    batch = train_batch.batch
+    images = normalize(
+        apply_all(augmentations, batch.image, train_batch.augmentation), model.dtype, model.mean, model.std
+    )
+    if train_batch.mix is None:
+        return images, None
+    return mix(images, batch.label, batch.mask, train_batch.mix, AXIS)
 
 
 def train_step(

@@ -7,7 +7,9 @@ from jaxnext.errors import printable
 from jaxnext.reporting.page_style import STYLE
 
 
-def document(title: str, main: str, header: str = "", style: str = "", script: str = "") -> str:
+def document(
+    title: str, main: str, header: str = "", style: str = "", script: str = "", refresh: int | None = None
+) -> str:
     """Return a document that loads nothing else.
 
     Args:
@@ -16,11 +18,13 @@ def document(title: str, main: str, header: str = "", style: str = "", script: s
         header: HTML beside its name.
         style: further rules of CSS.
         script: JavaScript, run when all is there.
+        refresh: seconds after which it is loaded again; ``None``: it is not.
     """
+    again = "" if refresh is None else f'<meta http-equiv="refresh" content="{refresh}">'
     run = f"<script>{script}</script>" if script else ""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{text(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">{again}<title>{text(title)}</title>'
         f"<style>{STYLE}{style}</style></head><body><header><h1>{text(title)}</h1>{header}</header>"
         f"<main>{main}</main>{run}</body></html>\n"
     )

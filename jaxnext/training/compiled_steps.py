@@ -15,6 +15,7 @@ from jaxnext.engine import parallel, steps
 from jaxnext.engine.accumulation import Accumulation
 from jaxnext.engine.ema import MovingAverage
 from jaxnext.engine.padding import padded_batch
+from jaxnext.engine.pictured import Pictured, pictured
 from jaxnext.engine.state import Batch, TrainBatch, TrainState
 from jaxnext.engine.update import Recipe
 from jaxnext.losses import Loss
@@ -119,8 +120,12 @@ class CompiledSteps:
             stop: whether this process was asked to stop. With several processes the sums say as ``stop`` on how many
                 devices that was so.
         """
-        batch = TrainBatch(self._padded(host, stop), self._augmentation(step), self._mixing(step))
-        return self._train(state, parallel.split_batch(batch, self.mesh))
+        return self._train(state, self._train_batch(host, step, stop))
+
+    def pictured(self, host: HostBatch, step: int) -> Pictured:
+        """Return what ``train`` gives the network of a batch; all processes must call it together."""
+        batch = self._train_batch(host, step, False)
+        return pictured(batch, model=self._model, augmentations=self._augmentations, mesh=self.mesh)
 
     def evaluate(self, variables: Variables, host: HostBatch, stop: bool = False) -> steps.Sums:
         """Start the metric sums of a batch; ``stop`` as ``train``."""
@@ -135,6 +140,10 @@ class CompiledSteps:
         images: Any = np.zeros((len(self.own_rows), *size, 3), np.uint8)
         labels: Any = np.zeros(len(self.own_rows), np.int32)
         return Batch(images, labels, labels.astype(bool), self._flags(False))
+
+    def _train_batch(self, host: HostBatch, step: int, stop: bool) -> TrainBatch:
+        batch = TrainBatch(self._padded(host, stop), self._augmentation(step), self._mixing(step))
+        return parallel.split_batch(batch, self.mesh)
 
     def _augmentation(self, step: int) -> tuple[Any, ...]:
         drawn = draw_all(self._augmentations, self.config.seed, step, self.rows, self.phase.size)

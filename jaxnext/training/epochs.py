@@ -24,6 +24,7 @@ from jaxnext.training.progress import Progress, Record
 from jaxnext.training.recalibration import recalibrated
 from jaxnext.training.run import Run
 from jaxnext.training.saving import save_epoch, save_last, write_history
+from jaxnext.training.time_left import time_left
 
 
 def train_epochs(run: Run, state: TrainState, progress: Progress, verified: bool = True) -> Progress:
@@ -218,6 +219,8 @@ def _train(
                 rate = wanted
                 leaf = np.asarray(rate, state.learning_rate.dtype)
                 state = state._replace(learning_rate=run.steps.replicate(leaf))
+            if plan.step == 0:
+                begin += run.monitor.first_batch(host)
             state, step_sums = run.steps.train(state, host, plan.step, run.asked())
             _count(run, pending, sums, bar, progress)
             pending, done = (plan, step_sums, len(plan.ids) - len(host.errors)), done + 1
@@ -247,13 +250,15 @@ def _validate(
 
     def started() -> Iterator[tuple[int, Any]]:
         running = None
-        for _ in range(run.order.val_steps_per_epoch):
+        for number in range(run.order.val_steps_per_epoch):
             try:
                 host = wait.fetch(batches, running)
                 run.corrupt.record(host.errors)
             except JaxnextError:
                 _save_what_is_done(run, state, progress)
                 raise
+            if number == 0:
+                run.monitor.validation_batch(host)
             running = run.steps.evaluate(variables, host, run.asked())
             yield len(run.order.locate(host.index).ids) - len(host.errors), running
 
@@ -298,7 +303,9 @@ def _finish(
     progress = Progress(schedule, epoch * run.order.batches_per_epoch, (*progress.history, record))
     if run.processes.first:
         save_epoch(run, state, progress, best)
-        run.env.console.say(_line(record, run.config.epochs, best) + run.corrupt.summary())
+        left = time_left(seconds, run.config.epochs - epoch)
+        run.env.console.say(_line(record, run.config.epochs, best) + run.corrupt.summary() + left)
+        run.monitor.epoch(state, record, best)
     run.cache.flush()
     run.processes.barrier()
     return progress

@@ -38,6 +38,8 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
         JaxnextError: anything a user can put right, in one sentence.
     """
     run_folder.check(output, config, resume)
+    for logger in config.logger:
+        logger.build().check()
     splits = load_splits(config.data, config.seed, env.folders.index, env.folders.tfds)
     classes = class_names(config, splits)
     cache, lines = open_decoded_cache(config, splits, env)
@@ -62,7 +64,8 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
             run_folder.start(output, config)
             run.corrupt.begin(goes_on)
             write_description(run)
-        return train_epochs(run, state, progress, verified)
+        with run.monitor.watching(progress.history, goes_on):
+            return train_epochs(run, state, progress, verified)
 
 
 def open_decoded_cache(config: Config, splits: Splits, env: RunEnvironment) -> tuple[Cache, list[str]]:

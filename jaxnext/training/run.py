@@ -23,6 +23,7 @@ from jaxnext.models.classifier import Classifier
 from jaxnext.training.compiled_steps import CompiledSteps
 from jaxnext.training.corrupt import CorruptImages
 from jaxnext.training.environment import RunEnvironment
+from jaxnext.training.monitor import Monitor
 from jaxnext.training.phases import optimizer_of
 from jaxnext.training.progress import Progress
 from jaxnext.training.time_limit import TimeLimit
@@ -63,6 +64,7 @@ class Run:
         per_epoch = self.order.train_steps_per_epoch
         mix = mix_of(config.mix, Length(config.epochs, per_epoch)) if config.mix.on else None
         self.steps = CompiledSteps(config, model, self.optimizer, env.host.devices, loss, mix, per_epoch)
+        self.monitor = Monitor(config, output, classes, model, params, self.steps, env)
         accumulation = self.steps.accumulation
         self.length = Length(config.epochs, per_epoch if accumulation is None else accumulation.updates_per_epoch)
         self.limit = TimeLimit(config.training.hours, env.host.clock, env.processes)
