@@ -31,7 +31,7 @@ GROUPS = {
         *("test_checkpoint", "test_distributed", "test_length_of_runs", "test_whole_recipe"),
         *("test_inference_predict", "test_inference_evaluate", "test_inference_classifier"),
         *("test_predictor", "test_ensemble", "test_inference_report"),
-        *("test_weights_average", "test_soup_images"),
+        *("test_weights_average", "test_soup_images", "test_monitor"),
         *("test_explain", "test_overlays", "test_report_overlays"),
     ),
 }

@@ -16,6 +16,7 @@ from jaxnext.config.sections import (
     AUGMENTATIONS,
     BLOCK_ATTENTIONS,
     HEADS,
+    LOGGERS,
     LOSSES,
     OPTIMIZERS,
     SCHEDULES,
@@ -24,7 +25,7 @@ from jaxnext.config.sections import (
 from jaxnext.errors import UsageError
 from jaxnext.inference.tta import TTA
 
-FOLDERS = (SOURCES, AUGMENTATIONS, BLOCK_ATTENTIONS, ATTENTIONS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES, TTA)
+FOLDERS = (SOURCES, AUGMENTATIONS, BLOCK_ATTENTIONS, ATTENTIONS, HEADS, LOSSES, OPTIMIZERS, SCHEDULES, LOGGERS, TTA)
 EVERY = [(folder, name) for folder in FOLDERS for name in folder.names() if name != "none"]
 
 SHAPE = '''

@@ -17,6 +17,8 @@ def test_defaults_are_those_of_the_original() -> None:
         "precision": "float32",
         "workers": None,
         "checkpoint_every": 0,
+        "report_every": 0,
+        "logger": [],
         "data": {
             "source": {"type": "folder"},
             "path": None,

@@ -56,7 +56,8 @@ def test_a_run_learns_and_leaves_its_files(run, images):
     assert described["classes"] == list(small_run.CLASSES)
     assert (run / "loss.png").read_bytes()[:4] == (run / "accuracy.png").read_bytes()[:4] == b"\x89PNG"
     left = sorted(path.name for path in run.iterdir())
-    assert left == ["accuracy.png", "checkpoints", "config.yaml", "loss.png", "metrics.jsonl", "run.json"]
+    files = ["accuracy.png", "checkpoints", "config.yaml", "first_batch.png", "loss.png", "metrics.jsonl", "run.json"]
+    assert left == [*files, "validation_batch.png"]
 
 
 # stop() is asked once an epoch before it, once a step, and again between training and validation

@@ -27,3 +27,4 @@ def test_a_document() -> None:
     assert ".a{}</style>" in page
     assert found.loaded == []
     assert "<script" not in document("t", "")
+    assert '<meta http-equiv="refresh" content="5">' in document("t", "", refresh=5)

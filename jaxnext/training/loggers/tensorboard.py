@@ -21,7 +21,10 @@ class Logger:
         """Begin another event file in the folder; TensorBoard hides what earlier ones have of later epochs."""
         purge = None if begun.id is None else begun.epochs + 1
         folder = begun.folder / "tensorboard"
-        return Log(library("tensorboard", "tensorboardX").SummaryWriter(str(folder), purge_step=purge))
+        # Files are named by the second in which they are begun; one begun in the same second would replace the other.
+        suffix = f".{len(list(folder.glob('events.*')))}"
+        tensorboard = library("tensorboard", "tensorboardX")
+        return Log(tensorboard.SummaryWriter(str(folder), purge_step=purge, filename_suffix=suffix))
 
 
 class Log:
