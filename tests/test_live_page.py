@@ -18,4 +18,4 @@ def test_the_page_has_figures_and_pictures_and_loads_itself_again() -> None:
 def test_the_page_of_a_run_that_has_ended_stays() -> None:
     page = live_page("r", facts(1), {"head": 7}, {}, None)
     assert "http-equiv" not in page
-    assert "After epoch 1. The run is trained no longer." in Reader(page).texts
+    assert "After epoch 1. The run is done or stopped." in Reader(page).texts

@@ -9,7 +9,7 @@ from jaxnext.reporting.report_run import run_sections
 from jaxnext.reporting.report_style import STYLE
 from jaxnext.reporting.run_facts import RunFacts
 
-_STYLE = "main img.sheet{max-width:100%;height:auto}"
+_STYLE = "main img.sheet{width:auto;max-width:100%;height:auto}"
 
 
 def live_page(
@@ -33,7 +33,7 @@ def live_page(
         (f"{len(run.history)} of {run.config.epochs}", "epochs", f"{last['seconds']:,.0f} s for the last"),
     )
     shown = "".join(f"<li><b>{text(a)}</b>{text(b)}<small>{text(c)}</small></li>" for a, b, c in tiles)
-    state = "trained no longer" if refresh is None else f"being trained; the page loads itself again every {refresh} s"
+    state = "done or stopped" if refresh is None else f"being trained; the page loads itself again every {refresh} s"
     main = [
         *paragraphs([f"After epoch {last['epoch']}. The run is {state}."]),
         f"<ul class=tiles>{shown}</ul>",
