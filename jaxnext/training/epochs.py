@@ -304,7 +304,7 @@ def _finish(
     if run.processes.first:
         save_epoch(run, state, progress, best)
         left = time_left(seconds, run.config.epochs - epoch)
-        run.env.console.say(_line(record, run.config.epochs, best) + run.corrupt.summary() + left)
+        run.env.console.say(_line(record, run.config.epochs, best) + left + run.corrupt.summary())
         run.monitor.epoch(state, record, best)
     run.cache.flush()
     run.processes.barrier()
