@@ -7,16 +7,28 @@ from pixel_cases import assert_pixels, on_packed, pillow, random_images
 
 from jaxnext.augment.operations.affine import (
     IDENTITY,
+    NO_CHANGE,
+    Coefficients,
+    fixed,
     rotation_coefficients,
-    shear_coefficients,
+    shear,
     transform,
-    translation_coefficients,
+    translation,
 )
 
 warp = on_packed(transform)
 
 
+def shear_coefficients(horizontal: float, vertical: float) -> Coefficients:
+    return fixed(shear(horizontal, vertical))
+
+
+def translation_coefficients(right: int, down: int) -> Coefficients:
+    return fixed(translation(right, down))
+
+
 def test_coefficients_by_hand() -> None:
+    assert fixed(NO_CHANGE) == IDENTITY
     assert translation_coefficients(0, 0) == IDENTITY
     assert translation_coefficients(3, -2) == (65536, 0, 32768 - 3 * 65536, 0, 65536, 32768 + 2 * 65536)
     assert shear_coefficients(0.0, 0.0) == IDENTITY

@@ -158,6 +158,7 @@ DEFAULT_OPTIONS = {
     *("model.block_attention.reduction", "model.block_attention.divisor"),
     *("augment.random_resized_crop.ratio", "augment.random_erasing.scale", "augment.random_erasing.ratio"),
     *("augment.horizontal_flip.probability", "augment.trivial_augment_wide.num_magnitude_bins"),
+    *("augment.trivial_augment_wide.interpolation", "augment.trivial_augment_wide.fill"),
     *("schedule.rise", "schedule.curve", "schedule.div_factor", "schedule.final_div_factor"),
     *("schedule.warmup_factor", "schedule.stretch"),
 }

@@ -6,14 +6,14 @@ from pixel_cases import assert_pixels, pillow, random_images
 from torch_reference import require
 
 from jaxnext.augment.operations import operation as module
-from jaxnext.augment.operations.affine import rotation_coefficients
+from jaxnext.augment.operations.affine import fixed, rotation
 from jaxnext.augment.operations.magnitudes import narrow, wide
 from jaxnext.augment.operations.operation import NAMES, UNSIGNED, Operation, Operations, batch, operation
 
 SIZE = (23, 30)
 FORMULATIONS = {
-    "sequential": jax.jit(module.apply_sequentially),
-    "vectorized": jax.jit(module.apply_vectorized),
+    "sequential": jax.jit(module.apply_sequentially, static_argnames="fill"),
+    "vectorized": jax.jit(module.apply_vectorized, static_argnames="fill"),
 }
 
 
@@ -28,16 +28,17 @@ def cases() -> list[tuple[str, float]]:
     return found
 
 
-def rows_of(chosen: list[tuple[str, float]]) -> Operations:
+def rows_of(chosen: list[tuple[str, float]], interpolated: bool = False) -> Operations:
     """Each operation, and then one that does nothing."""
-    return batch([[operation(*case, SIZE), operation("Identity", 0.0, SIZE)] for case in chosen])
+    return batch([[operation(*case, SIZE), operation("Identity", 0.0, SIZE)] for case in chosen], interpolated)
 
 
 def test_parameters_by_hand() -> None:
     assert operation("Identity", 5.0, SIZE) == Operation(module.NOTHING)
-    assert operation("ShearX", 0.5, SIZE) == Operation(module.AFFINE, (65536, 32768, 49152, 0, 65536, 32768))
-    assert operation("TranslateY", -3.9, SIZE).affine == (65536, 0, 32768, 0, 65536, 32768 + 3 * 65536)
-    assert operation("Rotate", -30.0, SIZE) == Operation(module.AFFINE, rotation_coefficients(-30.0, SIZE))
+    assert operation("ShearX", 0.5, SIZE).kind == module.AFFINE
+    assert fixed(operation("ShearX", 0.5, SIZE).matrix) == (65536, 32768, 49152, 0, 65536, 32768)
+    assert operation("TranslateY", -3.9, SIZE) == Operation(module.AFFINE, (1, 0, 0, 0, 1, 3))
+    assert operation("Rotate", -30.0, SIZE) == Operation(module.AFFINE, rotation(-30.0, SIZE))
     assert operation("Color", -0.25, SIZE) == Operation(module.SATURATION, factor=0.75)
     assert operation("Sharpness", 0.9, SIZE) == Operation(module.SHARPNESS, factor=1.9)
     assert operation("Posterize", 3.0, SIZE) == Operation(module.LEVELS, mask=0b11100000)
@@ -59,6 +60,7 @@ def test_a_batch_has_an_array_of_each_parameter() -> None:
     ]
     assert rows.kind[0].tolist() == [module.SATURATION, module.EQUALIZE]
     assert batch([[], []]).affine.shape == (2, 0, 6)
+    assert batch([[], []], interpolated=True).affine.shape == (2, 0, 7, 2)
 
 
 @pytest.mark.parametrize("formulation", ["sequential", pytest.param("vectorized", marks=pytest.mark.slow)])
@@ -91,17 +93,27 @@ def test_pixels_equal_pillows(formulation: str) -> None:
     assert_pixels(found, [expected(image, *case) for image, case in zip(pillow(images), chosen, strict=True)], chosen)
 
 
-def test_pixels_equal_torchvisions() -> None:
+@pytest.mark.parametrize(
+    ("formulation", "interpolation", "fill"),
+    [
+        ("sequential", "nearest", (9, 130, 250)),
+        ("sequential", "bilinear", (0, 0, 0)),
+        pytest.param("vectorized", "bilinear", (9, 130, 250), marks=pytest.mark.slow),
+    ],
+)
+def test_pixels_equal_torchvisions(formulation: str, interpolation: str, fill: tuple[int, int, int]) -> None:
     require()
     from torchvision.transforms import v2
 
-    chosen, transform = cases(), v2.RandAugment()
+    chosen = cases()
+    transform = v2.RandAugment(interpolation=v2.InterpolationMode(interpolation), fill=list(fill))
     images = random_images(len(chosen), *SIZE, seed=1)
     expected = [
         transform._apply_image_or_video_transform(image, *case, transform.interpolation, transform._fill)
         for image, case in zip(pillow(images), chosen, strict=True)
     ]
-    found = FORMULATIONS["sequential"](images, rows_of(chosen))
+    rows = rows_of(chosen, interpolation == "bilinear")
+    found = FORMULATIONS[formulation](images, rows, fill=fill[0] | fill[1] << 8 | fill[2] << 16)
     assert_pixels(found, expected, chosen)  # pyright: ignore[reportArgumentType]
 
 

@@ -2,18 +2,10 @@
 
 import dataclasses
 
-import jax
-
 from jaxnext.augment.operations.draws import check_size, uniform
 from jaxnext.augment.operations.magnitudes import narrow
-from jaxnext.augment.operations.operation import (
-    UNSIGNED,
-    Operation,
-    Operations,
-    apply,
-    batch,
-    operation,
-)
+from jaxnext.augment.operations.operation import UNSIGNED, Operation, Operations, operation
+from jaxnext.augment.operations.policy import PolicyOptions
 
 Step = tuple[str, float, int]
 """An operation, its probability, and which of ten strengths it has."""
@@ -51,11 +43,11 @@ _BINS = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Augmentation:
+class Augmentation(PolicyOptions):
     """For each image one of 25 pairs of operations is drawn; each of the two happens with its own probability.
 
-    Policy, ranges and pixels are those of torchvision's ``AutoAugment(AutoAugmentPolicy.IMAGENET)`` on Pillow images,
-    with the nearest pixel and black outside (Cubuk and others, https://arxiv.org/abs/1805.09501).
+    Policy, ranges and pixels are those of torchvision's ``AutoAugment(AutoAugmentPolicy.IMAGENET)`` on Pillow images
+    (Cubuk and others, https://arxiv.org/abs/1805.09501).
     """
 
     def draw(self, seed: int, step: int, rows: int, image_size: tuple[int, int]) -> Operations:
@@ -67,11 +59,7 @@ class Augmentation:
             drawn.append(
                 [_drawn(first, chance, sign, image_size), _drawn(second, second_chance, second_sign, image_size)]
             )
-        return batch(drawn)
-
-    def apply(self, images: jax.Array, drawn: Operations) -> jax.Array:
-        """Change each image by its two operations; see ``operations.operation.apply``."""
-        return apply(images, drawn)
+        return self.batch(drawn)
 
 
 def _drawn(one: Step, chance: float, sign: float, image_size: tuple[int, int]) -> Operation:

@@ -2,20 +2,19 @@
 
 import dataclasses
 
-import jax
-
 from jaxnext.augment.operations.draws import check_size, uniform
 from jaxnext.augment.operations.magnitudes import narrow
-from jaxnext.augment.operations.operation import NAMES, UNSIGNED, Operations, apply, batch, operation
+from jaxnext.augment.operations.operation import NAMES, UNSIGNED, Operations, operation
+from jaxnext.augment.operations.policy import PolicyOptions
 from jaxnext.config.values import require
 
 
 @dataclasses.dataclass(frozen=True)
-class Augmentation:
+class Augmentation(PolicyOptions):
     """For each image some of fourteen operations are drawn, with repetition, and applied in turn at one strength.
 
-    Ranges and pixels are those of torchvision's ``RandAugment()`` on Pillow images, with the nearest pixel and black
-    outside (Cubuk and others, https://arxiv.org/abs/1909.13719).
+    Ranges and pixels are those of torchvision's ``RandAugment()`` on Pillow images
+    (Cubuk and others, https://arxiv.org/abs/1909.13719).
     """
 
     num_ops: int = 2
@@ -26,6 +25,7 @@ class Augmentation:
     """into how many strengths the range of each operation is divided"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         key = "augment.rand_augment"
         require(self.num_ops >= 0, f"{key}.num_ops", "at least 0", self.num_ops)
         require(self.num_magnitude_bins >= 2, f"{key}.num_magnitude_bins", "at least 2", self.num_magnitude_bins)
@@ -46,8 +46,4 @@ class Augmentation:
                 magnitude = 0.0 if magnitudes is None else magnitudes[self.magnitude]
                 negative = name not in UNSIGNED and sign < 0.5
                 drawn[-1].append(operation(name, -magnitude if negative else magnitude, image_size))
-        return batch(drawn)
-
-    def apply(self, images: jax.Array, drawn: Operations) -> jax.Array:
-        """Change each image by its operations; see ``operations.operation.apply``."""
-        return apply(images, drawn)
+        return self.batch(drawn)

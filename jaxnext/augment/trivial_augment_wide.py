@@ -2,26 +2,26 @@
 
 import dataclasses
 
-import jax
-
 from jaxnext.augment.operations.draws import check_size, uniform
 from jaxnext.augment.operations.magnitudes import wide
-from jaxnext.augment.operations.operation import NAMES, UNSIGNED, Operations, apply, batch, operation
+from jaxnext.augment.operations.operation import NAMES, UNSIGNED, Operations, operation
+from jaxnext.augment.operations.policy import PolicyOptions
 from jaxnext.config.values import require
 
 
 @dataclasses.dataclass(frozen=True)
-class Augmentation:
+class Augmentation(PolicyOptions):
     """For each image one of fourteen operations is drawn, and its strength.
 
-    Ranges and pixels are those of torchvision's ``TrivialAugmentWide()`` on Pillow images, with the nearest pixel and
-    black outside (Müller and Hutter, https://arxiv.org/abs/2103.10158).
+    Ranges and pixels are those of torchvision's ``TrivialAugmentWide()`` on Pillow images
+    (Müller and Hutter, https://arxiv.org/abs/2103.10158).
     """
 
     num_magnitude_bins: int = 31
     """strengths to draw from, the first of which changes nothing"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         key = "augment.trivial_augment_wide.num_magnitude_bins"
         require(self.num_magnitude_bins >= 2, key, "at least 2", self.num_magnitude_bins)
 
@@ -35,8 +35,4 @@ class Augmentation:
             magnitude = 0.0 if magnitudes is None else magnitudes[int(strength * len(magnitudes))]
             negative = name not in UNSIGNED and sign < 0.5
             drawn.append([operation(name, -magnitude if negative else magnitude, image_size)])
-        return batch(drawn)
-
-    def apply(self, images: jax.Array, drawn: Operations) -> jax.Array:
-        """Change each image by its operation; see ``operations.operation.apply``."""
-        return apply(images, drawn)
+        return self.batch(drawn)

@@ -1,7 +1,8 @@
-"""Rotation, shear and translation: six coefficients in 16.16 fixed point, made on the host, and a gather.
+"""Rotation, shear and translation: six coefficients, made on the host, and a gather of the nearest pixel.
 
-Output pixel (x, y) shows the input pixel ``((a*x + b*y + c) >> 16, (d*x + e*y + f) >> 16)``, the nearest, or black
-where that is outside, as ``Image.transform`` has it. ``c`` and ``f`` include the half pixel from corner to centre.
+The matrices are those that Pillow is given, from output to input places. Rounded to 16.16 fixed point, output pixel
+(x, y) shows the input pixel ``((a*x + b*y + c) >> 16, (d*x + e*y + f) >> 16)``, the nearest, or the fill where that is
+outside, as ``Image.transform`` has it. ``c`` and ``f`` then include the half pixel from corner to centre.
 """
 
 import math
@@ -10,16 +11,23 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+Matrix = tuple[float, float, float, float, float, float]
 Coefficients = tuple[int, int, int, int, int, int]
 
+NO_CHANGE: Matrix = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 IDENTITY: Coefficients = (65536, 0, 32768, 0, 65536, 32768)
 
 
 def rotation_coefficients(angle: float, image_size: tuple[int, int]) -> Coefficients:
-    """Return the fixed-point map from output to input pixels of Pillow's ``Image.rotate(angle)``.
+    """Return ``rotation`` in fixed point, its coefficients rounded to the nearest 1/65536 as Pillow does."""
+    return fixed(rotation(angle, image_size))
 
-    Both roundings are Pillow's: sine and cosine to 15 decimals, the coefficients to the nearest 1/65536. At 0 and 180
-    degrees, of a square also at 90 and 270, the map is the exact copy or transposition that Pillow makes there.
+
+def rotation(angle: float, image_size: tuple[int, int]) -> Matrix:
+    """Return the map from output to input places of Pillow's ``Image.rotate(angle)``.
+
+    Sine and cosine are rounded to 15 decimals as there. At 0 and 180 degrees, of a square also at 90 and 270, the map
+    is the exact copy or transposition that Pillow makes there.
 
     Args:
         angle: Degrees, counter-clockwise.
@@ -30,10 +38,10 @@ def rotation_coefficients(angle: float, image_size: tuple[int, int]) -> Coeffici
     center_y, center_x = image_size[0] / 2, image_size[1] / 2
     x_offset = cos * -center_x + sin * -center_y + center_x
     y_offset = minus_sin * -center_x + cos * -center_y + center_y
-    return _fixed(cos, sin, x_offset, minus_sin, cos, y_offset)
+    return cos, sin, x_offset, minus_sin, cos, y_offset
 
 
-def shear_coefficients(horizontal: float, vertical: float) -> Coefficients:
+def shear(horizontal: float, vertical: float) -> Matrix:
     """Return the map of torchvision's ``affine`` with one shear about the upper left corner.
 
     Args:
@@ -46,23 +54,28 @@ def shear_coefficients(horizontal: float, vertical: float) -> Coefficients:
     b = -math.cos(-along_y) * math.tan(along_x) / math.cos(along_y)
     c = math.sin(-along_y) / math.cos(along_y)
     d = -math.sin(-along_y) * math.tan(along_x) / math.cos(along_y) + 1.0
-    return _fixed(d, -b, 0.0, -c, a, 0.0)
+    return d, -b, 0.0, -c, a, 0.0
 
 
-def translation_coefficients(right: int, down: int) -> Coefficients:
+def translation(right: int, down: int) -> Matrix:
     """Return the map that moves an image by whole pixels."""
-    return _fixed(1.0, 0.0, float(-right), 0.0, 1.0, float(-down))
+    return 1.0, 0.0, float(-right), 0.0, 1.0, float(-down)
 
 
-def _fixed(a: float, b: float, c: float, d: float, e: float, f: float) -> Coefficients:
-    def fixed(value: float) -> int:
+def fixed(matrix: Matrix) -> Coefficients:
+    """Return a matrix in 16.16 fixed point, from the corners of output pixels to input pixels."""
+
+    def nearest(value: float) -> int:
         return math.floor(value * 65536.0 + 0.5)
 
-    return fixed(a), fixed(b), fixed(c + a * 0.5 + b * 0.5), fixed(d), fixed(e), fixed(f + d * 0.5 + e * 0.5)
+    a, b, c, d, e, f = matrix
+    rows = (a, b, c + a * 0.5 + b * 0.5), (d, e, f + d * 0.5 + e * 0.5)
+    first, second = (tuple(nearest(value) for value in row) for row in rows)
+    return *first, *second  # pyright: ignore[reportReturnType]
 
 
-def transform(packed: jax.Array, affine: jax.Array) -> jax.Array:
-    """Gather the nearest of ``[H, W]`` pixels by coefficients ``[6]``, int32; black outside."""
+def transform(packed: jax.Array, affine: jax.Array, fill: int = 0) -> jax.Array:
+    """Gather the nearest of ``[H, W]`` pixels by coefficients ``[6]``, int32; outside is the packed ``fill``."""
     height, width = packed.shape
     y, x = (lax.broadcasted_iota(jnp.int32, (height, width), axis) for axis in (0, 1))
     source_x = (affine[0] * x + affine[1] * y + affine[2]) >> 16
@@ -70,4 +83,4 @@ def transform(packed: jax.Array, affine: jax.Array) -> jax.Array:
     inside = (source_x >= 0) & (source_x < width) & (source_y >= 0) & (source_y < height)
     index = jnp.where(inside, source_y * width + source_x, 0)
     pixels = packed.reshape(-1).at[index].get(mode="promise_in_bounds")
-    return jnp.where(inside, pixels, jnp.uint32(0))
+    return jnp.where(inside, pixels, jnp.uint32(fill))

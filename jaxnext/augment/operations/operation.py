@@ -1,9 +1,10 @@
 """One of the operations of RandAugment, TrivialAugment and AutoAugment: parameters on the host, pixels on the device.
 
-The pixels are those of torchvision's functions on Pillow images, with the nearest pixel and black outside.
+The pixels are those of torchvision's functions on Pillow images.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from jax import lax
 from numpy.typing import NDArray
 
 from jaxnext.augment.operations import affine as maps
+from jaxnext.augment.operations import bilinear
 from jaxnext.augment.operations.color import blend, brightness, contrast, grey, mean, saturation, sharpness, smooth
 from jaxnext.augment.operations.packed import channels, join, pack, unpack
 from jaxnext.augment.operations.tables import autocontrast, equalize, invert_and_mask
@@ -47,7 +49,8 @@ class Operation(NamedTuple):
     """One operation with its parameters."""
 
     kind: int
-    affine: maps.Coefficients = maps.IDENTITY
+    matrix: maps.Matrix = maps.NO_CHANGE
+    """from output to input places"""
     factor: float = 1.0
     """of a blend with black, the mean, grey or the smoothed image"""
     threshold: int = 256
@@ -62,7 +65,7 @@ class Operations(NamedTuple):
     kind: NDArray[np.int32]
     """``[B, N]``"""
     affine: NDArray[np.int32]
-    """``[B, N, 6]``"""
+    """``[B, N, 6]``, as ``affine.fixed``; where pixels are interpolated ``[B, N, 7, 2]``, as ``bilinear.bits``"""
     factor: NDArray[np.float32]
     """``[B, N]``"""
     threshold: NDArray[np.int32]
@@ -82,12 +85,12 @@ def operation(name: str, magnitude: float, image_size: tuple[int, int]) -> Opera
     """
     if name in ("ShearX", "ShearY"):
         along_x, along_y = (magnitude, 0.0) if name == "ShearX" else (0.0, magnitude)
-        return Operation(AFFINE, maps.shear_coefficients(along_x, along_y))
+        return Operation(AFFINE, maps.shear(along_x, along_y))
     if name in ("TranslateX", "TranslateY"):
         right, down = (int(magnitude), 0) if name == "TranslateX" else (0, int(magnitude))
-        return Operation(AFFINE, maps.translation_coefficients(right, down))
+        return Operation(AFFINE, maps.translation(right, down))
     if name == "Rotate":
-        return Operation(AFFINE, maps.rotation_coefficients(magnitude, image_size))
+        return Operation(AFFINE, maps.rotation(magnitude, image_size))
     if name == "Posterize":
         return Operation(LEVELS, mask=256 - 2 ** (8 - int(magnitude)))
     if name == "Solarize":
@@ -100,21 +103,27 @@ def operation(name: str, magnitude: float, image_size: tuple[int, int]) -> Opera
     return Operation({"Identity": NOTHING, "AutoContrast": AUTOCONTRAST, "Equalize": EQUALIZE}[name])
 
 
-def batch(rows: Sequence[Sequence[Operation]]) -> Operations:
-    """Return the operations of each image as arrays; every image has as many."""
+def batch(rows: Sequence[Sequence[Operation]], interpolated: bool = False) -> Operations:
+    """Return the operations of each image as arrays; every image has as many.
+
+    Args:
+        rows: Of each image.
+        interpolated: Whether what moves pixels interpolates between four, instead of taking the nearest.
+    """
     flat = [operation for row in rows for operation in row]
     shape = (len(rows), len(rows[0]) if rows else 0)
-    kind, affine, factor, threshold, mask = zip(*flat, strict=True) if flat else ((), (), (), (), ())
+    kind, matrix, factor, threshold, mask = zip(*flat, strict=True) if flat else ((), (), (), (), ())
+    encode, ending = (bilinear.bits, (bilinear.WORDS, 2)) if interpolated else (maps.fixed, (6,))
     return Operations(
         np.array(kind, np.int32).reshape(shape),
-        np.array(affine, np.int32).reshape(*shape, 6),
+        np.array([encode(each) for each in matrix], np.int32).reshape(*shape, *ending),
         np.array(factor, np.float32).reshape(shape),
         np.array(threshold, np.int32).reshape(shape),
         np.array(mask, np.int32).reshape(shape),
     )
 
 
-def apply(images: jax.Array, operations: Operations) -> jax.Array:
+def apply(images: jax.Array, operations: Operations, fill: int = 0) -> jax.Array:
     """Apply to each image its row of operations, in order.
 
     Pure and local to each image. On the CPU image after image, doing only what was drawn; elsewhere all images at once,
@@ -123,15 +132,18 @@ def apply(images: jax.Array, operations: Operations) -> jax.Array:
     Args:
         images: uint8 ``[B, H, W, 3]``, RGB.
         operations: ``B`` rows, made for images of this size.
+        fill: Packed pixel that stands where an operation has moved nothing to.
 
     Returns:
         uint8 ``[B, H, W, 3]``.
     """
-    return lax.platform_dependent(images, operations, cpu=apply_sequentially, default=apply_vectorized)
+    one_by_one, at_once = (functools.partial(each, fill=fill) for each in (apply_sequentially, apply_vectorized))
+    return lax.platform_dependent(images, operations, cpu=one_by_one, default=at_once)
 
 
-def apply_sequentially(images: jax.Array, operations: Operations) -> jax.Array:
+def apply_sequentially(images: jax.Array, operations: Operations, fill: int = 0) -> jax.Array:
     """Apply operations image after image: each runs the branches that were drawn for it."""
+    move = _mover(operations, fill)
 
     def one(example: tuple[jax.Array, Operations]) -> jax.Array:
         image, row = example
@@ -144,7 +156,7 @@ def apply_sequentially(images: jax.Array, operations: Operations) -> jax.Array:
         kind, affine, factor, threshold, mask = (jnp.asarray(values)[place] for values in row)
         branches = (
             lambda packed: packed,
-            lambda packed: maps.transform(packed, affine),
+            lambda packed: move(packed, affine),
             lambda packed: brightness(packed, factor),
             lambda packed: contrast(packed, factor),
             lambda packed: saturation(packed, factor),
@@ -158,15 +170,22 @@ def apply_sequentially(images: jax.Array, operations: Operations) -> jax.Array:
     return lax.map(one, (images, operations))
 
 
-def apply_vectorized(images: jax.Array, operations: Operations) -> jax.Array:
+def apply_vectorized(images: jax.Array, operations: Operations, fill: int = 0) -> jax.Array:
     """Apply operations to all images at once: each does everything, and changes only what was drawn."""
-    packed = pack(images)
+    packed, everything = pack(images), jax.vmap(functools.partial(_everything, _mover(operations, fill)))
     for place in range(operations.kind.shape[1]):
-        packed = jax.vmap(_everything)(packed, *(jnp.asarray(values)[:, place] for values in operations))
+        packed = everything(packed, *(jnp.asarray(values)[:, place] for values in operations))
     return unpack(packed)
 
 
+def _mover(operations: Operations, fill: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """Return what moves the pixels of ``[H, W]`` by a row's ``affine``."""
+    transform = bilinear.transform if operations.affine.ndim == 4 else maps.transform
+    return functools.partial(transform, fill=fill)
+
+
 def _everything(
+    move: Callable[[jax.Array, jax.Array], jax.Array],
     packed: jax.Array,
     kind: jax.Array,
     affine: jax.Array,
@@ -175,7 +194,7 @@ def _everything(
     mask: jax.Array,
 ) -> jax.Array:
     """Apply one operation to ``[H, W]`` without a branch; what was not drawn has parameters that change nothing."""
-    packed = maps.transform(packed, affine)
+    packed = move(packed, affine)
     separate = channels(packed)
     luma = grey(*separate)
     middle = mean(luma)
