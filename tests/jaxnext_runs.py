@@ -17,6 +17,7 @@ from uncached import uncached
 from jaxnext.config.sections import Precision
 from jaxnext.engine import parallel, steps
 from jaxnext.engine.network import network as described
+from jaxnext.engine.optimizer import SharedOptions
 from jaxnext.engine.optimizers.adam import Optimizer
 from jaxnext.engine.schedules.plateau import Schedule
 from jaxnext.engine.state import create
@@ -139,12 +140,12 @@ def _activations(sown: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 @functools.cache
-def _step(setting: str, tiny: bool, mesh: Mesh) -> Callable[..., Any]:
-    adam = ADAM.transformation()
+def _step(setting: str, tiny: bool, mesh: Mesh, optimizer: SharedOptions) -> Callable[..., Any]:
+    transformation = optimizer.transformation()
     model = network(setting, tiny, "float64", parallel.AXIS)
 
     def step(state: Any, images: Any, labels: Any, mask: Any) -> Any:
-        return steps.train_step(state, images, labels, mask, model=model, optimizer=adam)
+        return steps.train_step(state, images, labels, mask, model=model, optimizer=transformation)
 
     split = PartitionSpec(parallel.AXIS)
     over = jax.shard_map(
@@ -154,7 +155,7 @@ def _step(setting: str, tiny: bool, mesh: Mesh) -> Callable[..., Any]:
 
 
 class Descent(NamedTuple):
-    """Steps of Adam."""
+    """Steps of an optimizer."""
 
     losses: list[float]
     learning_rates: list[float]
@@ -168,15 +169,20 @@ class Descent(NamedTuple):
 
 
 def descent(
-    setting: str, tiny: bool, state_dict: Mapping[str, np.ndarray], batches: list[tuple[np.ndarray, np.ndarray]]
+    setting: str,
+    tiny: bool,
+    state_dict: Mapping[str, np.ndarray],
+    batches: list[tuple[np.ndarray, np.ndarray]],
+    optimizer: Any = ADAM,
 ) -> Descent:
     """jaxnext's training step in float64, batch after batch, its loss given to the plateau schedule after each."""
     with jax.enable_x64(True):
         variables = port(network(setting, tiny, "float64"), state_dict)
         mesh = parallel.mesh_of(jax.devices()[:1])
-        step = _step(setting, tiny, mesh)
-        schedule = PLATEAU.start(ADAM.learning_rate)
-        state = create(jax.tree.map(jnp.asarray, variables), ADAM.transformation(), ADAM.learning_rate, 0)
+        step = _step(setting, tiny, mesh, optimizer)
+        schedule = PLATEAU.start(optimizer.learning_rate)
+        rate = optimizer.learning_rate
+        state = create(jax.tree.map(jnp.asarray, variables), optimizer.transformation(), rate, 0)
         state = parallel.replicate(state, mesh)
         losses, rates, norms = [], [], []
         for images, labels in batches:

@@ -9,6 +9,7 @@ import functools
 import io
 import itertools
 import os
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,7 @@ from torch_reference import NETS, SETTINGS, require
 from jaxnext.augment.original import Drawn, augment, rotation_coefficients
 from jaxnext.data.decode import decode
 from jaxnext.data.resize import resize
+from jaxnext.engine.optimizers import adamw, sgd
 from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize
 from jaxnext.tree import flatten, path_name
 
@@ -53,6 +55,13 @@ STEPPED = list(SETTINGS) if os.environ.get("JAXNEXT_EVERY_SETTING") == "1" else 
 """Settings of which the full-size net goes 20 steps: each takes minutes."""
 
 
+OTHERS = {
+    "sgd": sgd.Optimizer(learning_rate=1e-2, momentum=0.9, nesterov=True, weight_decay=0.05, decay_norms=False),
+    "adamw": adamw.Optimizer(learning_rate=1e-3, weight_decay=0.5, decay_norms=False),
+}
+"""With so much decay that one of norms and biases too would be seen."""
+
+
 @pytest.fixture(autouse=True)
 def _require() -> None:
     require()
@@ -61,11 +70,14 @@ def _require() -> None:
 # ---- 20 steps in double ----
 
 
-def compare_steps(setting: str, tiny: bool, seed: int) -> None:
+def compare_steps(
+    setting: str, tiny: bool, seed: int, optimizer: Any = jaxnext_runs.ADAM, size: int = named_values.IMAGE_SIZE
+) -> None:
     weights = named_values.weights(torch_runs.shapes_of(setting, tiny), seed)
-    batches = [(named_values.images(str(i), seed=seed), named_values.labels(str(i), seed)) for i in range(ADAM_STEPS)]
-    expected = torch_runs.descent(setting, tiny, weights, batches)
-    found = jaxnext_runs.descent(setting, tiny, weights, batches)
+    names = [str(i) for i in range(ADAM_STEPS)]
+    batches = [(named_values.images(name, size, seed), named_values.labels(name, seed)) for name in names]
+    expected = torch_runs.descent(setting, tiny, weights, batches, optimizer)
+    found = jaxnext_runs.descent(setting, tiny, weights, batches, optimizer)
     assert 1 < len(set(expected.learning_rates)) < 5, "the steps have to reduce the learning rate mid-way"
     np.testing.assert_allclose(found.learning_rates, expected.learning_rates, rtol=LEARNING_RATE)
     np.testing.assert_allclose(found.losses, expected.losses, rtol=FLOAT64_ADAM_STEPS)
@@ -84,6 +96,12 @@ def compare_steps(setting: str, tiny: bool, seed: int) -> None:
 @pytest.mark.parametrize("setting", [*LIVE, LIVE_NETS[1]])  # basic blocks have more channels, and would take minutes
 def test_twenty_steps_of_the_tiny_net(setting: str) -> None:
     compare_steps(setting, tiny=True, seed=SEED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", OTHERS)
+def test_twenty_steps_of_other_optimizers(optimizer: str) -> None:
+    compare_steps("fc_cbam", tiny=True, seed=SEED, optimizer=OTHERS[optimizer], size=32)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxnext_runs import ADAM, PLATEAU
 from named_values import CLASSES
+from torch_optimizer import optimizer_of
 from torch_reference import model, require
 
 
@@ -107,29 +108,27 @@ class Descent(NamedTuple):
 
 
 def descent(
-    setting: str, tiny: bool, state_dict: Mapping[str, np.ndarray], batches: list[tuple[np.ndarray, np.ndarray]]
+    setting: str,
+    tiny: bool,
+    state_dict: Mapping[str, np.ndarray],
+    batches: list[tuple[np.ndarray, np.ndarray]],
+    optimizer: Any = ADAM,
 ) -> Descent:
-    """``torch.optim.Adam`` in double, batch after batch, its loss given to ``ReduceLROnPlateau`` after each."""
+    """PyTorch's optimizer in double, batch after batch, its loss given to ``ReduceLROnPlateau`` after each."""
     torch, _ = require()
     net = network(setting, tiny, state_dict, "float64").train()
-    adam = torch.optim.Adam(
-        net.parameters(),
-        lr=ADAM.learning_rate,
-        betas=(ADAM.beta1, ADAM.beta2),
-        eps=ADAM.eps,
-        weight_decay=ADAM.weight_decay,
-    )
+    stepping = optimizer_of(optimizer, net)
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        adam, factor=PLATEAU.factor, patience=PLATEAU.patience, threshold=PLATEAU.threshold
+        stepping, factor=PLATEAU.factor, patience=PLATEAU.patience, threshold=PLATEAU.threshold
     )
     losses, rates, norms = [], [], []
     for images, labels in batches:
-        rates.append(adam.param_groups[0]["lr"])
+        rates.append(stepping.param_groups[0]["lr"])
         inputs = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2).astype(np.float64)))
         loss = torch.nn.functional.cross_entropy(net(inputs), torch.from_numpy(labels.astype(np.int64)))
-        adam.zero_grad()
+        stepping.zero_grad()
         loss.backward()
-        adam.step()
+        stepping.step()
         losses.append(loss.item())
         norms.append({name: float(np.linalg.norm(p.detach().numpy())) for name, p in net.named_parameters()})
         schedule.step(losses[-1])
