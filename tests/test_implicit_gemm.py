@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -83,8 +85,9 @@ def test_it_lowers_for_accelerators(platform: str, call: str, dtype: jax.typing.
     size = 6 * stride + 3
     shapes = [(2, 3, size, size, 120), (2, 3, 3, 120, 200), (2, 3, 7, 7, 200)]
     arrays = [jax.ShapeDtypeStruct(shape, dtype) for shape in shapes]
-    # JAX 0.12 asks which device there is.
+    # JAX 0.12 asks which device there is; 0.10.0 takes no platform.
     kind = {"cuda": ("NVIDIA H100 80GB HBM3", 132, "gpu"), "tpu": ("TPU v5", 1, "tpu")}[platform]
+    kind = kind[: len(inspect.signature(jax.sharding.AbstractDevice).parameters)]
     mesh = jax.sharding.AbstractMesh((1,), ("device",), abstract_device=jax.sharding.AbstractDevice(*kind))
     with jax.sharding.use_abstract_mesh(mesh):
         text = jax.jit(both).trace(*arrays).lower(lowering_platforms=(platform,)).as_text()

@@ -275,7 +275,8 @@ def test_an_interrupt_of_the_process_group_leaves_the_workers_at_work(tmp_path: 
         out, err = process.communicate(timeout=60)
     assert out == "40 2\n"
     assert process.returncode == 0
-    assert err == ""
+    # With an older jaxlib Grain has something to say.
+    assert [line for line in err.splitlines() if "profiling requires jaxlib" not in line] == []
 
 
 @pytest.mark.slow
@@ -284,7 +285,8 @@ def test_leaving_without_closing_does_not_hang(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=60)
     assert out.endswith("started\n")
     assert process.returncode == 0
-    assert err == ""
+    # With an older jaxlib Grain has something to say.
+    assert [line for line in err.splitlines() if "profiling requires jaxlib" not in line] == []
 
 
 @pytest.mark.slow
