@@ -54,7 +54,7 @@ def mcnemar(only_first: int, only_second: int) -> McNemar:
 
 
 def differences(block: Block) -> NDArray[np.float64]:
-    """Return by how much the first setting is more often right on each image, -1 to 1, ``[n]``, a mean over its runs."""
+    """Return by how much more often the first setting is right on each image, ``[n]``, from -1 to 1."""
     return block.first.mean(0) - block.second.mean(0)
 
 
