@@ -139,6 +139,7 @@ COMMANDS = sorted(file.stem for file in (ROOT / "scripts").glob("*.py") if 'call
 def test_every_command_of_the_checkout_is_five_lines():
     assert COMMANDS == [
         "check_data",
+        "compare",
         "evaluate",
         "export_weights",
         "port_weights",
