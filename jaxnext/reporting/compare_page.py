@@ -19,6 +19,7 @@ _STYLE = """
 .interval .zero { stroke: var(--soft); stroke-dasharray: 2 2; }
 .interval .range { stroke: var(--ink); stroke-width: 2; }
 .interval circle { fill: var(--ink); }
+.more, .chance { white-space: nowrap; }
 .more { color: var(--good); font-weight: 600; }
 .chance { color: var(--soft); }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 0 0 10px; padding: 0; list-style: none;
@@ -27,8 +28,9 @@ _STYLE = """
 .ranking p { color: var(--ink); }
 .scroll table { min-width: 900px; }
 table.sortable td small { display: block; white-space: nowrap; }
-table.sortable td:first-child { min-width: 110px; max-width: 260px; }
-#differences td:nth-child(2) { min-width: 110px; max-width: 260px; }
+table.sortable td:first-child { min-width: 140px; max-width: 260px; }
+#differences td:nth-child(2) { min-width: 120px; max-width: 260px; }
+table.sortable td, table.sortable th { padding-left: 8px; padding-right: 8px; }
 .charts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
 @media print { .scroll table { min-width: 0; font-size: 10px; } td, th { padding: 3px 5px; } .charts > div {
   break-inside: avoid; } .interval { width: 90px; } .swatch line, .interval * { print-color-adjust: exact; } }
@@ -136,8 +138,8 @@ def _caveats(comparison: Comparison) -> str:
     ]
     if len(comparison.differences) > 1:
         lines.append(
-            f"Each interval is by itself: of {len(comparison.differences)} differences that are chance alone, one in "
-            "twenty would be taken for more."
+            "Each interval is by itself: of differences that are chance alone one in twenty would be taken for more, "
+            f"and here are {len(comparison.differences)}."
         )
     if single:
         lines.append(
@@ -170,7 +172,7 @@ def _curves(comparison: Comparison, runs: Sequence[ComparedRun]) -> str:
 
 
 def _runs(comparison: Comparison) -> str:
-    heads = ("run", "seed", "fold", "validation images", "validation accuracy", "validation loss", "macro F1")
+    heads = ("run", "seed", "fold", "images", "validation accuracy", "validation loss", "macro F1")
     heads += ("training accuracy", "training loss", "best epoch", "time")
     places = {setting.name: place for place, setting in enumerate(comparison.settings)}
     return _sortable("runs", heads, [_run_cells(run, places[run.setting]) for run in comparison.runs])
