@@ -15,7 +15,7 @@ from jaxnext.reporting.report_style import STYLE
 
 _STYLE = """
 .swatch { width: 22px; height: 8px; margin-right: 7px; vertical-align: 1px; }
-.interval { display: block; width: 150px; height: 20px; }
+.interval { display: block; width: 130px; height: 17px; }
 .interval .zero { stroke: var(--soft); stroke-dasharray: 2 2; }
 .interval .range { stroke: var(--ink); stroke-width: 2; }
 .interval circle { fill: var(--ink); }
@@ -100,8 +100,8 @@ def _differences(comparison: Comparison) -> str:
     if not comparison.differences:
         return ""
     ends = [abs(end) for each in comparison.differences for end in each.accuracy]
-    heads = ("more accurate", "less accurate", "difference", "interval", "from chance", "p", "only first right")
-    heads += ("only second right", "images that would decide")
+    heads = ("more accurate", "less accurate", "difference", "interval", "from chance", "p", "first only")
+    heads += ("second only", "images to decide")
     rows = [_difference_cells(each, max(ends)) for each in comparison.differences]
     return (
         "<h2>Differences</h2><p>In points of validation accuracy, paired over the same images. A difference counts "
@@ -133,7 +133,7 @@ def _difference_cells(each: Difference, most: float) -> list[str]:
 def _caveats(comparison: Comparison) -> str:
     single = all(len({run.seed for run in setting.runs}) == 1 for setting in comparison.settings)
     lines = [
-        "Images that would decide: so many, for each run, would show a difference of the size found in four of five "
+        "Images to decide: so many, for each run, would show a difference of the size found in four of five "
         "cases (power 0.8, two-sided 5 %), if the settings disagreed on as large a share of them.",
     ]
     if len(comparison.differences) > 1:
