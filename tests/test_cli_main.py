@@ -12,7 +12,7 @@ from jaxnext.cli.main import commands, console, main
 from jaxnext.errors import JaxnextError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ["average", "check", "evaluate", "export", "port", "predict", "prepare", "report", "train"]
+COMMANDS = ["average", "check", "compare", "evaluate", "export", "port", "predict", "prepare", "report", "train"]
 
 
 def test_main_passes_arguments_and_status() -> None:

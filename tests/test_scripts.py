@@ -140,6 +140,7 @@ def test_every_command_of_the_checkout_is_five_lines():
     assert COMMANDS == [
         "average",
         "check_data",
+        "compare",
         "evaluate",
         "export_weights",
         "port_weights",

@@ -34,10 +34,14 @@ class Invocation:
         words = list(argv)
         if not any(word.partition("=")[0] == "--resume" for word in words):
             words += ["--resume", "auto"]
+        return self.again("train", words)
+
+    def again(self, command: str, argv: Sequence[str]) -> str:
+        """Return the shell command that runs a command with these options in the way that the user called."""
         # The name alone would start another one where the virtual environment is not activated.
         if self.is_script:
-            return shlex.join([_name_if_found(sys.executable), self.file, *words])
-        return shlex.join([_name_if_found(self.file), "train", *words])
+            return shlex.join([_name_if_found(sys.executable), self.file, *argv])
+        return shlex.join([_name_if_found(self.file), command, *argv])
 
 
 def _name_if_found(program: str) -> str:

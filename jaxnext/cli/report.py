@@ -1,13 +1,14 @@
-"""``jaxnext report``: write a page about a run: figures, curves, confusion matrix, mistakes."""
+"""``jaxnext report``: write a page about a run, or one that compares several: figures, curves, mistakes."""
 
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from jaxnext.cli.comparing import compared_runs
 from jaxnext.cli.console import batch_bar, image_bar, say, warn
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
-from jaxnext.cli.parser import Parser, arguments_of, check_least, given_path
+from jaxnext.cli.parser import Parser, arguments_of, check_least, given
 from jaxnext.cli.paths import path
 from jaxnext.cli.trained_options import TrainedArguments, add_computing, classifier
 from jaxnext.cli.user_folders import folders
@@ -24,14 +25,18 @@ class Arguments(TrainedArguments):
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     """Read the options; errors as ``parse`` of ``train``."""
-    usage = "RUN [--output report.html] [--OPTION VALUE ...]"
-    about = "Write a page about a run: its best checkpoint on its validation images, its curves and settings."
+    usage = "RUN ... [--output report.html] [--OPTION VALUE ...]"
+    about = (
+        "Write a page about a run: its best checkpoint on its validation images, its curves and settings; of several: "
+        "how they differ, paired over the same images."
+    )
     parser = Parser(invocation.usage("report"), usage, about)
-    parser.add_argument("checkpoint", metavar="run", nargs="?", help="folder of the run")
+    parser.add_argument("checkpoint", metavar="run", nargs="*", help="folder of a run")
     parser.option("output", str, "the HTML file, which holds all that it shows", "report.html")
     add_computing(parser)
     values = parser.parse(argv)
-    run = given_path(values, "checkpoint", "give the folder of a run", "RUN")
+    values["checkpoint"] = values["checkpoint"] or None
+    runs = [path("RUN", text) for text in given(values, "checkpoint", "give the folder of a run", "RUN")]
     check_least(values, batch_size=1, workers=0)
     output = path("--output", values["output"])
     if output.is_dir():
@@ -39,7 +44,7 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     return arguments_of(
         Arguments,
         values,
-        checkpoint=[run],
+        checkpoint=runs,
         output=output,
         which="best",
         ensemble="probabilities",
@@ -50,6 +55,8 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
 def run(argv: Sequence[str], invocation: Invocation) -> int:
     """Run the command; return the exit status."""
     arguments = parse(argv, invocation)
+    if len(arguments.checkpoint) > 1:
+        return _compare(arguments, invocation)
     with classifier(arguments, invocation) as trained:
         from jaxnext.inference.report import write_report
         from jaxnext.reporting.run_facts import read_run
@@ -70,4 +77,13 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
             tfds_folder=kept.tfds,
         )
     say(f"{arguments.output}: the report")
+    return 0
+
+
+def _compare(arguments: Arguments, invocation: Invocation) -> int:
+    runs = list(compared_runs(arguments, invocation))
+    from jaxnext.inference.compare import write_comparison
+
+    write_comparison(runs, f"Comparison of {len(runs)} runs", arguments.output)
+    say(f"{arguments.output}: the comparison")
     return 0

@@ -85,16 +85,16 @@ def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arg
 def run(argv: Sequence[str], invocation: Invocation) -> int:
     """Run the command; return the exit status, 130 where Ctrl-C ended the run."""
     arguments = parse(argv, invocation, configs_folder())
-    keep_freed_memory(os.environ.get("JAX_PLATFORMS"), _pixels(arguments.config))
+    keep_freed_memory(os.environ.get("JAX_PLATFORMS"), pixels_of(arguments.config))
     set_precision(arguments.config)
     resume_command = invocation.resume_command(argv)
     if arguments.distributed is None:
-        return _train(arguments, invocation, resume_command, Processes())
-    return together(arguments.distributed, lambda all: _train(arguments, invocation, resume_command, all), main)
+        return train(arguments, invocation, resume_command, Processes())
+    return together(arguments.distributed, lambda all: train(arguments, invocation, resume_command, all), main)
 
 
-def _train(arguments: Arguments, invocation: Invocation, resume_command: str, processes: Processes) -> int:
-    """Do this process's part of a training run."""
+def train(arguments: Arguments, invocation: Invocation, resume_command: str, processes: Processes) -> int:
+    """Do this process's part of a training run; return the exit status, 130 where Ctrl-C ended it."""
     import jax
 
     from jaxnext.cli.compilation import compilation_cache
@@ -105,7 +105,7 @@ def _train(arguments: Arguments, invocation: Invocation, resume_command: str, pr
     config, kept = arguments.config, folders()
     if kept.index is None and processes.first:
         warn(f"{UNKNOWN_HOME}; listings of images are not kept")
-    small = _pixels(config) <= FEW_PIXELS
+    small = pixels_of(config) <= FEW_PIXELS
     with (
         stop_on_interrupt() as stop,
         compilation_cache(
@@ -135,7 +135,7 @@ def _give_back(step: int) -> None:
     give_back_if_short(step, available_memory())
 
 
-def _pixels(config: Config) -> int:
+def pixels_of(config: Config) -> int:
     """Return the number of pixels of a batch, the largest of the run."""
     return config.batch_size * max(height * width for height, width in config.data.sizes)
 

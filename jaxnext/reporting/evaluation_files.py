@@ -32,16 +32,7 @@ def write_evaluation(predictions: Predictions, folder: Path, seed: int = 0) -> N
         JaxnextError: a file cannot be written.
     """
     found, classes = figures(predictions, seed), predictions.classes
-    labels, rows = predictions.truth.tolist(), predictions.probabilities.tolist()
-    predicted = predictions.predicted.tolist()
-    write_table(
-        folder / FILES[0],
-        ["path", "truth", "prediction", *(f"prob_{name}" for name in classes)],
-        (
-            [path, classes[label], classes[guess], *row]
-            for path, label, guess, row in zip(predictions.paths, labels, predicted, rows, strict=True)
-        ),
-    )
+    write_predictions(predictions, folder / FILES[0])
     names = ("precision", "recall", "f1")
     ends = [column for name in names for column in (name, f"{name}_low", f"{name}_high")]
     write_table(
@@ -61,6 +52,20 @@ def write_evaluation(predictions: Predictions, folder: Path, seed: int = 0) -> N
         file.write(picture)
     with whole_file(folder / FILES[4]) as file:
         file.write(json.dumps(metrics(predictions, found, seed), indent=2, allow_nan=False) + "\n")
+
+
+def write_predictions(predictions: Predictions, file: Path) -> None:
+    """Write ``predictions.csv``; errors as ``write_evaluation``."""
+    classes, predicted = predictions.classes, predictions.predicted.tolist()
+    labels, rows = predictions.truth.tolist(), predictions.probabilities.tolist()
+    write_table(
+        file,
+        ["path", "truth", "prediction", *(f"prob_{name}" for name in classes)],
+        (
+            [path, classes[label], classes[guess], *row]
+            for path, label, guess, row in zip(predictions.paths, labels, predicted, rows, strict=True)
+        ),
+    )
 
 
 def metrics(predictions: Predictions, found: Figures, seed: int) -> dict[str, Any]:
