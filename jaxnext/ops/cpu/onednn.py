@@ -32,7 +32,7 @@ _TARGET = "__onednn$convolution"
 _PRODUCT = "__onednn$matmul"
 _SWITCHED_OFF = jax.make_user_context(None)
 """Why; functions that JAX has compiled under another value are traced anew."""
-_TRIED = ("0.10.0", "0.10.1", "0.10.2", "0.11.2", "0.12.0")
+_TRIED = ("0.10.0", "0.10.1", "0.10.2", "0.11.2", "0.12.0", "0.12.0.1")
 """Versions of jaxlib. With any other ``is_available`` is false, and ``why_unavailable`` says so to who asked for it."""
 _CPUINFO = Path("/proc/cpuinfo")
 
