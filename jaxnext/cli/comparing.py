@@ -5,13 +5,10 @@ import gc
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jaxnext.cli.console import batch_bar, warn
 from jaxnext.cli.invocation import Invocation
-from jaxnext.cli.machine import cores
-from jaxnext.cli.trained_options import TrainedArguments, classifier
-from jaxnext.cli.user_folders import folders
+from jaxnext.cli.trained_options import TrainedArguments, classifier, over_images
 
 if TYPE_CHECKING:
     from jaxnext.reporting.compared import ComparedRun
@@ -25,17 +22,7 @@ def compared_runs(arguments: TrainedArguments, invocation: Invocation) -> Iterat
             from jaxnext.inference.compare import compared_run
             from jaxnext.reporting.run_facts import read_run
 
-            kept = folders()
-            options: Any = {
-                "batch_size": arguments.batch_size,
-                "workers": arguments.workers,
-                "cores": cores(),
-                "warn": warn,
-                "progress": batch_bar,
-                "index": kept.index,
-                "tfds_folder": kept.tfds,
-            }
-            found = compared_run(trained.members[0], read_run(folder), name, **options)
+            found = compared_run(trained.members[0], read_run(folder), name, **over_images(arguments))
             del trained
         free_memory()
         yield found

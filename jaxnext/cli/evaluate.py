@@ -3,15 +3,11 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from jaxnext.cli.console import batch_bar, warn
 from jaxnext.cli.invocation import Invocation
-from jaxnext.cli.machine import cores
 from jaxnext.cli.parser import Parser, arguments_of
 from jaxnext.cli.paths import optional_path, path
-from jaxnext.cli.trained_options import TrainedArguments, add_options, classifier, parse_options
-from jaxnext.cli.user_folders import folders
+from jaxnext.cli.trained_options import TrainedArguments, add_options, classifier, over_images, parse_options
 from jaxnext.errors import UsageError
 
 
@@ -50,17 +46,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
     with classifier(arguments, invocation) as trained:
         from jaxnext.inference import evaluate as evaluation
 
-        kept = folders()
-        options: Any = {
-            "batch_size": arguments.batch_size,
-            "workers": arguments.workers,
-            "cores": cores(),
-            "warn": warn,
-            "progress": batch_bar,
-            "index": kept.index,
-            "tfds_folder": kept.tfds,
-            "tta": arguments.tta.plain(),
-        }
+        options = {**over_images(arguments), "tta": arguments.tta.plain()}
         if arguments.output is None:
             print(evaluation.report(evaluation.evaluate(trained, arguments.data, **options), trained.classes))
             return 0

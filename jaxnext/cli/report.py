@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxnext.cli.comparing import compared_runs
-from jaxnext.cli.console import batch_bar, image_bar, say, warn
+from jaxnext.cli.console import image_bar, say
 from jaxnext.cli.invocation import Invocation
-from jaxnext.cli.machine import cores
 from jaxnext.cli.parser import Parser, arguments_of, check_least, given
 from jaxnext.cli.paths import path
-from jaxnext.cli.trained_options import TrainedArguments, add_computing, classifier
-from jaxnext.cli.user_folders import folders
+from jaxnext.cli.trained_options import TrainedArguments, add_computing, classifier, over_images
 from jaxnext.errors import UsageError
 from jaxnext.inference.tta import NO_TTA
 
@@ -61,20 +59,14 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
         from jaxnext.inference.report import write_report
         from jaxnext.reporting.run_facts import read_run
 
-        kept, folder = folders(), arguments.checkpoint[0]
+        folder = arguments.checkpoint[0]
         write_report(
             trained.members[0],
             read_run(folder),
             folder.resolve().name,
             arguments.output,
-            batch_size=arguments.batch_size,
-            workers=arguments.workers,
-            cores=cores(),
-            warn=warn,
-            progress=batch_bar,
             images_bar=image_bar,
-            index=kept.index,
-            tfds_folder=kept.tfds,
+            **over_images(arguments),
         )
     say(f"{arguments.output}: the report")
     return 0

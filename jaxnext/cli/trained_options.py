@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from jsonargparse import Namespace
 
-from jaxnext.cli.console import warn
+from jaxnext.cli.console import batch_bar, warn
 from jaxnext.cli.invocation import Invocation
+from jaxnext.cli.machine import cores
 from jaxnext.cli.parser import Parser, check_least, descriptions, given
 from jaxnext.cli.paths import path
 from jaxnext.cli.precision import set_precision_of_all
+from jaxnext.cli.user_folders import folders
 from jaxnext.config.choice import NONE, Choice
 from jaxnext.config.sections import Config
 from jaxnext.errors import UsageError
@@ -70,6 +72,20 @@ def parse_options(parser: Parser, argv: Sequence[str]) -> tuple[Namespace, dict[
     if len(checkpoint) == 1 and values["ensemble"] != "probabilities":
         raise UsageError(f"--ensemble {values['ensemble']}: expected several folders after --checkpoint, found one")
     return values, {"checkpoint": checkpoint, "tta": parser.chosen(TTA.key, values)}
+
+
+def over_images(arguments: TrainedArguments) -> dict[str, Any]:
+    """Return how labelled images are gone through: the arguments that ``predict_labelled`` and its like share."""
+    kept = folders()
+    return {
+        "batch_size": arguments.batch_size,
+        "workers": arguments.workers,
+        "cores": cores(),
+        "warn": warn,
+        "progress": batch_bar,
+        "index": kept.index,
+        "tfds_folder": kept.tfds,
+    }
 
 
 @contextlib.contextmanager
