@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from compared_runs import compared
 from reported import EVIL
-from test_report_in_chromium import browser, pytestmark  # noqa: F401
+from test_report_in_chromium import browser, pytestmark, watched  # noqa: F401
 
 from jaxnext.reporting.compare_page import compare_page
 from jaxnext.reporting.comparison import compare
@@ -18,11 +18,7 @@ def test_the_comparison(browser: Any, tmp_path: Path, width: int, scheme: str) -
     file = tmp_path / "compare.html"
     file.write_text(compare_page(f"Comparison {EVIL}", compare(runs), runs))
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page, said, requested = context.new_page(), [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: requested.append(request.url))
+    page, said, requested = watched(context)
     page.goto(file.as_uri())
     names = page.locator("#settings tbody tr td:first-child")
     assert names.all_inner_texts() == ["b", f"a{EVIL}", "c"]

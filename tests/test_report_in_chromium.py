@@ -30,6 +30,16 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+def watched(context: Any) -> tuple[Any, list[str], list[str]]:
+    """A new page, with what it says, complaints included, and the addresses that it asks for."""
+    page, said, requested = context.new_page(), [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: requested.append(request.url))
+    return page, said, requested
+
+
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
@@ -41,11 +51,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page(browser: Any, file: Path, width: int, scheme: str) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page, said, requested = context.new_page(), [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: requested.append(request.url))
+    page, said, requested = watched(context)
     page.goto(file.as_uri())
 
     heads = page.locator("#classes th button")
