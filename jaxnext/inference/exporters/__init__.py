@@ -1,0 +1,1 @@
+"""Formats of export, one a file; each has a class ``Exporter``."""
