@@ -10,7 +10,15 @@ from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
 from jaxnext.cli.parser import Parser, arguments_of, check_least, given
 from jaxnext.cli.paths import optional_path, path
-from jaxnext.cli.trained_options import TrainedArguments, add_options, classifier, parse_options
+from jaxnext.cli.trained_options import (
+    TrainedArguments,
+    add_options,
+    add_threshold,
+    classifier,
+    parse_options,
+    threshold_of,
+)
+from jaxnext.config.choice import NONE
 from jaxnext.errors import UsageError
 
 
@@ -28,6 +36,8 @@ class Arguments(TrainedArguments):
     submission_columns: tuple[str, str]
     explain: Path | None = None
     explain_method: Literal["cbam", "gradcam"] | None = None
+    threshold: float | Literal["calibrated"] | None = None
+    energy: bool = False
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
@@ -40,6 +50,9 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     )
     parser.option("output", str, "the CSV file", "prediction.csv")
     parser.option("probabilities", bool, "true: a column prob_<class> for each class", False)
+    add_threshold(parser)
+    text = "true: a column energy, lower for images of the kinds that the net knows"
+    parser.option("energy", bool, text, False)
     parser.option("top_k", int | None, "also columns label_1, prob_1, ... for this many likeliest classes")
     parser.option("keep_extension", bool, "true: image names keep their file extension", False)
     parser.option(
@@ -62,6 +75,8 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     if values["explain"] is not None and len(own["checkpoint"]) > 1:
         count = len(own["checkpoint"])
         raise UsageError(f"--explain: expected one folder after --checkpoint, found {count}; explain one net at a time")
+    if values["energy"] and (len(own["checkpoint"]) > 1 or own["tta"].type != NONE):
+        raise UsageError("--energy: expected one folder after --checkpoint, and no --tta; a mean has no energy")
     return arguments_of(
         Arguments,
         values,
@@ -109,4 +124,6 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
             progress=batch_bar,
             tta=arguments.tta.plain(),
             explanation=explanation,
+            threshold=threshold_of(arguments.threshold, trained),
+            energy=arguments.energy,
         )

@@ -19,6 +19,7 @@ from jaxnext.errors import UsageError
 from jaxnext.inference.overlays import Explanation, overlay_writer
 from jaxnext.inference.predictor import Predictor, Tta
 from jaxnext.inference.rows import NamesTable, rows_of
+from jaxnext.inference.threshold import UNKNOWN, answer
 
 CORRUPT_STATUS = 1
 """Exit status where an image could not be read."""
@@ -42,6 +43,8 @@ def predict_to_csv(
     progress: Callable[[Any, int], Any],
     tta: Tta = NONE,
     explanation: Explanation | None = None,
+    threshold: float | None = None,
+    energy: bool = False,
 ) -> int:
     """Write one row per image, sorted by path, or the rows of a table. The file appears whole or not at all.
 
@@ -65,7 +68,9 @@ def predict_to_csv(
         progress: wraps an iterator of batches, given the number of batches, in a progress bar.
         tta: test-time augmentation.
         explanation: also pictures of where the net looks, one for each row with a label; it sees each image once there,
-            without test-time augmentation, and explains the class of the row.
+            without test-time augmentation, and explains the likeliest class of the row.
+        threshold: least probability of the predicted class; below it the label is ``unknown``.
+        energy: a column of it, of one net without test-time augmentation.
 
     Returns:
         the exit status: 0, or 1 where an image could not be read.
@@ -90,9 +95,15 @@ def predict_to_csv(
     with out_of_memory(batch_size, classifier.image_size), whole_file(output) as file:
         writer = csv.writer(file, lineterminator="\n")
         head = header(classifier.classes, probabilities, top_k, columns)
+        head += ["energy"] * energy
         writer.writerow(head)
-        batches = classifier.stream(source, batch_size, workers, threads=cores, tta=tta)
-        for host, found in progress(batches, -(-len(source) // batch_size)):
+        if energy:
+            batches = classifier.stream_energies(source, batch_size, workers, threads=cores)
+        else:
+            streamed = classifier.stream(source, batch_size, workers, threads=cores, tta=tta)
+            batches = ((host, (found, None)) for host, found in streamed)
+        unknown = 0
+        for host, (found, energies) in progress(batches, -(-len(source) // batch_size)):
             for error in host.errors:
                 warn(str(error))
                 failed.append(error)
@@ -102,14 +113,19 @@ def predict_to_csv(
             for position in np.flatnonzero(host.mask if table is None else host.ids >= 0):
                 name = rows.name(int(host.ids[position]))
                 if host.mask[position]:
-                    writer.writerow([name, *cells(found[position], classifier.classes, probabilities, top_k)])
+                    row = cells(found[position], classifier.classes, probabilities, top_k)
+                    row[0] = answer(row[0], float(found[position].max()), threshold)
+                    unknown += threshold is not None and row[0] == UNKNOWN
+                    row += [] if energies is None else [f"{energies[position]:.9g}"]
+                    writer.writerow([name, *row])
                 else:
                     writer.writerow([name, *[""] * (len(head) - 1)])
     write_corrupt(errors_file, failed)
     for line in lines(remarks):
         warn(line)
     total = len(source) + len(rows.failed)
-    say(f"{output}: {total - len(failed):,} images")
+    said = f"{output}: {total - len(failed):,} images"
+    say(said if threshold is None else f"{said}, {unknown:,} of them {UNKNOWN}")
     if explanation is not None:
         say(f"{explanation.folder}: {total - len(failed):,} pictures of {explanation.method}")
     if failed:
