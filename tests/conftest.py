@@ -33,6 +33,7 @@ GROUPS = {
         *("test_predictor", "test_ensemble", "test_inference_report"),
         *("test_weights_average", "test_soup_images", "test_monitor"),
         *("test_explain", "test_overlays", "test_report_overlays"),
+        *("test_inference_calibrate", "test_cli_calibrate"),
     ),
 }
 """Test files that share compiled programs or the small run; ``pytest -n 2`` runs those of a group in one process.

@@ -112,7 +112,8 @@ def threshold_of(threshold: float | str | None, trained: "Predictor") -> float |
                 f"{net.checkpoint}: expected a threshold in what was fitted, found none; run jaxnext calibrate "
                 f"{net.checkpoint} --accuracy 0.99, or the accuracy that is wanted"
             )
-    check_threshold(threshold, trained.classes)
+    if threshold is not None:
+        check_threshold(threshold, trained.classes)
     return threshold
 
 
@@ -145,11 +146,12 @@ def classifier(arguments: TrainedArguments, invocation: Invocation) -> Iterator[
         try:
             if len(arguments.checkpoint) == 1:
                 place = arguments.checkpoint[0]
-                found: Predictor = TrainedClassifier(
+                found = TrainedClassifier(
                     place, arguments.which, train_command=command, image_size=size, temperature=arguments.temperature
                 )
-                if found.members[0].calibration is not None:
-                    check_seen(found.members[0].calibration, arguments.tta.plain(), size, place)
+                fitted = found.calibration if arguments.temperature == "calibrated" else None
+                if fitted is not None:
+                    check_seen(fitted, arguments.tta.plain(), size, place)
             else:
                 found = Ensemble(
                     arguments.checkpoint,

@@ -8,14 +8,12 @@ UNKNOWN = "unknown"
 """What is written instead of a class."""
 
 
-def check_threshold(threshold: float | None, classes: Sequence[str]) -> None:
+def check_threshold(threshold: float, classes: Sequence[str]) -> None:
     """Refuse a threshold that cannot be meant.
 
     Raises:
         UsageError: not above 0 and at most 1; or a class has the name that is written below it.
     """
-    if threshold is None:
-        return
     if not 0 < threshold <= 1:
         raise UsageError(f"--threshold: expected a probability above 0 and at most 1, found {threshold}")
     if UNKNOWN in classes:
