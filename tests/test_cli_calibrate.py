@@ -49,8 +49,11 @@ def test_mistakes(argv: list[str], sentence: str) -> None:
     assert str(error.value) == sentence
 
 
-def test_a_whole_command(run, tmp_path, capsys) -> None:
+def test_a_whole_command(run, images, tmp_path, capsys) -> None:
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
-    assert calibrate.run([str(folder), "--workers", "0", "--compilation_cache", "false"], INSTALLED) == 0
+    for wrong, right in (("0", "1"), ("1", "0")):
+        shutil.copytree(images / "val" / right, tmp_path / "data" / wrong)
+    options = ["--data", str(tmp_path / "data"), "--workers", "0", "--compilation_cache", "false"]
+    assert calibrate.run([str(folder), *options], INSTALLED) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"{folder / 'calibration.json'}: what was found"

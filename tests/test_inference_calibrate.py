@@ -23,8 +23,19 @@ def classifier(run):
 
 
 @pytest.fixture(scope="module")
-def found(classifier, images):
-    return calibrate(classifier, None, 0.9, [images / "test"], seed=0, **OPTIONS)
+def mislabelled(images, tmp_path_factory):
+    """The validation images, of which those of two classes have each other's name."""
+    folder = tmp_path_factory.mktemp("mislabelled") / "val"
+    shutil.copytree(images / "val", folder)
+    (folder / "0").rename(folder / "other")
+    (folder / "1").rename(folder / "0")
+    (folder / "other").rename(folder / "1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(classifier, mislabelled, images):
+    return calibrate(classifier, [mislabelled], 0.9, [images / "test"], seed=0, **OPTIONS)
 
 
 def test_what_is_found(found):
@@ -46,7 +57,7 @@ def test_what_is_found(found):
     assert "by energy" in text
 
 
-def test_used_when_asked(found, run, tmp_path, images, classifier):
+def test_used_when_asked(found, run, tmp_path, images, mislabelled, classifier):
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
     kept = dataclasses.replace(found[0], weights=checksum(read_model(folder, "best")[0]))
@@ -58,20 +69,25 @@ def test_used_when_asked(found, run, tmp_path, images, classifier):
     np.testing.assert_allclose(
         calibrated.predict(paths), scaled(plain.astype(np.float64), kept.temperature), rtol=1e-4, atol=1e-7
     )
-    log_loss = losses(predict_labelled(classifier, None, **OPTIONS).predictions).mean()
+    log_loss = losses(predict_labelled(classifier, [mislabelled], **OPTIONS).predictions).mean()
     assert log_loss == pytest.approx(kept.log_loss[0], rel=1e-6)
-    sums = evaluate(calibrated, None, **OPTIONS)
+    sums = evaluate(calibrated, [mislabelled], **OPTIONS)
     assert sums.mean("loss") < log_loss
     # What is not asked for changes nothing.
     np.testing.assert_array_equal(TrainedClassifier(folder, devices=jax.devices()[:1]).predict(paths), plain)
 
 
 def test_an_accuracy_that_nothing_reaches(classifier, images, tmp_path):
-    # Every image under a wrong label.
     for wrong, right in (("0", "1"), ("1", "0")):
         shutil.copytree(images / "val" / right, tmp_path / wrong)
     with pytest.raises(JaxnextError, match=r"--accuracy 0\.99: no threshold reaches it; the highest is "):
         calibrate(classifier, [tmp_path], 0.99, None, seed=0, **OPTIONS)
+
+
+def test_without_mistakes_no_temperature_is_fitted(classifier, images, tmp_path):
+    shutil.copytree(images / "val" / "3", tmp_path / "3")
+    with pytest.raises(JaxnextError, match="expected at least two images that are predicted wrong, found 0 of 2: to"):
+        calibrate(classifier, [tmp_path], None, None, seed=0, **OPTIONS)
 
 
 def test_energies_of_an_ensemble(run):

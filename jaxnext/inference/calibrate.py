@@ -42,7 +42,7 @@ def calibrate(
         data: folders or archives of class folders; ``None``: the validation images of the run.
         accuracy: above 0 and at most 1, that images that are answered shall have; ``None``: no threshold is chosen.
         other: folders of images of none of the classes, which the energy is to tell apart; ``None``: not measured.
-        seed: of the halves that the temperature's worth is measured on.
+        seed: of the parts that the temperature's worth is measured on.
         tta: test-time augmentation.
         options: of ``predict_labelled``.
 
@@ -50,14 +50,18 @@ def calibrate(
         what was found, and the selections of ``reporting.selective.COVERAGES``.
 
     Raises:
-        JaxnextError: fewer than two images, an accuracy that no threshold reaches, or from reading the images.
+        JaxnextError: fewer than two mistakes, an accuracy that no threshold reaches, or from reading the images.
     """
     evaluated = predict_labelled(classifier, data, tta=tta, **options)
     found = evaluated.predictions
-    if len(found) < 2:
-        raise JaxnextError(f"calibrate: expected at least two images, found {len(found)}")
+    wrong = int((~found.correct).sum())
+    if wrong < 2:
+        raise JaxnextError(
+            f"{classifier.checkpoint}: expected at least two images that are predicted wrong, found {wrong} of "
+            f"{len(found):,}: to images without mistakes no temperature is low enough; give others with --data"
+        )
     by = temperature(found.probabilities, found.truth)
-    halves = dataclasses.replace(found, probabilities=cross_scaled(found, seed))
+    parts = dataclasses.replace(found, probabilities=cross_scaled(found, seed))
     at = dataclasses.replace(found, probabilities=scaled(found.probabilities, by))
     choices = selections(at.confidence, found.correct, len(found.classes))
     chosen = None if accuracy is None else _reaching(choices, accuracy)
@@ -67,8 +71,8 @@ def calibrate(
     return Calibration(
         temperature=by,
         images=len(found),
-        log_loss=(_log_loss(found), _log_loss(halves)),
-        ece=(_ece(found), _ece(halves)),
+        log_loss=(_log_loss(found), _log_loss(parts)),
+        ece=(_ece(found), _ece(parts)),
         accuracy=accuracy,
         threshold=None if chosen is None else chosen.threshold,
         coverage=None if chosen is None else chosen.coverage,
@@ -82,7 +86,8 @@ def lines(found: Calibration, table: Sequence[Selection]) -> list[str]:
         f"images             {found.images:,}",
         f"temperature        {found.temperature:.4f}",
         f"log loss           {found.log_loss[0]:.4f} before, {found.log_loss[1]:.4f} after",
-        f"calibration error  {found.ece[0]:.2%} before, {found.ece[1]:.2%} after, each half at the other's",
+        f"calibration error  {found.ece[0]:.2%} before, {found.ece[1]:.2%} after",
+        "(after: each fifth of the images at the temperature that suits the others)",
         "",
         "coverage  accuracy  95 % interval       threshold",
     ]

@@ -28,7 +28,7 @@ class Calibration:
     """that the logits are divided by"""
     images: int
     log_loss: tuple[float, float]
-    """before; and after, of each half of the images at the temperature that the other half wants"""
+    """before; and after, of each fifth of the images at the temperature that suits the others"""
     ece: tuple[float, float]
     """expected calibration error, the same"""
     accuracy: float | None = None
