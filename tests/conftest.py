@@ -17,6 +17,9 @@ jax.config.update("jax_num_cpu_devices", 4)
 # It changes how values round, which no test may depend on.
 jax.config.update("jax_disable_most_optimizations", True)
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
+# XLA's older emitters compile a step in half of the time. It reads this when it first compiles, and ends where it does
+# not know the flag (jaxlib 0.10 to 0.12 do).
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
 # What NumPy would stretch along new axes without a word is a mistake more often than meant.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 if "PYTEST_XDIST_WORKER" in os.environ:
