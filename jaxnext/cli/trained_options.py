@@ -45,6 +45,11 @@ def add_options(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``TrainedArguments``; those of the test-time augmentation that a command line chooses."""
     text = "folder of a run or of a ported checkpoint; of several the mean is taken, classes matched by name"
     parser.add_argument("--checkpoint", type=str, nargs="+", action="extend", help=text)
+    add_answering(parser, argv)
+
+
+def add_answering(parser: Parser, argv: Sequence[str]) -> None:
+    """Add them but for the checkpoints."""
     text = (
         "of several checkpoints: mean of probabilities, of logits, or of probabilities weighted by the validation "
         "accuracies on record in the checkpoints that are used"
@@ -76,16 +81,23 @@ def add_computing(parser: Parser) -> None:
     parser.compilation_cache()
 
 
-def parse_options(parser: Parser, argv: Sequence[str]) -> tuple[Namespace, dict[str, Any]]:
-    """Return the values of all options, checked, and of ``TrainedArguments`` the fields that are no plain options."""
+def parse_options(parser: Parser, argv: Sequence[str], name: str = "--checkpoint") -> tuple[Namespace, dict[str, Any]]:
+    """Return the values of all options, checked, and of ``TrainedArguments`` the fields that are no plain options.
+
+    Args:
+        parser: that has the options.
+        argv: the command line.
+        name: of the checkpoints as the user knows them.
+    """
     values = parser.parse(argv)
-    texts = given(values, "checkpoint", "give the folder of a run or of a ported checkpoint")
-    checkpoint = [path("--checkpoint", text) for text in texts]
+    values["checkpoint"] = values["checkpoint"] or None
+    texts = given(values, "checkpoint", "give the folder of a run or of a ported checkpoint", name)
+    checkpoint = [path(name, text) for text in texts]
     check_least(values, batch_size=1, workers=0)
     if len(checkpoint) == 1 and values["ensemble"] != "probabilities":
-        raise UsageError(f"--ensemble {values['ensemble']}: expected several folders after --checkpoint, found one")
+        raise UsageError(f"--ensemble {values['ensemble']}: expected several folders after {name}, found one")
     if len(checkpoint) > 1 and values["temperature"] != 1:
-        raise UsageError(f"--temperature: expected one folder after --checkpoint, found {len(checkpoint)}")
+        raise UsageError(f"--temperature: expected one folder after {name}, found {len(checkpoint)}")
     return values, {"checkpoint": checkpoint, "tta": parser.chosen(TTA.key, values)}
 
 

@@ -1,0 +1,29 @@
+"""One process at a time in a folder."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxnext.errors import JaxnextError
+
+LOCK = ".sorted.lock"
+"""Name of the file that is locked. The system gives the lock up when its process ends, however it does."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from sorting into a folder, or out of it, during the block.
+
+    Args:
+        folder: that is there; the file of the lock stays in it.
+
+    Raises:
+        JaxnextError: another process has the lock, or it cannot be had.
+    """
+    try:
+        with (folder / LOCK).open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError as error:
+        raise JaxnextError(f"{folder}: another process is sorting into this folder; wait until it has ended") from error
