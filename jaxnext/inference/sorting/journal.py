@@ -125,9 +125,7 @@ def check_settings(folder: Path, before: dict[str, Any], now: dict[str, Any]) ->
         JaxnextError: an undo is not finished, or an option differs; names it.
     """
     if before.get(UNDOING):
-        raise JaxnextError(
-            f"{folder}: taking this sort back was cut off; finish it with --undo {printable(str(folder))}"
-        )
+        raise JaxnextError(f"{folder}: taking this sort back was cut off; finish it with --undo {folder}")
     for key in sorted({*before, *now}):
         if before.get(key) != now.get(key):
             raise JaxnextError(

@@ -21,9 +21,12 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         JaxnextError: another process has the lock, or it cannot be had.
     """
-    try:
-        with (folder / LOCK).open("wb") as file:
+    with (folder / LOCK).open("wb") as file:
+        try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError as error:
-        raise JaxnextError(f"{folder}: another process is sorting into this folder; wait until it has ended") from error
+        except OSError as error:
+            reason = "another process is sorting into this folder; wait until it has ended"
+            if not isinstance(error, BlockingIOError):
+                reason = f"expected a folder that can be locked, found: {error.strerror}"
+            raise JaxnextError(f"{folder}: {reason}") from error
+        yield

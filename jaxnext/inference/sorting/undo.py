@@ -10,7 +10,7 @@ from jaxnext.data.corrupt_list import check_corrupt, write_corrupt
 from jaxnext.errors import JaxnextError, printable
 from jaxnext.inference.sorting.journal import ERRORS, TABLE, UNDOING, Journal, Placement
 from jaxnext.inference.sorting.lock import LOCK, locked
-from jaxnext.inference.sorting.placing import file_digest, finish_move, is_link_to, move
+from jaxnext.inference.sorting.placing import file_digest, finish_move, forget_reservation, is_link_to, move
 from jaxnext.inference.sorting.recovery import recover
 
 LEFT_STATUS = 1
@@ -48,12 +48,13 @@ def undo(
         check_corrupt(folder / ERRORS)
         rows = recover(journal)
         settings = journal.settings() or {}
+        was_cut_off = settings.pop(UNDOING, False)
         journal.write_settings({**settings, UNDOING: True})
         left: list[Placement] = []
         # The last first: where two images had one place after another, each goes back to its own.
         for row in progress(rows[::-1], len(rows)):
-            if reason := _take_back(row, folder):
-                warn(f"{printable(reason)}")
+            if reason := _take_back(row, folder, was_cut_off):
+                warn(printable(reason))
                 left.append(row)
         write_corrupt(folder / ERRORS, [])
         _remove_empty(folder / row.destination.partition("/")[0] for row in rows)
@@ -70,12 +71,12 @@ def undo(
     return LEFT_STATUS if left else 0
 
 
-def _take_back(row: Placement, folder: Path) -> str | None:
+def _take_back(row: Placement, folder: Path, was_cut_off: bool) -> str | None:
     """Take one image back; return what stays, and why, or ``None``. What has been taken back before is left alone."""
     origin, target = Path(row.source), folder / row.destination
     try:
         if row.mode == "move":
-            return _move_back(target, origin)
+            return _move_back(target, origin, was_cut_off)
         if not os.path.lexists(target):
             return None
         if row.mode == "link" and not is_link_to(target, origin):
@@ -90,7 +91,9 @@ def _take_back(row: Placement, folder: Path) -> str | None:
     return None
 
 
-def _move_back(target: Path, origin: Path) -> str | None:
+def _move_back(target: Path, origin: Path, was_cut_off: bool) -> str | None:
+    if was_cut_off and os.path.lexists(target):
+        forget_reservation(origin)
     if os.path.lexists(origin):
         # The move back may have been cut off between the two names.
         if not os.path.lexists(target) or finish_move(target, origin):
