@@ -15,7 +15,7 @@ INSTALLED = Invocation()
 
 
 def test_defaults() -> None:
-    assert parse("run --data a --output out".split(), INSTALLED) == Arguments(
+    assert parse(["run", "--data", "a", "--output", "out"], INSTALLED) == Arguments(
         checkpoint=[Path("run")],
         which="best",
         data=[Path("a")],
@@ -44,7 +44,6 @@ def test_options() -> None:
         ("run --output o", "--data is missing: give a folder of images, or image files"),
         ("run --data a", "--output is missing: give the folder that receives a folder for each class"),
         ("run --data a --output o --mode steal", "--mode: expected one of copy, link, move, found 'steal'"),
-        ("run --data a --output o --threshold 2", "--threshold: expected a probability, 0 to 1, found 2"),
         ("run --undo out", "--undo: expected the folder of an earlier sort alone, found run with it"),
         ("--undo out --mode move", "--undo: expected the folder of an earlier sort alone, found --mode with it"),
     ],
@@ -57,12 +56,14 @@ def test_mistakes(argv: str, sentence: str) -> None:
 
 def test_it_calls_sort_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     trained = create_autospec(classifier.TrainedClassifier)
-    trained.return_value.members = [SimpleNamespace(meta=SimpleNamespace(epoch=3))]
+    trained.return_value.members = [SimpleNamespace(meta=SimpleNamespace(epoch=3), temperature=1.0)]
     called = create_autospec(sort.sort_images, return_value=1)
     monkeypatch.setattr(classifier, "TrainedClassifier", trained)
     monkeypatch.setattr(sort, "sort_images", called)
     run = tmp_path / "run"
-    assert command.run([str(run), *"--data a --output out --mode link --tta flips".split()], INSTALLED) == 1
+    assert (
+        command.run([str(run), *["--data", "a", "--output", "out", "--mode", "link", "--tta", "flips"]], INSTALLED) == 1
+    )
     assert called.call_args.args == (trained.return_value, [Path("a")], Path("out"))
     options = called.call_args.kwargs
     assert (options["mode"], options["threshold"], options["tta"]) == ("link", None, {"type": "flips"})
@@ -73,6 +74,7 @@ def test_it_calls_sort_images(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         "ensemble": "probabilities",
         "image_size": None,
         "tta": {"type": "flips"},
+        "temperature": [1.0],
     }
 
 

@@ -28,7 +28,7 @@ def test_a_row_that_was_cut_off_is_taken_off(tmp_path):
     first = len(journal.table.read_bytes())
     journal.append([SECOND])
     whole = journal.table.read_bytes()
-    for length in range(len(whole)):
+    for length in (0, 1, 20, first - 1, *range(first, len(whole))):
         journal.table.write_bytes(whole[:length])
         assert journal.read() == ([FIRST] if length >= first else [])
         journal.append([SECOND])

@@ -33,7 +33,7 @@ def test_a_class_as_a_folder(name, expected):
 
 def test_classes_that_a_file_system_may_take_for_one():
     assert safe_folders(["Cat", "cat", "Unknown", "dog"], ["unknown"]) == [
-        "Cat%~c2a41ee8ae0ed89c"[:4] + digest("Cat")[1:],
+        "Cat" + digest("Cat"),
         "cat" + digest("cat"),
         "Unknown" + digest("Unknown"),
         "dog",

@@ -10,7 +10,14 @@ from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
 from jaxnext.cli.parser import Parser, arguments_of, given, given_path
 from jaxnext.cli.paths import path
-from jaxnext.cli.trained_options import TrainedArguments, add_answering, classifier, parse_options
+from jaxnext.cli.trained_options import (
+    TrainedArguments,
+    add_answering,
+    add_threshold,
+    classifier,
+    parse_options,
+    threshold_of,
+)
 from jaxnext.errors import UsageError
 
 
@@ -21,7 +28,7 @@ class Arguments(TrainedArguments):
     data: list[Path]
     output: Path
     mode: Literal["copy", "link", "move"]
-    threshold: float | None
+    threshold: float | Literal["calibrated"] | None
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments | Path:
@@ -43,15 +50,13 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments | Path:
     parser.option("output", str | None, "folder that receives a folder for each class, and the table sorted.csv")
     text = "copy, link (symbolic, to the image's full path) or move; images in archives are copied"
     parser.option("mode", Literal["copy", "link", "move"], text, "copy")
-    parser.option("threshold", float | None, "probability of its class below which an image goes to unknown/")
+    add_threshold(parser)
     parser.option("undo", str | None, "folder of an earlier sort: its images go back, its copies and links are removed")
     add_answering(parser, argv)
     if any(word.partition("=")[0] == "--undo" for word in argv):
         return _undone(parser.parse(argv), argv)
     values, own = parse_options(parser, argv, "RUN")
     data = [path("--data", text) for text in given(values, "data", "give a folder of images, or image files")]
-    if values["threshold"] is not None and not 0 <= values["threshold"] <= 1:
-        raise UsageError(f"--threshold: expected a probability, 0 to 1, found {values['threshold']:g}")
     output = given_path(values, "output", "give the folder that receives a folder for each class")
     return arguments_of(Arguments, values, **own, data=data, output=output)
 
@@ -79,7 +84,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
             arguments.data,
             arguments.output,
             mode=arguments.mode,
-            threshold=arguments.threshold,
+            threshold=threshold_of(arguments.threshold, trained, is_written=False),
             options={
                 "checkpoint": [str(place.resolve()) for place in arguments.checkpoint],
                 "which": arguments.which,
@@ -87,6 +92,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
                 "ensemble": arguments.ensemble,
                 "image_size": arguments.image_size,
                 "tta": arguments.tta.plain(),
+                "temperature": [member.temperature for member in trained.members],
             },
             batch_size=arguments.batch_size,
             workers=arguments.workers,

@@ -101,12 +101,13 @@ def parse_options(parser: Parser, argv: Sequence[str], name: str = "--checkpoint
     return values, {"checkpoint": checkpoint, "tta": parser.chosen(TTA.key, values)}
 
 
-def threshold_of(threshold: float | str | None, trained: "Predictor") -> float | None:
+def threshold_of(threshold: float | str | None, trained: "Predictor", is_written: bool = True) -> float | None:
     """Return the threshold that is asked for.
 
     Args:
         threshold: a probability, ``calibrated`` or ``None``.
         trained: the classifier that answers.
+        is_written: whether ``unknown`` is written where else a class is.
 
     Raises:
         UsageError: it is no probability, or a class has the name that is written below it; ``calibrated`` at another
@@ -125,7 +126,7 @@ def threshold_of(threshold: float | str | None, trained: "Predictor") -> float |
                 f"{net.checkpoint} --accuracy 0.99, or the accuracy that is wanted"
             )
     if threshold is not None:
-        check_threshold(threshold, trained.classes)
+        check_threshold(threshold, trained.classes if is_written else ())
     return threshold
 
 

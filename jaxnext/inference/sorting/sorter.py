@@ -16,9 +16,7 @@ from jaxnext.errors import JaxnextError, printable
 from jaxnext.inference.safe_names import safe_folders, safe_part
 from jaxnext.inference.sorting.journal import ERRORS, SETTINGS, TABLE, Journal, Placement
 from jaxnext.inference.sorting.placing import Mode, content_digest, free_names, move, write_copy, write_link
-
-UNKNOWN = "unknown"
-"""Folder of the images whose class is less probable than the threshold."""
+from jaxnext.inference.threshold import UNKNOWN
 
 
 class Sorter:
