@@ -75,6 +75,10 @@ def test_predict_options() -> None:
             "--checkpoint x y --data a --explain maps",
             "--explain: expected one folder after --checkpoint, found 2; explain one net at a time",
         ),
+        (
+            "--checkpoint x y --data a --embeddings e.npz",
+            "--embeddings: expected one folder after --checkpoint, found 2; each net has its own",
+        ),
         ("--checkpoint x --data a --topk 3", "unknown option --topk; did you mean --top_k?"),
         (
             "--checkpoint x --data a --threshold high",
@@ -137,6 +141,7 @@ def test_it_calls_predict_to_csv(
         "table": None,
         "columns": ("image_name", "pred_label"),
         "tta": {"type": "none"},
+        "embeddings": None,
         "explanation": explanation and (Path("maps"), explanation),
         "threshold": None,
         "energy": False,

@@ -228,3 +228,15 @@ def test_probabilities_read_back_to_the_bit(values):
     label, *printed = cells(row, names, True, None)
     np.testing.assert_array_equal(np.array(printed, np.float32), row)
     assert label == names[int(row.argmax())]
+
+
+def test_embeddings_of_the_images_that_have_a_label(classifier, images, tmp_path):
+    files = sorted((images / "test").iterdir())[:3]
+    for file in files:
+        shutil.copy(file, tmp_path)
+    (tmp_path / "bad.jpg").write_text("no image")
+    lines = predict(classifier, [tmp_path], tmp_path / "out" / "p.csv", embeddings=tmp_path / "out" / "e.npz")[1]
+    assert f"{tmp_path / 'out' / 'e.npz'}: 3 embeddings" in lines
+    with np.load(tmp_path / "out" / "e.npz") as found:
+        assert found["names"].tolist() == [row[0] for row in rows(tmp_path / "out" / "p.csv")[1:]]
+        np.testing.assert_allclose(found["embeddings"], classifier.embed(files, batch_size=7), rtol=1e-5, atol=1e-6)

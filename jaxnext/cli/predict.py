@@ -38,6 +38,7 @@ class Arguments(TrainedArguments):
     explain_method: Literal["cbam", "gradcam"] | None = None
     threshold: float | Literal["calibrated"] | None = None
     energy: bool = False
+    embeddings: Path | None = None
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
@@ -65,6 +66,8 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     parser.option("explain", str | None, "also a picture for each image, in this folder: where the net looks")
     text = "by Grad-CAM for the predicted class, or by the spatial map of the net's CBAM; null: gradcam"
     parser.option("explain_method", Literal["cbam", "gradcam"] | None, text)
+    text = "also each image as a vector, the mean over all places of the head's input: a file .npz or .parquet"
+    parser.option("embeddings", str | None, text)
     values, own = parse_options(parser, argv)
     data = [path("--data", text) for text in given(values, "data", "give a folder of images, or image files")]
     check_least(values, top_k=1)
@@ -75,6 +78,9 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     if values["explain"] is not None and len(own["checkpoint"]) > 1:
         count = len(own["checkpoint"])
         raise UsageError(f"--explain: expected one folder after --checkpoint, found {count}; explain one net at a time")
+    if values["embeddings"] is not None and len(own["checkpoint"]) > 1:
+        count = len(own["checkpoint"])
+        raise UsageError(f"--embeddings: expected one folder after --checkpoint, found {count}; each net has its own")
     if values["energy"] and (len(own["checkpoint"]) > 1 or own["tta"].type != NONE):
         raise UsageError("--energy: expected one folder after --checkpoint, and no --tta; a mean has no energy")
     return arguments_of(
@@ -85,6 +91,7 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
         output=path("--output", values["output"]),
         names=optional_path("--names", values["names"]),
         explain=optional_path("--explain", values["explain"]),
+        embeddings=optional_path("--embeddings", values["embeddings"]),
         submission_columns=_columns(values["submission_columns"]),
     )
 
@@ -126,4 +133,5 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
             explanation=explanation,
             threshold=threshold_of(arguments.threshold, trained),
             energy=arguments.energy,
+            embeddings=arguments.embeddings,
         )

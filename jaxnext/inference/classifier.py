@@ -18,6 +18,7 @@ from jaxnext.engine.padding import pad_rows
 from jaxnext.engine.state import Batch
 from jaxnext.errors import JaxnextError
 from jaxnext.inference.calibration import check_temperature, read_calibration
+from jaxnext.inference.embeddings import compile_embeddings
 from jaxnext.inference.explain import Method, compile_maps, has_spatial_map
 from jaxnext.inference.predictor import Predictor
 from jaxnext.inference.trained import load_trained
@@ -93,6 +94,7 @@ class TrainedClassifier(Predictor):
         self._with_energy = compile_probabilities_and_energy(model, self._mesh, self.temperature)
         self._means: dict[Views, Callable[[jax.Array], jax.Array]] = {}
         self._maps: dict[Method, Callable[..., jax.Array]] = {}
+        self._embeddings = compile_embeddings(model, self._mesh)
 
     @property
     def members(self) -> "tuple[TrainedClassifier, ...]":
@@ -140,6 +142,24 @@ class TrainedClassifier(Predictor):
         rows = parallel.round_up(batch_size, self._mesh)
         given = parallel.split_batch((pad_rows(images, rows), pad_rows(classes, rows)), self._mesh)
         return np.asarray(self._maps[method](self._variables, *given)[: len(images)], np.float32)
+
+    def embeddings(self, images: NDArray[np.uint8], batch_size: int) -> NDArray[np.floating]:
+        """Return the embeddings of one batch, each image as the net sees it; ``embed`` takes any.
+
+        Args:
+            images: ``[n, *pixels.size, 3]``, at most ``batch_size``.
+            batch_size: that the program is compiled for.
+
+        Returns:
+            ``[n, C]``.
+        """
+        padded = pad_rows(images, parallel.round_up(batch_size, self._mesh))
+        return np.asarray(self.embedded(parallel.split_batch([padded], self._mesh)))[: len(images)]
+
+    def embedded(self, images: Sequence[jax.Array]) -> jax.Array:
+        """Return the embeddings ``[N, C]`` of a batch given as to ``log_probabilities``."""
+        (own,) = images
+        return self._embeddings(self._variables, own)
 
     def share_programs(self, others: "Sequence[TrainedClassifier]") -> None:
         """Take the compiled programs of a net that is the same but for its weights, if there is one on these devices.

@@ -28,6 +28,7 @@ from jaxnext.engine.pipeline import pipelined
 from jaxnext.engine.state import Batch
 from jaxnext.engine.steps import Sums
 from jaxnext.errors import JaxnextError, UsageError, one_line
+from jaxnext.inference.embeddings import embed, embedding_net
 from jaxnext.inference.explain import Classes, Method, explain
 from jaxnext.inference.tta import Views, views_of
 from jaxnext.types import UInt8Image
@@ -137,6 +138,24 @@ class Predictor(abc.ABC):
         """
         return explain(self, images, method, classes, batch_size)
 
+    def embed(
+        self, images: str | Path | Sequence[Any] | NDArray[np.uint8], batch_size: int = 16
+    ) -> NDArray[np.floating]:
+        """Return images as vectors: the mean over all places of what the net's head is given.
+
+        Args:
+            images: as for ``predict``.
+            batch_size: images at a time; does not change the result.
+
+        Returns:
+            ``[number of images, channels]``, float32, of a float64 net float64.
+
+        Raises:
+            JaxnextError: as ``predict``.
+            UsageError: an ensemble.
+        """
+        return embed(self, images, batch_size)
+
     def shown(self, images: Sequence[Any] | NDArray[np.uint8], batch_size: int) -> Iterator[NDArray[np.uint8]]:
         """Yield images given as for ``predict`` as the first net sees them, uint8 ``[n, H, W, 3]``, in their order."""
         if not all(isinstance(image, str | Path) for image in images):
@@ -182,6 +201,14 @@ class Predictor(abc.ABC):
             raise UsageError(f"energy: expected one net, found an ensemble of {len(self.members)}")
         with self._batches(source, batch_size, workers, threads) as batches:
             yield from self._computed(batches, batch_size, self.members[0].energies)
+
+    def stream_embeddings(
+        self, source: ImageSource, batch_size: int, workers: int, threads: int = 2
+    ) -> Iterator[tuple[HostBatch, NDArray[np.floating]]]:
+        """Yield a source's batches with embeddings ``[batch_size, C]``; arguments and errors as ``stream_energies``."""
+        net = embedding_net(self)
+        with self._batches(source, batch_size, workers, threads) as batches:
+            yield from self._computed(batches, batch_size, net.embedded)
 
     def evaluate(
         self, source: ImageSource, batch_size: int, workers: int, threads: int = 2, tta: Tta = NONE
