@@ -82,3 +82,13 @@ def test_options(tmp_path):
     (tmp_path / "sorted.json").write_text("[1]")
     with pytest.raises(JaxnextError, match=r"sorted\.json: expected the options of a sort, found another file"):
         journal.settings()
+
+
+def test_nothing_of_it_remains(tmp_path):
+    journal = Journal(tmp_path)
+    journal.write_settings({"mode": "copy"})
+    journal.append([FIRST])
+    journal.begin([SECOND])
+    (tmp_path / "..sorted.begun.csv.part").touch()
+    journal.remove()
+    assert list(tmp_path.iterdir()) == []

@@ -113,9 +113,10 @@ class Journal:
             file.write(json.dumps(values, indent=2) + "\n")
 
     def remove(self) -> None:
-        """Remove all files of the journal."""
+        """Remove all files of the journal, and what a kill has left of their writing."""
         for name in (TABLE, _BEGUN, SETTINGS):
-            (self.folder / name).unlink(missing_ok=True)
+            for file in (name, f".{name}.part"):
+                (self.folder / file).unlink(missing_ok=True)
 
 
 def check_settings(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
