@@ -3,10 +3,12 @@ import errno
 import os
 import zipfile
 
+import jax
 import pytest
 from sorted_images import ByFirstByte, Kill, Killed, entries, sort, tree, write_data
 
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.inference.sorting.journal import Journal
 from jaxnext.inference.sorting.lock import locked
 from jaxnext.inference.sorting.undo import undo
@@ -40,6 +42,15 @@ def test_copies(tmp_path):
         f"{output}/sorted.csv: 4 images (copy)",
         f"{output}/sorted.csv.errors.csv: 1 of 5 images stay where they are",
     ]
+
+
+def test_a_trained_net_sorts_as_it_predicts(run, images, tmp_path):
+    trained = TrainedClassifier(run, devices=jax.devices()[:1])
+    files = sorted((images / "test").iterdir())[:6]
+    found = trained.predict(files).argmax(1)
+    assert sort(files, tmp_path / "out", "link", trained, threshold=None)[0] == 0
+    expected = {f"{trained.classes[label]}/{file.name}" for label, file in zip(found, files, strict=True)}
+    assert set(tree(tmp_path / "out")) == expected
 
 
 def test_moves_what_can_be_read(tmp_path):
