@@ -44,6 +44,7 @@ def test_copies(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_trained_net_sorts_as_it_predicts(run, images, tmp_path):
     trained = TrainedClassifier(run, devices=jax.devices()[:1])
     files = sorted((images / "test").iterdir())[:6]
