@@ -108,6 +108,12 @@ def test_a_file_in_place_of_a_class_folder(tmp_path):
         sort([data], output)
 
 
+def test_options_that_json_has_otherwise(tmp_path):
+    data, output = write_data(tmp_path / "data"), tmp_path / "out"
+    for _ in range(2):
+        assert sort([data], output, options={"image_size": (24, 20)})[0] == 1
+
+
 def test_new_images_are_sorted_by_the_next_call(tmp_path):
     data, output = write_data(tmp_path / "data"), tmp_path / "out"
     sort([data], output)
@@ -143,6 +149,44 @@ def test_archives_are_copied(tmp_path):
     assert str(error.value) == (
         f"--mode move: expected images in folders, found the archive {tmp_path}/a.zip; copy its images"
     )
+
+
+def test_an_image_that_may_not_leave_its_folder(tmp_path, monkeypatch):
+    data, output = write_data(tmp_path / "data"), tmp_path / "out"
+    real, place = os.unlink, str(data / "two" / "b.jpg")
+
+    def unlink(path, **options):
+        if str(path) == place:
+            raise PermissionError(errno.EACCES, "Permission denied", place)
+        real(path, **options)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    _, lines = sort([data], output, "move")
+    assert lines[0] == f"{place}: the image cannot be moved (Permission denied)"
+    assert (output / "sorted.csv.errors.csv").read_text().splitlines()[1:] == [
+        f"{place},it cannot be moved: Permission denied",
+        f"{data}/two/d.jpg,no image",
+    ]
+    assert tree(data) == {"two/b.jpg": "d333", "two/d.jpg": "x55555"}
+    assert [row["destination"] for row in rows(output)] == ["cat/a.jpg", "cat/a (2).jpg", "unknown/c.jpg"]
+    monkeypatch.undo()
+    sort([data], output, "move")
+    assert tree(output) == SORTED
+
+
+def test_a_full_disk_ends_it_and_it_goes_on(tmp_path, monkeypatch):
+    data, output = write_data(tmp_path / "data"), tmp_path / "out"
+    with monkeypatch.context() as patch:
+
+        def link(origin, target, **options):
+            raise OSError(errno.ENOSPC, "No space left on device", str(origin), None, str(target))
+
+        patch.setattr(os, "link", link)
+        with pytest.raises(JaxnextError) as error:
+            sort([data], output)
+    assert str(error.value) == f"{output}/cat/a.jpg: the image cannot be written (No space left on device)"
+    sort([data], output)
+    assert tree(output) == SORTED
 
 
 @pytest.mark.parametrize(
@@ -275,6 +319,7 @@ def test_killed_at_any_point_it_goes_on_to_the_same_end_and_back(mode, system, t
         sort([data], output, mode)
         assert {name: v.replace(f"/{at}/", "/x/") for name, v in tree(output).items()} == expected
         assert tree(data) == left
+        assert list(place.rglob("*.part")) == []
         assert entries(output) == entries(tmp_path / "whole" / "out")
         # And back, killed at that point.
         try:
@@ -286,6 +331,7 @@ def test_killed_at_any_point_it_goes_on_to_the_same_end_and_back(mode, system, t
             if output.exists() and (output / "sorted.json").exists():
                 assert undo(output, say=len, warn=print, progress=lambda found, _: found) == 0
         assert tree(data) == before
+        assert list(data.rglob("*.part")) == []
         assert not output.exists() or entries(output) in ([".sorted.lock"], [])
         at += 1
     assert kills > 20

@@ -75,12 +75,15 @@ class Journal:
         _write(self._begun, placements)
 
     def append(self, placements: Sequence[Placement]) -> None:
-        """Add rows for what has been placed."""
+        """Add rows for what has been placed; ``JaxnextError`` where they cannot be written."""
         new = not self.table.exists()
-        with self.table.open("ab") as file:
-            file.write((_line(COLUMNS) if new else b"") + b"".join(map(_row, placements)))
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.table.open("ab") as file:
+                file.write((_line(COLUMNS) if new else b"") + b"".join(map(_row, placements)))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise JaxnextError(f"{self.table}: the file cannot be written ({error.strerror or error})") from error
 
     def end(self) -> None:
         """Forget what was about to be placed: all of it has its row, or stays where it is."""

@@ -1,5 +1,6 @@
 """Images of folders and archives into a folder for each predicted class."""
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -77,8 +78,12 @@ def sort_images(
     _check(source, places, output, mode)
     if line := describe_left_out(left_out):
         warn(line)
-    settings = {"mode": mode, "threshold": threshold, **options}
-    output.mkdir(parents=True, exist_ok=True)
+    # As a later call reads them: a tuple becomes a list.
+    settings = json.loads(json.dumps({"mode": mode, "threshold": threshold, **options}))
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise JaxnextError(f"{output}: the folder cannot be made ({error.strerror})") from error
     with locked(output), out_of_memory(batch_size, classifier.image_size):
         journal, errors_file = Journal(output), output / ERRORS
         check_corrupt(errors_file)
