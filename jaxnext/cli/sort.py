@@ -37,12 +37,13 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments | Path:
     Returns:
         what is to be sorted; or the folder of an earlier sort that is taken back.
     """
-    usage = "RUN ... --data FOLDER_OR_FILE ... --output DIR [--OPTION VALUE ...]\n       ... sort --undo DIR"
+    program = invocation.usage("sort")
+    usage = f"RUN ... --data FOLDER_OR_FILE ... --output DIR [--OPTION VALUE ...]\n       {program} --undo DIR"
     about = (
         "Put images into folders of their predicted classes. Cut off, it goes on with the same command; "
         "--undo DIR takes it back."
     )
-    parser = Parser(invocation.usage("sort"), usage, about)
+    parser = Parser(program, usage, about)
     parser.add_argument("checkpoint", metavar="run", nargs="*", help="folder of a run, or of several: their mean")
     parser.add_argument(
         "--data", type=str, nargs="+", action="extend", help="folders of images, image files, .zip and .tar files"
