@@ -37,7 +37,7 @@ def prepare(
     if variant.startswith("timm"):
         import timm  # pyright: ignore[reportMissingImports]
 
-        net = timm.create_model("resnext50_32x4d", pretrained=False, num_classes=classes).to(device)
+        net: Any = timm.create_model("resnext50_32x4d", pretrained=False, num_classes=classes).to(device)
     else:
         net = build(torch, config.model, classes).to(device)
     x = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(device)
