@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from benchmark_cases import CONFIG
 from benchmarks import runtimes
+from benchmarks.model import RUNTIMES
 
 from jaxnext.errors import UsageError
 
@@ -24,7 +25,7 @@ def test_runtimes_agree() -> None:
     for needed in ("onnxscript", "onnxruntime", "openvino"):
         pytest.importorskip(needed)
     found = []
-    for runtime in runtimes.RUNTIMES:
+    for runtime in RUNTIMES:
         torch.manual_seed(0)
         candidate = runtimes.prepare(torch, runtime, "inference", CONFIG, 5, IMAGES)
         found.append(np.asarray(candidate.call()[0]))

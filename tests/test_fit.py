@@ -10,7 +10,9 @@ from square import square
 
 from jaxnext.config.sections import SOURCES, DataConfig
 from jaxnext.data.splits import load_splits
+from jaxnext.engine import run_folder
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.folder_lock import locked
 from jaxnext.training.fit import class_names, fit, open_decoded_cache
 
 # Mistakes that are found before anything is compiled or written
@@ -22,6 +24,30 @@ def test_a_folder_that_holds_a_run_is_refused(run, images):
     with pytest.raises(UsageError) as error:
         train(run, images)
     assert str(error.value) == USED.format(run)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_that_another_process_trains_into_is_refused(images, tmp_path, resume):
+    with locked(tmp_path / "r", "training into"):
+        with pytest.raises(JaxnextError) as error:
+            train(tmp_path / "r", images, resume=resume)
+        assert [file.name for file in (tmp_path / "r").iterdir()] == [".lock"]
+    assert str(error.value) == (
+        f"{tmp_path / 'r'}: another process is training into this folder; wait until it has ended, or give another"
+    )
+
+
+def test_a_run_that_was_finished_meanwhile_is_not_begun_anew(run, images, monkeypatch):
+    check, calls = run_folder.check, []
+
+    def before_it_was_there(output, config, resume):
+        calls.append(output)
+        if len(calls) > 1:
+            check(output, config, resume)
+
+    monkeypatch.setattr(run_folder, "check", before_it_was_there)
+    with pytest.raises(UsageError, match="the folder holds a run"):
+        train(run, images)
 
 
 def test_resume_refuses_what_alters_the_result(run, images):

@@ -8,9 +8,9 @@ import pytest
 from sorted_images import ByFirstByte, Kill, Killed, entries, sort, tree, write_data
 
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.folder_lock import locked
 from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.inference.sorting.journal import Journal
-from jaxnext.inference.sorting.lock import locked
 from jaxnext.inference.sorting.undo import undo
 
 SORTED = {"cat/a.jpg": "c1", "cat/a (2).jpg": "c22", "dog/b.jpg": "d333", "unknown/c.jpg": "?4444"}
@@ -243,9 +243,10 @@ def test_images_that_a_link_leads_to_are_not_sorted_into(tmp_path):
 def test_one_at_a_time(tmp_path):
     data, output = write_data(tmp_path / "data"), tmp_path / "out"
     output.mkdir()
-    with locked(output), pytest.raises(JaxnextError) as error:
+    with locked(output, "sorting into"), pytest.raises(JaxnextError) as error:
         sort([data], output)
-    assert str(error.value) == f"{output}: another process is sorting into this folder; wait until it has ended"
+    reason = "another process is sorting into this folder; wait until it has ended, or give another"
+    assert str(error.value) == f"{output}: {reason}"
     assert sort([data], output)[0] == 1
 
 
@@ -332,6 +333,6 @@ def test_killed_at_any_point_it_goes_on_to_the_same_end_and_back(mode, system, t
                 assert undo(output, say=len, warn=print, progress=lambda found, _: found) == 0
         assert tree(data) == before
         assert list(data.rglob("*.part")) == []
-        assert not output.exists() or entries(output) in ([".sorted.lock"], [])
+        assert not output.exists() or entries(output) in ([".lock"], [])
         at += 1
     assert kills > 20

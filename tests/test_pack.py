@@ -286,5 +286,7 @@ def test_what_is_packed_already(folder: Path, tmp_path: Path) -> None:
 
 def test_an_output_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(JaxnextError, match=r"file: the data set cannot be written \(Not a directory\)"):
+    with pytest.raises(
+        JaxnextError, match=r"file/my_images: expected a folder that can be written, found: Not a directory"
+    ):
         pack_folder(folder, tmp_path / "file")

@@ -4,7 +4,7 @@ import pytest
 from sorted_images import entries, sort, tree, write_data
 
 from jaxnext.errors import JaxnextError
-from jaxnext.inference.sorting.lock import locked
+from jaxnext.folder_lock import locked
 from jaxnext.inference.sorting.undo import undo
 
 
@@ -42,7 +42,7 @@ def test_what_is_not_the_sorts_own_stays(data, tmp_path):
         ],
     )
     assert tree(output) == {"cat/mine.jpg": "mine", "cat/a.jpg": "c1, changed"}
-    assert entries(output) == [".sorted.lock", "cat", "sorted.csv", "sorted.json"]
+    assert entries(output) == ["cat", "sorted.csv", "sorted.json"]
     (output / "cat" / "a.jpg").write_text("c1")
     assert take_back(output)[0] == 0
     assert tree(output) == {"cat/mine.jpg": "mine"}
@@ -113,5 +113,6 @@ def test_nothing_to_take_back(data, tmp_path):
     assert str(error.value) == f"{data}: expected a folder with sorted.csv, the table of an earlier sort, found none"
     assert entries(data) == ["one", "two"]
     sort([data], tmp_path / "out")
-    with locked(tmp_path / "out"), pytest.raises(JaxnextError, match="another process is sorting into this folder"):
+    busy = pytest.raises(JaxnextError, match="another process is sorting into this folder")
+    with locked(tmp_path / "out", "sorting into"), busy:
         take_back(tmp_path / "out")

@@ -1,5 +1,6 @@
 """A training run from its config to its folder."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.engine.network import network
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.folder_lock import locked
 from jaxnext.models.check import check_parts
 from jaxnext.models.freezing import check_frozen
 from jaxnext.models.summary import check_size, summary, variable_shapes
@@ -35,7 +37,7 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
         where the run stands.
 
     Raises:
-        JaxnextError: anything a user can put right, in one sentence.
+        JaxnextError: anything a user can put right, in one sentence; another process that trains into the folder.
     """
     run_folder.check(output, config, resume)
     for logger in config.logger:
@@ -53,7 +55,11 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
     check_size(shapes["params"], config.model.max_parameters)
     for line in (*check_frozen(config.model, shapes["params"]), *config.optimizer.build().lines(shapes["params"])):
         env.console.say(line)
-    with Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.final_size):
+    # Of several processes the first one writes.
+    alone = locked(output, "training into") if env.processes.first else contextlib.nullcontext()
+    with alone, Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.final_size):
+        # Another process may have been there since.
+        run_folder.check(output, config, resume)
         run = Run(config, output, splits, classes, model, checkpoints, env, cache, shapes["params"])
         goes_on = checkpoints.latest("last") is not None
         state, progress = resumed(run, shapes) if goes_on else fresh(run, shapes)

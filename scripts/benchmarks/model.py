@@ -14,7 +14,6 @@ import os
 from typing import Any
 
 from benchmarks.report import CONFIGS, PRECISIONS, Say, count, failure, text_table, where
-from benchmarks.runtimes import RUNTIMES
 from benchmarks.timing import Candidate, Timing, measure_in_turn, ratio
 
 HELP = "training step and inference of a network, and PyTorch's"
@@ -22,6 +21,8 @@ OURS = "jaxnext"
 EAGER = ("torch_eager", "torch_channels_last")
 """The better of these is what ratios "to torch" are against."""
 COMPILED = "torch_compile"
+RUNTIMES = ("onnxruntime", "openvino")
+"""That infer with PyTorch's export."""
 CANDIDATES = (OURS, *EAGER, COMPILED, "timm_channels_last", "timm_compile", *RUNTIMES)
 MODES = ("train", "inference")
 CLASSES = 100

@@ -16,15 +16,13 @@ from benchmarks.torch_model import build
 from jaxnext.config.sections import Config
 from jaxnext.errors import UsageError
 
-RUNTIMES = ("onnxruntime", "openvino")
-
 
 def prepare(torch: Any, runtime: str, mode: str, config: Config, classes: int, images: np.ndarray) -> Candidate:
     """Export the equal network of PyTorch and call it once in a runtime, on the processor, with all its cores.
 
     Args:
         torch: the module.
-        runtime: one of ``RUNTIMES``.
+        runtime: ``onnxruntime`` or ``openvino``.
         mode: ``inference``, from normalised images to logits.
         config: the network; computed in float32.
         classes: number of outputs.

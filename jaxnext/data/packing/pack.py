@@ -17,6 +17,7 @@ from jaxnext.data.packing.shards import ShardReport, features_of, pack_shard
 from jaxnext.data.pixels import Pixels
 from jaxnext.data.splits import OpenContext
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.folder_lock import locked
 
 VERSION = "1.0.0"
 _REPORTS = "reports"
@@ -68,7 +69,7 @@ def pack(
     Raises:
         UsageError: a name that TFDS does not take, or the output holds another data set of this name.
         JaxnextError: the folders are not as expected; a file or class name that TFDS cannot store; a split without an
-            image that can be decoded; the output cannot be written.
+            image that can be decoded; the output cannot be written; another process that packs into it.
     """
     name = dataset_name(context.path, name)
     sources, lines, warnings = find_splits(context)
@@ -79,30 +80,31 @@ def pack(
     shards = plan_shards(name, sources, pixels)
     target = output / name / VERSION
     work = target.with_name(f"incomplete.{VERSION}")
-    if target.exists():
-        return _already(target, pixels, shards, threads, progress, say)
-    try:
-        (work / _REPORTS).mkdir(parents=True, exist_ok=True)
-        reports: list[ShardReport] = []
-        with progress(sum(map(len, sources.values()))) as bar:
-            for shard in shards:
-                reports.append(_finished(work, shard) or _pack(work, shard, threads, bar.update, warn))
-                if reports[-1].reused:
-                    bar.update(len(shard.numbers))
-                    for image in reports[-1].corrupt:
-                        warn(str(image))
-        corrupt = tuple(image for report in reports for image in report.corrupt)
-        if reused := sum(report.reused for report in reports):
-            say(f"{work}: {reused} of {len(shards)} shards were finished by an earlier call")
-        if corrupt and on_corrupt == "stop":
-            return Outcome(target, corrupt, finished=False)
-        _write_metadata(work, name, pixels, sources, shards, reports)
-        _remove_others(work, shards)
-        work.replace(target)
-        shutil.rmtree(target / _REPORTS, ignore_errors=True)
-    except OSError as error:
-        raise JaxnextError(f"{output}: the data set cannot be written ({error.strerror or error})") from error
-    return Outcome(target, corrupt, finished=True)
+    with locked(target.parent, "packing into"):
+        if target.exists():
+            return _already(target, pixels, shards, threads, progress, say)
+        try:
+            (work / _REPORTS).mkdir(parents=True, exist_ok=True)
+            reports: list[ShardReport] = []
+            with progress(sum(map(len, sources.values()))) as bar:
+                for shard in shards:
+                    reports.append(_finished(work, shard) or _pack(work, shard, threads, bar.update, warn))
+                    if reports[-1].reused:
+                        bar.update(len(shard.numbers))
+                        for image in reports[-1].corrupt:
+                            warn(str(image))
+            corrupt = tuple(image for report in reports for image in report.corrupt)
+            if reused := sum(report.reused for report in reports):
+                say(f"{work}: {reused} of {len(shards)} shards were finished by an earlier call")
+            if corrupt and on_corrupt == "stop":
+                return Outcome(target, corrupt, finished=False)
+            _write_metadata(work, name, pixels, sources, shards, reports)
+            _remove_others(work, shards)
+            work.replace(target)
+            shutil.rmtree(target / _REPORTS, ignore_errors=True)
+        except OSError as error:
+            raise JaxnextError(f"{output}: the data set cannot be written ({error.strerror or error})") from error
+        return Outcome(target, corrupt, finished=True)
 
 
 def _already(

@@ -17,10 +17,10 @@ from jaxnext.data.loader import default_workers
 from jaxnext.data.remarks import lines
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.folder_lock import locked
 from jaxnext.inference.predictor import Predictor, Tta
 from jaxnext.inference.rows import images_of
 from jaxnext.inference.sorting.journal import ERRORS, SETTINGS, Journal, Placement, check_settings
-from jaxnext.inference.sorting.lock import locked
 from jaxnext.inference.sorting.placing import Mode
 from jaxnext.inference.sorting.recovery import recover
 from jaxnext.inference.sorting.sorter import Sorter
@@ -80,11 +80,7 @@ def sort_images(
         warn(line)
     # As a later call reads them: a tuple becomes a list.
     settings = json.loads(json.dumps({"mode": mode, "threshold": threshold, **options}))
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise JaxnextError(f"{output}: the folder cannot be made ({error.strerror})") from error
-    with locked(output), out_of_memory(batch_size, classifier.image_size):
+    with locked(output, "sorting into"), out_of_memory(batch_size, classifier.image_size):
         journal, errors_file = Journal(output), output / ERRORS
         check_corrupt(errors_file)
         _begin(journal, settings)

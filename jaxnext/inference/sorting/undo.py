@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jaxnext.data.corrupt_list import check_corrupt, write_corrupt
 from jaxnext.errors import JaxnextError, printable
+from jaxnext.folder_lock import locked
 from jaxnext.inference.sorting.journal import ERRORS, TABLE, UNDOING, Journal, Placement
-from jaxnext.inference.sorting.lock import LOCK, locked
 from jaxnext.inference.sorting.placing import file_digest, finish_move, forget_reservation, is_link_to, move
 from jaxnext.inference.sorting.recovery import recover
 
@@ -43,7 +43,7 @@ def undo(
     """
     if not (folder / TABLE).is_file() and not (folder.is_dir() and Journal(folder).settings()):
         raise JaxnextError(f"{folder}: expected a folder with {TABLE}, the table of an earlier sort, found none")
-    with locked(folder):
+    with locked(folder, "sorting into"):
         journal = Journal(folder)
         check_corrupt(folder / ERRORS)
         rows = recover(journal)
@@ -63,8 +63,7 @@ def undo(
             journal.write_settings(settings)
         else:
             journal.remove()
-            (folder / LOCK).unlink()
-            _remove_empty([folder])
+    _remove_empty([folder])
     say(f"{folder}: {len(rows) - len(left):,} images taken back")
     if left:
         warn(f"{journal.table}: {len(left):,} of {len(rows):,} images stay where they were sorted to")

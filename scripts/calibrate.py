@@ -1,0 +1,9 @@
+"""Fit how sure a checkpoint may be: ``python scripts/calibrate.py RUN``; see ``--help``."""
+
+import sys
+
+from checkout import call
+
+# The processes that decode images import this file again.
+if __name__ == "__main__":
+    sys.exit(call("calibrate"))
