@@ -1,4 +1,4 @@
-"""Find the images of a folder that are most like some others, as a page: ``python scripts/similar.py RUN --data FOLDER --query IMAGE``; see ``--help``."""
+"""Find the images of a folder that are most like some others: ``python scripts/similar.py RUN``; see ``--help``."""
 
 import sys
 

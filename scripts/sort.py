@@ -1,4 +1,4 @@
-"""Put images into folders of their predicted classes; and back: ``python scripts/sort.py RUN --data FOLDER --output DIR``; see ``--help``."""
+"""Put images into folders of their predicted classes: ``python scripts/sort.py RUN``; see ``--help``."""
 
 import sys
 

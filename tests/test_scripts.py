@@ -137,18 +137,7 @@ COMMANDS = sorted(file.stem for file in (ROOT / "scripts").glob("*.py") if 'call
 
 
 def test_every_command_of_the_checkout_is_five_lines():
-    assert COMMANDS == [
-        "average",
-        "check_data",
-        "compare",
-        "evaluate",
-        "export_weights",
-        "port_weights",
-        "predict",
-        "prepare_data",
-        "report",
-        "train",
-    ]
+    assert {"train", "predict", "port_weights"} <= set(COMMANDS)
     for name in COMMANDS:
         lines = (ROOT / "scripts" / f"{name}.py").read_text().splitlines()
         assert len([line for line in lines if line and not line.startswith("#")]) == 5
