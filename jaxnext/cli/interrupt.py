@@ -6,12 +6,17 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+AFTER_THIS_STEP = "stopping after this step; press Ctrl-C again to stop at once without saving"
+
 
 @contextlib.contextmanager
-def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+def stop_on_interrupt(said: str = AFTER_THIS_STEP) -> Iterator[Callable[[], bool]]:
     """Within it Ctrl-C and SIGTERM only set what the yielded function returns.
 
     SIGTERM is how a scheduler announces that it takes the machine away. A second Ctrl-C raises ``KeyboardInterrupt``.
+
+    Args:
+        said: the line that tells the user so.
     """
     asked = False
 
@@ -21,7 +26,7 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked = True
         # Not print: a signal may arrive while the stream is being written, and it cannot be entered twice.
-        os.write(2, b"\nstopping after this step; press Ctrl-C again to stop at once without saving\n")
+        os.write(2, f"\n{said}\n".encode())
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -13,6 +13,10 @@ class CorruptImage(JaxnextError):
     """A file is not an image that can be decoded. The message is the short reason, without the file's name."""
 
 
+class TooManyPixels(CorruptImage):
+    """An image whose header says that it has more pixels than may be decoded."""
+
+
 class BadImage(NamedTuple):
     """An image that cannot be read or decoded."""
 

@@ -115,6 +115,19 @@ class TrainedClassifier(Predictor):
         (own,) = images
         return self._with_energy(self._variables, own)
 
+    def probabilities(self, images: NDArray[np.uint8], batch_size: int) -> NDArray[np.floating]:
+        """Return the probabilities of one batch of images, each as the net sees them; ``predict`` takes any.
+
+        Args:
+            images: ``[n, *pixels.shape]``, at most ``batch_size``.
+            batch_size: that the program is compiled for.
+
+        Returns:
+            ``[n, classes]``.
+        """
+        padded = pad_rows(images, self._rows(batch_size))
+        return np.asarray(self._batch_probabilities(parallel.split_batch([padded], self._mesh), None)[: len(images)])
+
     @functools.cached_property
     def has_spatial_map(self) -> bool:
         """Return whether ``cbam`` can be shown of the net."""
