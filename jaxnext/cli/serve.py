@@ -97,6 +97,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
     # Before the net is loaded, so that a port in use is said at once.
     bound = bind(arguments.host, arguments.port)
     with bound, classifier(arguments, invocation) as trained, stop_on_interrupt(_STOPPING) as stop:
+        from jaxnext.inference.explain import Method
         from jaxnext.inference.serving.application import application
         from jaxnext.inference.serving.guard import hosts_of
         from jaxnext.inference.serving.service import Service
@@ -107,14 +108,16 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
                 # It is the thread's own; it ends with it.
                 onednn.disabled("--onednn false").__enter__()
 
+        (net,) = trained.members
+        methods: tuple[Method, ...] = ("gradcam", "cbam") if net.has_spatial_map else ("gradcam",)
         service = Service(
-            trained.members[0],
+            net,
             arguments.limits,
             batch_size=arguments.batch_size,
             wait_seconds=arguments.wait_ms / 1000,
             decoding_threads=cores(),
             threshold=arguments.threshold,
-            explain=arguments.explain,
+            methods=methods if arguments.explain else (),
             begin_thread=begin_thread,
         )
         name = arguments.checkpoint[0].resolve().name

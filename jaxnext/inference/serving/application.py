@@ -19,7 +19,7 @@ from jaxnext.inference.serving.openapi import openapi
 from jaxnext.inference.serving.rate_limit import RateLimit
 from jaxnext.inference.serving.refusal import Refusal, failed, refused
 from jaxnext.inference.serving.service import Service, Wanted
-from jaxnext.inference.serving.upload import read_uploads
+from jaxnext.inference.serving.upload import Incoming, read_uploads
 
 _STOPPING = "the server is about to stop"
 
@@ -46,25 +46,33 @@ def application(service: Service, title: str, is_host: Callable[[str], bool]) ->
         return Response(status_code=204)
 
     async def predict(request: Request) -> Response:
+        incoming = Incoming(request)
+        try:
+            return await predicted(request, incoming)
+        except Refusal as error:
+            await incoming.forget(error)
+            raise
+
+    async def predicted(request: Request, incoming: Incoming) -> Response:
         if service.stopping:
-            raise Refusal(503, _STOPPING, retry_after=5, close=True)
+            raise Refusal(503, _STOPPING, retry_after=5)
         address = request.client.host if request.client else ""
         wait = rate.wait(address, asyncio.get_running_loop().time())
         if wait is not None:
-            raise Refusal(429, "too many requests from one address; send it again a little later", wait, close=True)
+            raise Refusal(429, "too many requests from one address; send it again a little later", wait)
         wanted = _wanted(request, service)
-        try:
-            with service.memory() as memory:
-                uploads = await read_uploads(request, service.limits, memory.take)
-                results = await service.answers(uploads, wanted, memory)
-        except ClientDisconnect:
-            # Nobody reads it.
-            return Response(status_code=400)
+        with service.memory() as memory:
+            uploads = await read_uploads(incoming, service.limits, memory.take)
+            results = await service.answers(uploads, wanted, memory)
         bad = [result for result in results if "error" in result]
         if len(bad) == len(results):
             status = 413 if all(result["status"] == 413 for result in bad) else 422
             return JSONResponse({"error": bad[0]["error"], "results": results}, status)
         return JSONResponse({"results": results})
+
+    async def gone(request: Request, error: Exception) -> Response:
+        # Nobody reads it.
+        return Response(status_code=400)
 
     async def health(request: Request) -> Response:
         status = "stopping" if service.stopping else "ok" if service.is_warm else "warming"
@@ -86,7 +94,7 @@ def application(service: Service, title: str, is_host: Callable[[str], bool]) ->
         Route("/openapi.json", describe),
         Route("/favicon.ico", no_icon),
     ]
-    handlers = {Refusal: refused, HTTPException: refused, Exception: failed}
+    handlers = {Refusal: refused, HTTPException: refused, ClientDisconnect: gone, Exception: failed}
     return Guard(Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan), service, is_host)
 
 
@@ -97,14 +105,12 @@ def _wanted(request: Request, service: Service) -> Wanted:
             top_k = int(value) if value.isascii() and value.isdecimal() and len(value) < 9 else 0
             most = len(service.net.classes)
             if not 1 <= top_k <= most:
-                raise Refusal(
-                    422, f"top_k: expected a whole number from 1 to {most}, found {value[:100]!r}", close=True
-                )
+                raise Refusal(422, f"top_k: expected a whole number from 1 to {most}, found {value[:100]!r}")
         elif name == "explain":
             explain = next((method for method in get_args(Method) if method == value), None)
             if explain not in service.methods:
                 offered = " or ".join(service.methods) or "nothing, for this server shows no maps"
-                raise Refusal(422, f"explain: expected {offered}, found {value[:100]!r}", close=True)
+                raise Refusal(422, f"explain: expected {offered}, found {value[:100]!r}")
         else:
-            raise Refusal(422, f"expected the parameters top_k and explain only, found {name[:100]!r}", close=True)
+            raise Refusal(422, f"expected the parameters top_k and explain only, found {name[:100]!r}")
     return Wanted(top_k=top_k, explain=explain)

@@ -1,7 +1,6 @@
 """Images of many requests, computed together: a queue, a short wait, and one thread that computes."""
 
 import asyncio
-import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
@@ -19,11 +18,6 @@ class Net(Protocol):
 
     classes: tuple[str, ...]
     pixels: Pixels
-
-    @functools.cached_property
-    def has_spatial_map(self) -> bool:
-        """Whether ``cbam`` can be shown of it."""
-        ...
 
     def probabilities(self, images: NDArray[np.uint8], batch_size: int) -> NDArray[np.floating]:
         """Return ``[n, classes]`` of images ``[n, *pixels.shape]``, at most ``batch_size``."""

@@ -68,10 +68,10 @@
     image.alt = name;
     image.src = address;
     // Browsers do not show every format that the server reads.
-    image.addEventListener("error", () => {
-      const none = made("div", picture, "no preview", "none");
-      image.replaceWith(none);
-    }, { once: true });
+    const none = document.createElement("div");
+    none.className = "none";
+    none.textContent = "no preview";
+    image.addEventListener("error", () => image.replaceWith(none));
     item.forget = () => URL.revokeObjectURL(address);
     made("p", item, name, "file");
     const heading = made("h2", item, "…", "said");
@@ -122,8 +122,7 @@
       maps.set(explanation.method, explanation);
       image.src = explanation.image;
       image.alt = `${name}: where the net looks for ${explanation.label}, ${facts.methods[explanation.method]}`;
-      const none = picture.querySelector(".none");
-      if (none) none.replaceWith(image);
+      none.replaceWith(image);
       press(explanation.method);
     }
 

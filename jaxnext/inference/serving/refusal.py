@@ -10,22 +10,19 @@ _SENTENCES = {404: "there is nothing at this address", 405: "this address does n
 class Refusal(Exception):
     """A request that is not answered with what it asked for. The message is one sentence for whoever asked."""
 
-    def __init__(self, status: int, sentence: str, retry_after: int | None = None, close: bool = False) -> None:
+    def __init__(self, status: int, sentence: str, retry_after: int | None = None) -> None:
         """Make one.
 
         Args:
             status: of HTTP.
             sentence: that says why.
             retry_after: seconds after which it may be sent again.
-            close: the body was not read to its end, so that the connection takes no other request.
         """
         super().__init__(sentence)
         self.status = status
         self.headers: dict[str, str] = {}
         if retry_after is not None:
             self.headers["retry-after"] = str(retry_after)
-        if close:
-            self.headers["connection"] = "close"
 
     def response(self) -> Response:
         """Return the answer."""

@@ -20,7 +20,7 @@ from jaxnext.inference.serving.room import Room, Share
 from jaxnext.inference.serving.upload import Upload
 from jaxnext.types import UInt8Image
 
-FORMATS = ("BMP", "GIF", "JPEG", "PPM", "PNG", "AVIF", "JPEG2000", "MPO", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PPM", "PNG", "AVIF", "JPEG2000", "TIFF", "WEBP")
 """Pillow's names of what is decoded beside HEIF: what cameras and browsers write, not what hardly anybody has tried."""
 _TOP_K = 5
 
@@ -54,7 +54,7 @@ class Service:
         wait_seconds: float,
         decoding_threads: int,
         threshold: float | None = None,
-        explain: bool = True,
+        methods: tuple[Method, ...] = ("gradcam",),
         begin_thread: Callable[[], object] = lambda: None,
     ) -> None:
         """Make one; ``running`` has it run.
@@ -66,13 +66,10 @@ class Service:
             wait_seconds: for which a batch that is not full waits for more images.
             decoding_threads: images decoded at a time.
             threshold: of the probability, below which a class is ``unknown``; ``None``: none is.
-            explain: whether maps are offered.
+            methods: by which it may be asked to show where it looks.
             begin_thread: called in the thread that computes, before anything else.
         """
-        self.net, self.limits, self.threshold = net, limits, threshold
-        self.methods: tuple[Method, ...] = ("gradcam", "cbam") if net.has_spatial_map else ("gradcam",)
-        if not explain:
-            self.methods = ()
+        self.net, self.limits, self.threshold, self.methods = net, limits, threshold, methods
         self.counters = Counters()
         self._batcher = Batcher(net, batch_size, wait_seconds, self.counters.batch, begin_thread)
         self.counters.watch_queue(lambda: self._batcher.waiting)

@@ -1,11 +1,13 @@
 """Image files out of a request's body, in memory: nothing that is sent touches a disk."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
 from jaxnext.inference.serving.limits import Limits
@@ -14,7 +16,7 @@ from jaxnext.inference.serving.refusal import Refusal
 FIELD = "files"
 """Of a form, with the images."""
 _LONGEST_NAME = 255
-_DRAINED_SECONDS = 2.0
+_FORGETTING_SECONDS = 2.0
 """For which the rest of what is sent is read and forgotten: many clients send first and read their answer then."""
 
 
@@ -31,11 +33,52 @@ class _Body(Protocol):
     def files(self) -> list[Upload]: ...
 
 
-async def read_uploads(request: Request, limits: Limits, take: Callable[[int], None]) -> list[Upload]:
+class Incoming:
+    """The body of a request, as it arrives."""
+
+    def __init__(self, request: Request) -> None:
+        """Take the body of a request of which nothing was read yet."""
+        self.headers = request.headers
+        self._receive = request.receive
+        self._ended = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield its parts.
+
+        Raises:
+            ClientDisconnect: whoever has sent it is gone.
+        """
+        while not self._ended:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self._ended = not message.get("more_body", False)
+            yield message.get("body", b"")
+
+    async def forget(self, refusal: Refusal) -> None:
+        """Read and forget what is left of it, for a while; after that the connection takes no other request.
+
+        Args:
+            refusal: that answers it.
+
+        Raises:
+            ClientDisconnect: whoever has sent it is gone.
+        """
+        # Who waits to be told to send (Expect: 100-continue) would be told so by the first reading.
+        if refusal.status != 408 and "expect" not in self.headers:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FORGETTING_SECONDS):
+                    async for _ in self.chunks():
+                        pass
+        if not self._ended:
+            refusal.headers["connection"] = "close"
+
+
+async def read_uploads(incoming: Incoming, limits: Limits, take: Callable[[int], None]) -> list[Upload]:
     """Return the files of a request: those of a form's field ``files``, or the body itself where it is an image.
 
     Args:
-        request: of which nothing was read yet.
+        incoming: the body.
         limits: of its bytes, files and seconds.
         take: told how many bytes are about to be kept; may refuse them.
 
@@ -43,37 +86,29 @@ async def read_uploads(request: Request, limits: Limits, take: Callable[[int], N
         Refusal: too many bytes (413), files (413) or seconds (408), another type (415), or no such form (422).
         ClientDisconnect: whoever has sent it is gone.
     """
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            return await _read(request, limits, take)
-    except TimeoutError as error:
-        raise Refusal(408, f"the request has not arrived within {limits.body_seconds:g} seconds", close=True) from error
-    except Refusal as error:
-        error.headers["connection"] = "close"
-        await _drain(request)
-        raise
-
-
-async def _read(request: Request, limits: Limits, take: Callable[[int], None]) -> list[Upload]:
-    body = _body(request, limits)
-    declared = request.headers.get("content-length", "")
+    body = _body(incoming.headers, limits)
+    declared = incoming.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.max_bytes:
         raise _too_large(limits)
     count = 0
-    async for chunk in request.stream():
-        count += len(chunk)
-        if count > limits.max_bytes:
-            raise _too_large(limits)
-        take(len(chunk))
-        body.write(chunk)
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for chunk in incoming.chunks():
+                count += len(chunk)
+                if count > limits.max_bytes:
+                    raise _too_large(limits)
+                take(len(chunk))
+                body.write(chunk)
+    except TimeoutError as error:
+        raise Refusal(408, f"the request has not arrived within {limits.body_seconds:g} seconds") from error
     files = body.files()
     if not files:
         raise Refusal(422, f"expected one or more images in the field {FIELD}, found none")
     return files
 
 
-def _body(request: Request, limits: Limits) -> _Body:
-    kind, options = parse_options_header(request.headers.get("content-type"))
+def _body(headers: Headers, limits: Limits) -> _Body:
+    kind, options = parse_options_header(headers.get("content-type"))
     if kind == b"multipart/form-data":
         if b"boundary" not in options:
             raise Refusal(422, "multipart/form-data: expected a boundary, found none")
@@ -86,22 +121,6 @@ def _body(request: Request, limits: Limits) -> _Body:
 
 def _too_large(limits: Limits) -> Refusal:
     return Refusal(413, f"expected a request of at most {limits.max_bytes:,} bytes, found a larger one")
-
-
-async def _drain(request: Request) -> None:
-    # Who waits to be told to send (Expect: 100-continue) is told by the first reading.
-    if "expect" in request.headers:
-        return
-    try:
-        async with asyncio.timeout(_DRAINED_SECONDS):
-            while True:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                if not message.get("more_body", False):
-                    return
-    except TimeoutError:
-        pass
 
 
 class _Whole:
