@@ -11,6 +11,8 @@
   let sending = 0;
 
   always.hidden = methods.length === 0;
+  // What can be touched has a camera more often than not.
+  document.getElementById("camera").parentElement.hidden = navigator.maxTouchPoints === 0;
 
   const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
@@ -91,7 +93,7 @@
         made("span", row, percent(each.probability));
         const bar = made("div", row, "", "bar");
         bar.setAttribute("aria-hidden", "true");
-        made("i", bar).style.width = percent(each.probability);
+        made("i", bar).style.width = `${100 * each.probability}%`;
       }
       if (!result.known) {
         made("li", top, `No class has the ${percent(facts.threshold)} that an answer needs.`);
