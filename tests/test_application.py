@@ -3,9 +3,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-
-pytest.importorskip("starlette", reason="the extra serve is not installed")
-
 from asgi import FORM, Answer, FakeNet, ask, form, image_file, png, png_header, running, service
 from PIL import Image
 

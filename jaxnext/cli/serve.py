@@ -11,7 +11,7 @@ from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
 from jaxnext.cli.parser import Parser, arguments_of, check_least, descriptions, given
 from jaxnext.cli.paths import path
-from jaxnext.cli.trained_options import TrainedArguments, classifier
+from jaxnext.cli.trained_options import TrainedArguments, add_threshold, classifier, threshold_of
 from jaxnext.errors import JaxnextError, UsageError, one_line
 from jaxnext.inference.serving.limits import Limits
 from jaxnext.inference.tta import NO_TTA
@@ -27,7 +27,7 @@ class Arguments(TrainedArguments):
     host: str
     port: int
     wait_ms: float
-    threshold: float | None
+    threshold: float | Literal["calibrated"] | None
     explain: bool
     allowed_hosts: tuple[str, ...] | None
     stop_seconds: float
@@ -46,7 +46,9 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     parser.option("host", str, "name or address that it is bound to; 0.0.0.0: any machine may ask", "127.0.0.1")
     parser.option("port", int, "0: any that is free", 8000)
     parser.option("which", Literal["best", "last"], "which checkpoint of a run", "best")
-    parser.option("threshold", float | None, "probability below which the answer is unknown; null: it never is")
+    text = "that logits are divided by; calibrated: what jaxnext calibrate has found"
+    parser.option("temperature", float | Literal["calibrated"], text, 1.0)
+    add_threshold(parser)
     parser.option("explain", bool, "false: without pictures of where the net looks, and ready a little sooner", True)
     parser.option("batch_size", int, "images computed at a time at most", 16)
     parser.option("wait_ms", float, "milliseconds for which a batch that is not full waits for more images", 4.0)
@@ -67,8 +69,8 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     check_least(values, batch_size=1, port=0, max_bytes=1, max_pixels=1, max_files=1, queue=1, waiting_bytes=1)
     if values["port"] > 65535:
         raise UsageError(f"--port: expected at most 65535, found {values['port']}")
-    for key, most in (("wait_ms", 10_000.0), ("stop_seconds", 3600.0), ("threshold", 1.0)):
-        if values[key] is not None and not 0 <= values[key] <= most:
+    for key, most in (("wait_ms", 10_000.0), ("stop_seconds", 3600.0)):
+        if not 0 <= values[key] <= most:
             raise UsageError(f"--{key}: expected a number from 0 to {most:g}, found {values[key]:g}")
     for key in ("rate", "body_seconds"):
         if values[key] is not None and not 0 < values[key] < float("inf"):
@@ -116,7 +118,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
             batch_size=arguments.batch_size,
             wait_seconds=arguments.wait_ms / 1000,
             decoding_threads=cores(),
-            threshold=arguments.threshold,
+            threshold=threshold_of(arguments.threshold, trained),
             methods=methods if arguments.explain else (),
             begin_thread=begin_thread,
         )

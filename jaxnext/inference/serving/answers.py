@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from jaxnext.errors import printable
 from jaxnext.inference.explain import Method
+from jaxnext.inference.threshold import UNKNOWN
 from jaxnext.reporting.overlay import overlay, stretched
 from jaxnext.reporting.thumbnails import data_uri
 from jaxnext.types import UInt8Image
 
-UNKNOWN = "unknown"
 _SIDE, _QUALITY = 256, 85
 """Pixels of a picture's longer side, and quality of its JPEG."""
 _DIGITS = 6

@@ -92,18 +92,23 @@ class Batcher:
 
     async def run(self) -> None:
         """Compute what comes, until it is cancelled; then no image waits any more and the thread has ended."""
+        batch: list[_Waiting] = []
         try:
             while True:
-                await self._compute(await self._batch())
+                batch.clear()
+                await self._collect(batch)
+                await self._compute(batch)
         finally:
             while not self._queue.empty():
-                self._queue.get_nowait().answer.cancel()
+                batch.append(self._queue.get_nowait())
+            for waiting in batch:
+                waiting.answer.cancel()
             self._thread.shutdown(wait=False)
 
-    async def _batch(self) -> list[_Waiting]:
-        """Wait for an image, then a little for more."""
+    async def _collect(self, batch: list[_Waiting]) -> None:
+        """Wait for an image, then a little for more; put them into an empty batch."""
         clock = asyncio.get_running_loop().time
-        batch = [await self._queue.get()]
+        batch.append(await self._queue.get())
         latest = clock() + self._wait
         while len(batch) < self._sizes[-1]:
             if not self._queue.empty():
@@ -114,7 +119,6 @@ class Batcher:
                     batch.append(await self._queue.get())
             except TimeoutError:
                 break
-        return batch
 
     async def _compute(self, batch: Sequence[_Waiting]) -> None:
         # Whoever asked may be gone.
@@ -131,10 +135,6 @@ class Batcher:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(error)
             return
-        except asyncio.CancelledError:
-            for waiting in batch:
-                waiting.answer.cancel()
-            raise
         self._computed(len(batch))
         for waiting, row in zip(batch, found, strict=True):
             if not waiting.answer.done():

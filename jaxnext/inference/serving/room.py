@@ -45,9 +45,13 @@ class Share:
         self._room.take(amount)
         self._own += amount
 
+    def give_back(self) -> None:
+        """Give all of it back."""
+        self._room.give_back(self._own)
+        self._own = 0
+
     def __enter__(self) -> "Share":
         return self
 
     def __exit__(self, *details: object) -> None:
-        self._room.give_back(self._own)
-        self._own = 0
+        self.give_back()

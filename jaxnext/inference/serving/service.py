@@ -124,7 +124,7 @@ class Service:
             names = [upload.name for upload in uploads]
             images = await asyncio.gather(*(self._decoded(upload.data) for upload in uploads))
             del uploads
-            memory.__exit__()
+            memory.give_back()
             return await asyncio.gather(
                 *(self._answer(name, image, wanted) for name, image in zip(names, images, strict=True))
             )
