@@ -35,7 +35,7 @@ GROUPS = {
         *("test_inference_predict", "test_inference_evaluate", "test_inference_classifier"),
         *("test_predictor", "test_ensemble", "test_inference_report"),
         *("test_weights_average", "test_soup_images", "test_monitor"),
-        *("test_explain", "test_overlays", "test_report_overlays"),
+        *("test_explain", "test_overlays", "test_report_overlays", "test_serve_in_chromium"),
         *("test_embeddings", "test_inference_similar", "test_inference_sorting_sort"),
         *("test_inference_calibrate", "test_cli_calibrate"),
     ),

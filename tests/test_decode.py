@@ -14,7 +14,7 @@ from PIL import EpsImagePlugin, Image, ImageOps
 from square import original, square
 
 from jaxnext.data import decode as module
-from jaxnext.data.bad_image import CorruptImage
+from jaxnext.data.bad_image import CorruptImage, TooManyPixels
 from jaxnext.data.decode import decode
 from jaxnext.data.folder_source import class_folder_source
 from jaxnext.data.remarks import remarks_of
@@ -253,6 +253,21 @@ def test_a_decompression_bomb_is_an_error(monkeypatch: pytest.MonkeyPatch, kind:
         decode(data, AS_IT_IS)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2745)
     assert decode(data, AS_IT_IS).shape == (45, 61, 3)
+
+
+def test_an_image_with_more_pixels_than_are_wanted_is_refused_from_its_header() -> None:
+    data = encode(photograph(), "PNG")
+    assert decode(data, AS_IT_IS, max_pixels=2745).shape == decode(data, original()).shape
+    with pytest.raises(TooManyPixels, match=r"pixels are more than the limit of 2744$"):
+        # Its pixels could not be read.
+        decode(data[:100], AS_IT_IS, max_pixels=2744)
+
+
+def test_only_the_formats_that_are_wanted_are_tried() -> None:
+    data = encode(photograph(), "PNG")
+    assert decode(data, AS_IT_IS, formats=("JPEG", "PNG")).shape == decode(data, original()).shape
+    with pytest.raises(CorruptImage, match=r"^not an image that Pillow can read$"):
+        decode(data, AS_IT_IS, formats=("JPEG",))
 
 
 def test_the_content_counts_not_the_name(tmp_path: Path) -> None:

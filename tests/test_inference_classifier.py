@@ -56,6 +56,12 @@ def test_batch_size_and_devices_do_not_matter(classifier, run, files):
     np.testing.assert_allclose(on_two.predict(files, batch_size=7), expected, atol=1e-6)
 
 
+def test_one_batch_of_images_as_the_net_sees_them(classifier, files):
+    seen = np.concatenate(list(classifier.shown(files[:5], 16)))
+    found = classifier.probabilities(seen, 16)
+    np.testing.assert_array_equal(found, classifier.predict(files[:5]))
+
+
 def files_of(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
