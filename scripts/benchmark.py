@@ -1,4 +1,4 @@
-"""Measure against PyTorch: ``python scripts/benchmark.py model|grouped_conv|data|footprint|suite``; see ``--help``."""
+"""Measure, most of it against PyTorch: ``python scripts/benchmark.py PART``; ``--help`` lists the parts."""
 
 import sys
 from pathlib import Path

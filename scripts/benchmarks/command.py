@@ -6,11 +6,18 @@ import os
 import sys
 from collections.abc import Sequence
 
-from benchmarks import data, footprint, grouped_conv, model, suite
+from benchmarks import data, footprint, grouped_conv, model, serve, suite
 from benchmarks.report import check_destination, count, note, write_json
 from jaxnext.errors import JaxnextError
 
-PARTS = {"model": model, "grouped_conv": grouped_conv, "data": data, "footprint": footprint, "suite": suite}
+PARTS = {
+    "model": model,
+    "grouped_conv": grouped_conv,
+    "data": data,
+    "footprint": footprint,
+    "serve": serve,
+    "suite": suite,
+}
 """Each has ``HELP``, ``add_arguments(parser)``, ``run(options, say)``, which returns a result for JSON, and
 ``table(result)``. Nothing is imported before ``run`` that ``--help`` would wait for."""
 
