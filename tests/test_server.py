@@ -96,6 +96,30 @@ def test_what_was_asked_is_answered_before_the_end() -> None:
         asked("GET", "/healthz")
 
 
+def test_a_connection_that_says_nothing_is_closed() -> None:
+    stop, ready = threading.Event(), threading.Event()
+    served = service(body_seconds=0.2)
+    served.is_warm = True
+    bound = bind("127.0.0.1", 0)
+    address = bound.getsockname()
+    app = application(served, "a run", hosts_of("127.0.0.1", None))
+    server = threading.Thread(target=serve, args=(app, served, bound, stop.is_set, 0.1, ready.set))
+    server.start()
+    assert ready.wait(10)
+    try:
+        for sent, begin in ((b"GET /healthz HTTP/1.1\r\nHo", b""), (b"", b""), (b"", b"HTTP/1.1 200 OK")):
+            with socket.create_connection(address, timeout=5) as client:
+                if begin:
+                    client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                client.sendall(sent)
+                found = b"".join(iter(lambda: client.recv(4096), b""))
+            assert found.startswith(begin)
+            assert len(found) > 0 or not begin
+    finally:
+        stop.set()
+        server.join(10)
+
+
 def test_a_request_that_never_ends_does_not_keep_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jaxnext.inference.serving.server._CLOSING_SECONDS", 0.1)
     stop, ready = threading.Event(), threading.Event()

@@ -20,4 +20,4 @@ class Limits:
     rate: float | None = None
     """requests a second from one address, twice as many at once (429); null: as many as there are"""
     body_seconds: float = 20.0
-    """that a request's body may take to arrive (408)"""
+    """that a request's body may take to arrive (408), and its head"""

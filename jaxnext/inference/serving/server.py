@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -107,6 +108,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service, self._stop, self._stop_seconds, self._ready = service, stop, stop_seconds, ready
         self._latest = 0.0
+        self._silent: dict[Any, tuple[Any, float]] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -115,11 +117,25 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Begin to stop where that is asked for, and end once nothing is left to be answered."""
         now = asyncio.get_running_loop().time()
+        self._close_silent(now)
         if self._stop() and not self._service.stopping:
             self._service.stopping, self._latest = True, now + self._stop_seconds
         if self._service.stopping and (self._service.in_flight == 0 or now > self._latest):
             self.should_exit = True
         return await super().on_tick(counter)
+
+    def _close_silent(self, now: float) -> None:
+        """Close connections whose next request has not begun for too long, or arrives letter by letter."""
+        seen = {connection: getattr(connection, "cycle", None) for connection in self.server_state.connections}
+        silent = {connection: last for connection, last in seen.items() if last is None or last.response_complete}
+        before = self._silent
+        self._silent = {
+            connection: before[connection] if connection in before and before[connection][0] is last else (last, now)
+            for connection, last in silent.items()
+        }
+        for connection, (_, since) in self._silent.items():
+            if now - since > self._service.limits.body_seconds:
+                connection.shutdown()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
