@@ -55,7 +55,7 @@ def test_each_has_its_own_answer_from_few_batches() -> None:
 
 def test_it_waits_a_little_for_more() -> None:
     net = FakeNet()
-    computed(Batcher(net, 4, 1.0), 2, apart=0.02)
+    computed(Batcher(net, 4, 0.4), 2, apart=0.02)
     assert net.batches == [(2, 4)]
     net = FakeNet()
     computed(Batcher(net, 4, 0.0), 2, apart=0.05)
