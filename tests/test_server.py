@@ -57,7 +57,7 @@ class Slow(FakeNet):
         return super().probabilities(images, batch_size)
 
 
-def test_what_was_asked_is_answered_before_the_end() -> None:
+def test_what_was_asked_is_answered_before_the_end(caplog: pytest.LogCaptureFixture) -> None:
     net, stop, ready = Slow(), threading.Event(), threading.Event()
     served = service(net)
     served.is_warm = True
@@ -80,6 +80,9 @@ def test_what_was_asked_is_answered_before_the_end() -> None:
     client.start()
     assert net.begun.wait(10)
     assert asked("GET", "/healthz") == (200, {"status": "ok"})
+    assert asked("POST", "/predict", b"no form", headers)[0] == 422
+    # What anybody may send as often as they like fills no log.
+    assert caplog.records == []
     stop.set()
     latest = time.monotonic() + 10
     while not served.stopping and time.monotonic() < latest:

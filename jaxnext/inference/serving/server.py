@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -73,6 +74,8 @@ def serve(
     except OSError as error:
         host, port = bound.getsockname()[:2]
         raise _not_opened(host, port, error) from error
+    # It warns of every broken form, which anybody may send as often as they like.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,
         loop="asyncio",
@@ -81,7 +84,7 @@ def serve(
         lifespan="on",
         access_log=False,
         log_config=None,
-        log_level="warning",
+        log_level="error",
         # Anybody could say to be somebody else.
         proxy_headers=False,
         server_header=False,
