@@ -22,7 +22,7 @@ def answers(served: Service, *uploads: Upload, wanted: Wanted = WANTED) -> Any:
     async def run() -> Any:
         async with served.running():
             with served.memory() as memory:
-                return await served.answers(uploads, wanted, memory)
+                return await served.answers(list(uploads), wanted, memory)
 
     return asyncio.run(run())
 
@@ -76,24 +76,24 @@ def test_the_queue_has_places_for_so_many() -> None:
 
 
 def test_memory_is_free_once_images_are_decoded() -> None:
-    served, during = service(), []
+    during = []
 
     class Noting(FakeNet):
         def probabilities(self, images: Any, batch_size: int) -> Any:
-            during.append(memory.taken)
+            during.append((memory.taken, len(uploads)))
             return super().probabilities(images, batch_size)
 
     served = service(Noting())
-    memory = served._bytes
+    memory, uploads = served._bytes, [Upload("a", png())]
 
     async def run() -> None:
         async with served.running():
             with served.memory() as share:
                 share.take(100)
-                await served.answers([Upload("a", png())], WANTED, share)
+                await served.answers(uploads, WANTED, share)
 
     asyncio.run(run())
-    assert during == [0]
+    assert during == [(0, 0)]
     assert memory.taken == 0
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -105,13 +105,13 @@ class Service:
         """Return the memory of a request, in which its files are; given back when the block ends."""
         return self._bytes.share()
 
-    async def answers(self, uploads: Sequence[Upload], wanted: Wanted, memory: Share) -> list[dict[str, Any]]:
+    async def answers(self, uploads: list[Upload], wanted: Wanted, memory: Share) -> list[dict[str, Any]]:
         """Return what is said of each file of a request, in its order.
 
         Args:
-            uploads: the files.
+            uploads: the files; emptied once they are decoded, so that nobody holds them any longer.
             wanted: what is asked for.
-            memory: in which they are; given back once they are decoded.
+            memory: in which they are; given back then.
 
         Returns:
             As ``answer`` has it; of an image that cannot be read ``name``, ``error`` and the ``status`` it stands for.
@@ -123,7 +123,7 @@ class Service:
             places.take(len(uploads))
             names = [upload.name for upload in uploads]
             images = await asyncio.gather(*(self._decoded(upload.data) for upload in uploads))
-            del uploads
+            uploads.clear()
             memory.give_back()
             return await asyncio.gather(
                 *(self._answer(name, image, wanted) for name, image in zip(names, images, strict=True))
