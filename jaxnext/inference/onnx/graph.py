@@ -14,7 +14,7 @@ Dim = Any
 
 
 def image_axes(rank: int) -> tuple[int, ...]:
-    """Return the order in which arrays of a rank are laid out: channels, JAX's last axis, second where there are images.
+    """Return the order in which arrays of a rank are laid out: of images with the channels, JAX's last axis, second.
 
     Arrays of other ranks than those of images ``[N, H, W, C]`` keep their order.
     """

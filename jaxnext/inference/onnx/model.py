@@ -43,7 +43,7 @@ def build(net: "Net", *, bytes_in: bool, resize: bool, opset: int) -> "ModelProt
 
     if resize and net.pixels.resize != "stretch":
         raise UsageError(
-            f"format.resize: expected a net with data.resize stretch, found {net.pixels.resize}; leave format.resize out "
+            f"format.resize: expected a net with data.resize stretch, found {net.pixels.resize}; leave it out "
             "and resize images as the file's metadata say"
         )
     graph = Graph()

@@ -4,7 +4,6 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-
 from jaxnext.inference.onnx.elementwise import Rule
 from jaxnext.inference.onnx.graph import Dim, Graph, Value, image_axes
 

@@ -53,7 +53,7 @@ def _cumsum(graph: Graph, x: Value, *, shape: tuple[Dim, ...], axis: int, revers
 def max_pool(graph: Graph, x: Value, *, shape: tuple[Dim, ...], size: int, stride: int, padding: int) -> Value:
     """Return the maxima of square windows of images ``[N, H, W, C]``."""
     x = graph.arranged(graph.whole(x), image_axes(4))
-    attributes = {"kernel_shape": [size] * 2, "strides": [stride] * 2, "pads": [padding] * 4}
+    attributes: dict[str, Any] = {"kernel_shape": [size] * 2, "strides": [stride] * 2, "pads": [padding] * 4}
     return Value(shape, graph.add("MaxPool", [graph.name_of(x)], **attributes), axes=x.axes)
 
 
