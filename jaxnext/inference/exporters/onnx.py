@@ -61,8 +61,6 @@ class Exporter:
 
         Where the file resizes it is given images that have the net's size already, so that all else is compared.
         """
-        import onnx
-
         from jaxnext.data.resize import resize
         from jaxnext.inference.onnx.model import INPUT, LOGITS
         from jaxnext.inference.onnx.runtime import session
@@ -72,5 +70,5 @@ class Exporter:
         if not self.preprocessing:
             normal = normalize(seen, np.float32, net.model.mean, net.model.std)  # pyright: ignore[reportArgumentType]
             seen = np.ascontiguousarray(np.asarray(normal).transpose(0, 3, 1, 2))
-        (logits,) = session(onnx.load(output)).run([LOGITS], {INPUT: seen})
+        (logits,) = session(output.read_bytes()).run([LOGITS], {INPUT: seen})
         return logits

@@ -56,18 +56,23 @@ class Node:
 
 
 class Graph:
-    """Nodes in the order in which they are computed, and constants by name."""
+    """Nodes in the order in which they are computed, and constants by name.
 
-    def __init__(self) -> None:
+    Attributes:
+        nodes: each reads what is before it.
+        constants: numbers by name.
+        hints: what constants are to be called, where nothing else is.
+        scope: module of what is being translated.
+    """
+
+    def __init__(self, inputs: Sequence[str]) -> None:
+        """Begin a graph; the first axis of the first of its inputs counts the images."""
         self.nodes: list[Node] = []
         self.constants: dict[str, np.ndarray] = {}
         self.hints: dict[str, str] = {}
-        """what constants are called where nothing else is called so"""
         self.scope = ""
-        """of what is being translated: begins the names of its nodes"""
-        self.image_count = ""
-        """name of a vector with the number of images, as the input has it"""
-        self._taken: set[str] = set()
+        self._inputs = tuple(inputs)
+        self._taken = set(inputs)
         self._known: dict[tuple[Any, ...], str] = {}
 
     def add(self, op: str, inputs: Sequence[str], count: int = 0, **attributes: Any) -> str:
@@ -136,9 +141,9 @@ class Graph:
 
     def images(self, size: Dim) -> str:
         """Return the name of a vector with the number of images; refuse a size that is computed from it."""
-        if str(size) != BATCH or not self.image_count:
+        if str(size) != BATCH:
             self.number(size)
-        return self.image_count
+        return self.add("Shape", self._inputs[:1], start=0, end=1)
 
     def number(self, size: Dim) -> int:
         """Return a size that does not depend on the number of images; refuse one that does."""

@@ -1,12 +1,13 @@
 """The file: the net's graph with its ends, the names of the classes and what is done to images."""
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxnext.engine.checkpoint import preprocessing
-from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.errors import JaxnextError, UsageError, one_line
 from jaxnext.inference.onnx.graph import BATCH, Graph, Value, image_axes
 from jaxnext.inference.onnx.runtime import newest_ir_version, newest_opset
 from jaxnext.inference.onnx.simplify import named, simplify
@@ -38,68 +39,89 @@ def build(net: "Net", *, bytes_in: bool, resize: bool, opset: int) -> "ModelProt
         UsageError: images that are shaped otherwise than by stretching, and are to be resized.
         JaxnextError: a net with an operation that has no translation; names the module.
     """
-    import onnx
-    from onnx import TensorProto, helper
-
     if resize and net.pixels.resize != "stretch":
         raise UsageError(
             f"format.resize: expected a net with data.resize stretch, found {net.pixels.resize}; leave it out "
             "and resize images as the file's metadata say"
         )
-    graph = Graph()
     height, width = net.pixels.size
     program = trace(net.model, fold(net.variables, net.model), (height, width))
-    graph.fresh(INPUT)
-    shape = (BATCH, *(("height", "width") if resize else (height, width)), 3) if bytes_in else (BATCH, 3, height, width)
-    kind = TensorProto.UINT8 if bytes_in else TensorProto.FLOAT
-    graph.image_count = graph.add("Shape", [INPUT], start=0, end=1)
+    graph = Graph((INPUT,))
     graph.scope = "preprocessing"
-    name = INPUT
-    if bytes_in:
-        name = _normalised(graph, name, net, resize)
-    logits = translate(graph, program, Value(program.jaxpr.in_avals[-1].shape, name, axes=image_axes(4)))
+    images = _normalised(graph, INPUT, net, resize) if bytes_in else INPUT
+    logits = graph.name_of(translate(graph, program, Value(program.images, images, axes=image_axes(4))))
     graph.scope = ""
-    found = graph.name_of(logits)
     if net.temperature != 1:
-        found = graph.add("Div", [found, graph.constant(np.array(net.temperature, np.float32), "temperature")])
-    ends = {LOGITS: found, PROBABILITIES: graph.add("Softmax", [found], axis=-1)}
+        logits = graph.add("Div", [logits, graph.constant(np.array(net.temperature, np.float32), "temperature")])
+    ends = {LOGITS: logits, PROBABILITIES: graph.add("Softmax", [logits], axis=-1)}
+    first = dict(reversed(ends.items())) if bytes_in else ends
+    sizes = ("height", "width") if resize else (height, width)
+    given = (np.uint8, (BATCH, *sizes, 3)) if bytes_in else (np.float32, (BATCH, 3, height, width))
+    model = assemble(graph, {INPUT: given}, first, (BATCH, len(net.classes)), opset)
+    _describe(model, net)
+    return model
+
+
+def assemble(
+    graph: Graph,
+    inputs: Mapping[str, tuple[Any, Sequence[int | str]]],
+    ends: Mapping[str, str],
+    shape: Sequence[int | str],
+    opset: int = 0,
+) -> "ModelProto":
+    """Return a graph as a model, simplified, checked, and with the shapes of what is between.
+
+    Args:
+        graph: is used up.
+        inputs: dtype and shape by name, a named axis where the size is open.
+        ends: the values that are outputs, float32, by the names that they get.
+        shape: of each output.
+        opset: see ``build``.
+
+    Raises:
+        JaxnextError: it is no valid model.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
     simplify(graph, list(ends.values()))
-    named(graph, {INPUT: INPUT} | {end: name for name, end in ends.items()})
-    order = (PROBABILITIES, LOGITS) if bytes_in else (LOGITS, PROBABILITIES)
-    classes = len(net.classes)
+    named(graph, {name: name for name in inputs} | {value: name for name, value in ends.items()})
     made = helper.make_graph(
         [
             helper.make_node(node.op, node.inputs, [node.output], name=node.output, **node.attributes)
             for node in graph.nodes
         ],
         "jaxnext",
-        [helper.make_tensor_value_info(INPUT, kind, shape)],
-        [helper.make_tensor_value_info(end, TensorProto.FLOAT, (BATCH, classes)) for end in order],
-        [onnx.numpy_helper.from_array(np.asarray(data), name) for name, data in graph.constants.items()],
+        [
+            helper.make_tensor_value_info(name, int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype))), sizes)
+            for name, (dtype, sizes) in inputs.items()
+        ],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ends],
+        [numpy_helper.from_array(data, name) for name, data in graph.constants.items()],
     )
     opsets = [helper.make_opsetid("", opset or newest_opset())]
     model = helper.make_model(made, producer_name="jaxnext", producer_version=__version__, opset_imports=opsets)
     model.ir_version = newest_ir_version()
-    helper.set_model_props(model, _metadata(net))
     try:
         onnx.checker.check_model(model, full_check=True)
-        return onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        return onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     except Exception as error:
-        raise JaxnextError(f"the graph of the net is no valid ONNX: {error}") from error
+        raise JaxnextError(f"the net makes no valid file of ONNX: {one_line(error)}") from error
 
 
-def _metadata(net: "Net") -> dict[str, str]:
-    values = {"classes": list(net.classes), "preprocessing": preprocessing(net.meta.config) | net.pixels.to_json()}
-    if net.temperature != 1:
-        values["temperature"] = net.temperature
-    return {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
+def _describe(model: "ModelProto", net: "Net") -> None:
+    from onnx import helper
+
+    shown = preprocessing(net.meta.config) | net.pixels.to_json()
+    values = {"classes": list(net.classes), "preprocessing": shown, "temperature": net.temperature}
+    helper.set_model_props(model, {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()})
 
 
-def _normalised(graph: Graph, name: str, net: "Net", resize: bool) -> str:
+def _normalised(graph: Graph, images: str, net: "Net", resize: bool) -> str:
     """Add what makes ``[batch, 3, height, width]`` in float32, normalised, of uint8 ``[batch, height, width, 3]``."""
     from onnx import TensorProto
 
-    name = graph.add("Transpose", [name], perm=[0, 3, 1, 2])
+    name = graph.add("Transpose", [images], perm=[0, 3, 1, 2])
     name = graph.add("Cast", [name], to=int(TensorProto.FLOAT))
     if resize:
         sizes = graph.integers(*net.pixels.size)

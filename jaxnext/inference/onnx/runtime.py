@@ -2,12 +2,9 @@
 
 import functools
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxnext.errors import UsageError
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 OLDEST_OPSET = 18
 """With it came the operations as they are used: axes of reductions as an input, ``Resize`` that antialiases."""
@@ -29,11 +26,11 @@ def library(name: str, option: str) -> Any:
         raise UsageError(f"{option}: needs {name}: pip install 'jaxnext[onnx]' (or pip install {name})") from error
 
 
-def session(model: "ModelProto", threads: int | None = None) -> Any:
+def session(model: bytes, threads: int | None = None) -> Any:
     """Return an ``InferenceSession`` on the CPU.
 
     Args:
-        model: that it runs.
+        model: a file's content.
         threads: that compute one operation; ``None``: one for each core.
     """
     onnxruntime = importlib.import_module("onnxruntime")
@@ -41,7 +38,7 @@ def session(model: "ModelProto", threads: int | None = None) -> Any:
     options.log_severity_level = 3  # of warnings, which are about its own choices
     if threads is not None:
         options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 @functools.cache
@@ -69,7 +66,7 @@ def _takes(opset: int, ir_version: int) -> bool:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     model.ir_version = ir_version
     try:
-        session(model)
+        session(model.SerializeToString())
     except Exception:
         return False
     return True

@@ -29,6 +29,11 @@ class Program(NamedTuple):
     leaves: dict[str, np.ndarray]
     """the variables by path without the collection, in the order of the jaxpr's first arguments"""
 
+    @property
+    def images(self) -> tuple[Any, ...]:
+        """Shape of the jaxpr's last argument, ``[N, H, W, 3]``."""
+        return self.jaxpr.in_avals[-1].shape
+
 
 def trace(model: Classifier, variables: Variables, size: tuple[int, int]) -> Program:
     """Trace a net in evaluation, in float32 whatever it was trained in, for any number of images.
