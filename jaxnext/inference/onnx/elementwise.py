@@ -101,6 +101,12 @@ def _remainder(graph: Graph, x: str, y: str, **_: Any) -> str:
     return graph.add("Mod", [x, y], fmod=1)
 
 
+def _round(graph: Graph, x: str, rounding_method: Any, **_: Any) -> str:
+    if int(rounding_method) != 1:
+        raise graph.refused("rounding of halves away from zero")
+    return graph.add("Round", [x])
+
+
 def _clamp(graph: Graph, low: str, x: str, high: str, **_: Any) -> str:
     return graph.add("Min", [graph.add("Max", [x, low]), high])
 
@@ -161,7 +167,6 @@ _NODES = {
     "or": "Or",
     "not": "Not",
     "xor": "Xor",
-    "copy": "Identity",
 }
 
 RULES: Mapping[str, Rule] = {
@@ -175,6 +180,7 @@ RULES: Mapping[str, Rule] = {
     "exp2": _several(_exp2),
     "ne": _several(_not_equal),
     "rem": _several(_remainder),
+    "round": _several(_round),
     "clamp": _several(_clamp),
     "convert_element_type": _several(_convert),
     "is_finite": _several(_finite),

@@ -9,6 +9,7 @@ import numpy as np
 from jaxnext.engine.checkpoint import preprocessing
 from jaxnext.errors import JaxnextError, UsageError, one_line
 from jaxnext.inference.onnx.graph import BATCH, Graph, Value, image_axes
+from jaxnext.inference.onnx.resize import resized
 from jaxnext.inference.onnx.runtime import newest_ir_version, newest_opset
 from jaxnext.inference.onnx.simplify import named, simplify
 from jaxnext.inference.onnx.trace import trace
@@ -124,11 +125,7 @@ def _normalised(graph: Graph, images: str, net: "Net", resize: bool) -> str:
     name = graph.add("Transpose", [images], perm=[0, 3, 1, 2])
     name = graph.add("Cast", [name], to=int(TensorProto.FLOAT))
     if resize:
-        sizes = graph.integers(*net.pixels.size)
-        name = graph.add("Resize", [name, "", "", sizes], mode="linear", antialias=1, axes=[2, 3])
-        # Pillow's pixels are bytes: half of a unit and more is rounded up.
-        half = graph.constant(np.array(0.5, np.float32))
-        name = graph.add("Floor", [graph.add("Add", [name, half])])
+        name = resized(graph, name, net.pixels.size)
     mean, std = (np.array(values, np.float64).reshape(3, 1, 1) * 255 for values in (net.model.mean, net.model.std))
     name = graph.add("Sub", [name, graph.constant(mean.astype(np.float32), "mean")])
     return graph.add("Mul", [name, graph.constant((1 / std).astype(np.float32), "reciprocal_std")])

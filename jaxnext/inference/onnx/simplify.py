@@ -21,7 +21,7 @@ def simplify(graph: Graph, outputs: list[str]) -> None:
     changed = True
     while changed:
         changed = False
-        for rewrite in (_relu, _mean, _bias, _kept_axes, _stride):
+        for rewrite in (_relu, _kept_axes, _mean, _bias, _stride):
             changed |= _everywhere(graph, outputs, rewrite)
         _drop_unread(graph, outputs)
 
@@ -91,6 +91,11 @@ def _mean(view: _View, node: Node) -> bool:
     sides = [node.inputs] if node.op == "Div" else [node.inputs, node.inputs[::-1]]
     for total, factor in sides:
         added, number = view.maker(total, "ReduceSum"), view.number(factor)
+        pooled = view.maker(total, "Mul")
+        if node.op == "Div" and pooled is not None and view.number(pooled.inputs[1]) == number is not None:
+            pool = view.maker(pooled.inputs[0], "AveragePool")
+            if pool is not None:
+                return _become(node, pool.op, pool.inputs, **pool.attributes)
         if added is None or number is None or not added.count:
             continue
         if number == added.count if node.op == "Div" else np.float32(number) == np.float32(1 / added.count):
@@ -132,7 +137,10 @@ def _kept_axes(view: _View, node: Node) -> bool:
     reduced = view.maker(node.inputs[0], "ReduceMean", "ReduceMax", "ReduceSum", "ReduceMin")
     if reduced is None or reduced.attributes["keepdims"] or reduced.inputs[1] != node.inputs[1]:
         return False
-    return _become(node, reduced.op, reduced.inputs, keepdims=1)
+    count = reduced.count
+    _become(node, reduced.op, reduced.inputs, keepdims=1)
+    node.count = count
+    return True
 
 
 def _stride(view: _View, node: Node) -> bool:

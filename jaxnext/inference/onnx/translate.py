@@ -27,7 +27,16 @@ _CALLS = (
     "custom_jvp_call",
     "custom_vjp_call",
 )
-_NOTHING = ("name", "stop_gradient", "optimization_barrier", "reduce_precision", "sharding_constraint", "pvary")
+_NOTHING = (
+    "copy",
+    "copy_p",
+    "name",
+    "stop_gradient",
+    "optimization_barrier",
+    "reduce_precision",
+    "sharding_constraint",
+    "pvary",
+)
 
 
 def translate(graph: Graph, program: Program, images: Value) -> Value:
@@ -84,10 +93,10 @@ def _translated(graph: Graph, equation: Any, given: list[Value]) -> list[Value]:
         # Any of the branches computes the same; that for other platforms is written with XLA's plain operations.
         return [_constant(np.int32(parameters["platforms"].index(None) if None in parameters["platforms"] else 0))]
     results = [variable.aval for variable in equation.outvars]
+    if name != "broadcast_in_dim" and (computed := _computed(graph, equation, given)) is not None:
+        return computed
     if name not in _RULES and name not in shapes.SEVERAL:
         raise graph.refused(f"JAX's {name}")
-    if all(value.data is not None for value in given) and name != "broadcast_in_dim":
-        return _computed(graph, equation, given)
     if name == "select_n" and len(given) != 3:
         raise graph.refused("a choice between more than two")
     if name in ("and", "or", "not", "xor") and results[0].dtype != np.bool_:
@@ -103,29 +112,38 @@ def _constant(number: Any) -> Value:
     return Value(data.shape, "", data, tuple(range(data.ndim)))
 
 
-def _computed(graph: Graph, equation: Any, given: list[Value]) -> list[Value]:
-    """Compute what depends on constants alone."""
-    name = equation.primitive.name
-    symbolic = any(not isinstance(size, int) for value in given for size in value.shape)
-    if name in elementwise.RULES and any(value.spread for value in given):
+def _computed(graph: Graph, equation: Any, given: list[Value]) -> list[Value] | None:
+    """Compute what depends on constants alone, of sizes that are known; ``None`` for all else."""
+    if not all(value.data is not None for value in given):
+        return None
+    known = all(isinstance(size, int) for value in (*given, *map(_aval, equation.outvars)) for size in value.shape)
+    if equation.primitive.name in elementwise.RULES and any(value.spread for value in given):
         # As small as it is, and stretched later.
-        real = [tuple(map(value.size, range(len(value.shape)))) for value in given]
-        shape = np.broadcast_shapes(*real)
+        shape = np.broadcast_shapes(*(tuple(map(value.size, range(len(value.shape)))) for value in given))
         arrays = [
             np.broadcast_to(value.data, shape if value.shape else ()) for value in given if value.data is not None
         ]
-    elif symbolic:
-        raise graph.refused(f"JAX's {name} of as many values as there are images")
-    else:
+    elif known:
         arrays = [graph.whole(value).data for value in given]
-    found = equation.primitive.bind(*map(jax.numpy.asarray, arrays), **equation.params)
+    else:
+        return None
+    try:
+        found = equation.primitive.bind(*map(jax.numpy.asarray, arrays), **equation.params)
+    except NotImplementedError as error:  # the number of images as a number
+        raise graph.refused(f"JAX's {equation.primitive.name}") from error
     results = found if equation.primitive.multiple_results else [found]
     values = []
     for result, variable in zip(results, equation.outvars, strict=True):
         wanted = variable.aval.shape
         spread = frozenset(axis for axis, size in enumerate(wanted) if size != 1 and result.shape[axis] == 1)
-        values.append(dataclasses.replace(_constant(result), shape=wanted, spread=spread, name=given[0].name))
+        values.append(
+            dataclasses.replace(_constant(result), shape=wanted, spread=spread, name=given[0].name if given else "")
+        )
     return values
+
+
+def _aval(variable: Any) -> Any:
+    return variable.aval
 
 
 def _is_max_pool(first: Any, second: Any) -> bool:
