@@ -4,12 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from jaxnext.inference.onnx.elementwise import Rule
 from jaxnext.inference.onnx.graph import Dim, Graph, Value, image_axes
-
-_END = np.iinfo(np.int64).max
 
 
 def reshape(graph: Graph, x: Value, *, shape: tuple[Dim, ...], **_: Any) -> Value:
@@ -120,7 +116,8 @@ def _broadcast(graph: Graph, x: Value, *more: Value, shape: tuple[Dim, ...], **p
     return dataclasses.replace(result, shape=shape, spread=spread)
 
 
-def _transpose(graph: Graph, x: Value, *, shape: tuple[Dim, ...], permutation: Sequence[int], **_: Any) -> Value:
+def transpose(graph: Graph, x: Value, *, shape: tuple[Dim, ...], permutation: Sequence[int], **_: Any) -> Value:
+    """Rule of ``transpose``, which is no node: the axes get other numbers."""
     del graph
     new = {old: axis for axis, old in enumerate(permutation)}
     spread = frozenset(new[axis] for axis in x.spread)
@@ -144,149 +141,6 @@ def _stack(graph: Graph, *values: Value, shape: tuple[Dim, ...], axis: int, **_:
     return _joined(graph, *each, shape=shape, dimension=axis)
 
 
-def _slice(
-    graph: Graph,
-    x: Value,
-    *,
-    shape: tuple[Dim, ...],
-    start_indices: Sequence[Any],
-    limit_indices: Sequence[Any],
-    strides: Sequence[int] | None,
-    **_: Any,
-) -> Value:
-    steps = strides or (1,) * len(shape)
-    cut = [
-        axis
-        for axis, size in enumerate(x.shape)
-        if axis not in x.spread and (start_indices[axis] != 0 or limit_indices[axis] != size or steps[axis] != 1)
-    ]
-    cuts = []
-    for axis in cut:
-        end = _END if limit_indices[axis] == x.shape[axis] else graph.number(limit_indices[axis])
-        cuts.append((axis, graph.number(start_indices[axis]), end, steps[axis]))
-    return _cut(graph, x, shape, cuts)
-
-
-def _cut(graph: Graph, x: Value, shape: tuple[Dim, ...], cuts: list[tuple[int, Any, Any, int]]) -> Value:
-    """Return a part of an array: of some axes, by JAX's numbers, start, end and step."""
-    if not cuts:
-        return dataclasses.replace(x, shape=shape)
-    places, starts, ends, steps = zip(*cuts, strict=True)
-    inputs = [graph.integers(*numbers) for numbers in (starts, ends, [x.axes.index(place) for place in places], steps)]
-    return Value(shape, graph.add("Slice", [graph.name_of(x), *inputs]), axes=x.axes, spread=x.spread)
-
-
-def _split(
-    graph: Graph, x: Value, *, shapes: Sequence[tuple[Dim, ...]], sizes: Sequence[int], axis: int, **_: Any
-) -> list[Value]:
-    ends = np.cumsum(sizes).tolist()
-    return [
-        _cut(graph, x, shape, [] if axis in x.spread else [(axis, end - size, end, 1)])
-        for shape, size, end in zip(shapes, sizes, ends, strict=True)
-    ]
-
-
-def _reverse(graph: Graph, x: Value, *, shape: tuple[Dim, ...], dimensions: Sequence[int], **_: Any) -> Value:
-    return _cut(graph, x, shape, [(axis, -1, -_END, -1) for axis in dimensions if axis not in x.spread])
-
-
-def _pad(
-    graph: Graph, x: Value, filler: Value, *, shape: tuple[Dim, ...], padding_config: Sequence[Any], **_: Any
-) -> Value:
-    x = graph.whole(x)
-    by_axis = [tuple(map(int, padding_config[axis])) for axis in x.axes]
-    if all(low == high == inner == 0 for low, high, inner in by_axis):
-        return dataclasses.replace(x, shape=shape)
-    if any(inner for _, _, inner in by_axis):
-        raise graph.refused("padding between values")
-    widths = [low for low, _, _ in by_axis] + [high for _, high, _ in by_axis]
-    inputs = [graph.name_of(x), graph.integers(*widths), graph.name_of(filler)]
-    return Value(shape, graph.add("Pad", inputs), axes=x.axes)
-
-
-def _dynamic_slice(
-    graph: Graph, x: Value, *starts: Value, shape: tuple[Dim, ...], slice_sizes: Sequence[Dim], **_: Any
-) -> Value:
-    numbers = [_fixed(graph, start) for start in starts]
-    return _part(graph, x, shape, {axis: number.item() for axis, number in enumerate(numbers)}, slice_sizes)
-
-
-def _part(graph: Graph, x: Value, shape: tuple[Dim, ...], starts: Mapping[int, int], sizes: Sequence[Dim]) -> Value:
-    """Return a box of an array, from ``starts`` on, where it begins behind the first or ends before the last."""
-    cuts = []
-    for axis, start in starts.items():
-        if sizes[axis] != x.shape[axis]:
-            first = max(0, min(start, x.shape[axis] - sizes[axis]))  # as JAX moves what would be outside
-            cuts.append((axis, first, first + sizes[axis], 1))
-    return _cut(graph, graph.whole(x), shape, cuts)
-
-
-def _fixed(graph: Graph, place: Value) -> np.ndarray:
-    if place.data is None:
-        raise graph.refused("places that depend on the images")
-    return place.data
-
-
-def _gather(
-    graph: Graph,
-    x: Value,
-    places: Value,
-    *,
-    shape: tuple[Dim, ...],
-    dimension_numbers: Any,
-    slice_sizes: Sequence[Dim],
-    **_: Any,
-) -> Value:
-    """Rule of what indexing becomes: a box of the array, and places along some of its axes, each for itself."""
-    numbers, index = dimension_numbers, _fixed(graph, places)
-    chosen: dict[int, list[int]] = {}
-    by_direction = []  # which axis each of the index's own axes runs along
-    for direction in range(index.ndim - 1):
-        line = np.moveaxis(index, direction, 0)[:, *[0] * (index.ndim - 2)]
-        moving = [axis for axis, each in zip(numbers.start_index_map, line.T, strict=True) if np.unique(each).size > 1]
-        moving = moving or [axis for axis in numbers.collapsed_slice_dims if axis not in chosen][:1]
-        if len(moving) != 1 or moving[0] in chosen or moving[0] not in numbers.collapsed_slice_dims:
-            raise graph.refused("indexing by several lists of places")
-        chosen[moving[0]] = line[:, numbers.start_index_map.index(moving[0])].tolist()
-        by_direction.append(moving[0])
-    grid = [
-        np.array(chosen.get(axis, index.reshape(-1, index.shape[-1])[0, number]))
-        for number, axis in enumerate(numbers.start_index_map)
-    ]
-    shaped = [
-        each.reshape([-1 if axis == other else 1 for other in by_direction])
-        for axis, each in zip(numbers.start_index_map, grid, strict=True)
-    ]
-    if (
-        numbers.operand_batching_dims
-        or not (np.stack(np.broadcast_arrays(*shaped), -1).reshape(index.shape) == index).all()
-    ):
-        raise graph.refused("indexing by several lists of places")
-    starts = {axis: each.item() for axis, each in zip(numbers.start_index_map, grid, strict=True) if axis not in chosen}
-    box = tuple(x.shape[axis] if axis in chosen else size for axis, size in enumerate(slice_sizes))
-    x = _part(graph, x, box, starts, box)
-    for axis, each in chosen.items():
-        x = _taken(graph, x, axis, each)
-    gone = [axis for axis in numbers.collapsed_slice_dims if axis not in chosen]
-    left = [axis for axis in range(len(x.shape)) if axis not in gone]
-    x = reshape(graph, x, shape=tuple(x.shape[axis] for axis in left))
-    directions, others = iter(by_direction), iter([axis for axis in left if axis not in chosen])
-    order = [next(others if place in numbers.offset_dims else directions) for place in range(len(shape))]
-    return _transpose(graph, x, shape=shape, permutation=[left.index(axis) for axis in order])
-
-
-def _taken(graph: Graph, x: Value, axis: int, places: list[int]) -> Value:
-    size, shape = x.shape[axis], (*x.shape[:axis], len(places), *x.shape[axis + 1 :])
-    if min(places) < 0 or max(places) >= size:
-        raise graph.refused(f"places outside of the {size} there are")
-    step = places[1] - places[0] if len(places) > 1 else 1
-    if step > 0 and places == list(range(places[0], places[-1] + 1, step)):
-        end = _END if places[-1] + step >= size else places[-1] + 1
-        return _cut(graph, x, shape, [(axis, places[0], end, step)])
-    inputs = [graph.name_of(x), graph.integers(*places)]
-    return Value(shape, graph.add("Gather", inputs, axis=x.axes.index(axis)), axes=x.axes)
-
-
 def _tile(graph: Graph, x: Value, *, shape: tuple[Dim, ...], reps: Sequence[int], **_: Any) -> Value:
     x = graph.whole(x)
     times = graph.integers(*(graph.number(reps[axis]) for axis in x.axes))
@@ -294,21 +148,13 @@ def _tile(graph: Graph, x: Value, *, shape: tuple[Dim, ...], reps: Sequence[int]
 
 
 RULES: Mapping[str, Rule] = {
-    "dynamic_slice": _dynamic_slice,
-    "gather": _gather,
-    "tile": _tile,
     "reshape": reshape,
     "squeeze": reshape,
     "expand_dims": reshape,
     "broadcast_in_dim": _broadcast,
-    "transpose": _transpose,
+    "transpose": transpose,
     "concatenate": _joined,
     "stack": _stack,
-    "slice": _slice,
-    "rev": _reverse,
-    "pad": _pad,
+    "tile": _tile,
 }
 """By the name of JAX's primitive."""
-
-SEVERAL = {"split": _split}
-"""Those with several results."""

@@ -8,12 +8,12 @@ import jax
 import numpy as np
 
 from jaxnext import compat
-from jaxnext.inference.onnx import elementwise, products, reductions, shapes
+from jaxnext.inference.onnx import elementwise, parts, products, reductions, shapes
 from jaxnext.inference.onnx.graph import Graph, Value
 from jaxnext.inference.onnx.trace import Program
 from jaxnext.ops import pooling
 
-_RULES = {**elementwise.RULES, **shapes.RULES, **reductions.RULES, **products.RULES}
+_RULES = {**elementwise.RULES, **shapes.RULES, **parts.RULES, **reductions.RULES, **products.RULES}
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """Parameters that hold the program of an operation that only calls it."""
 _CALLS = (
@@ -95,14 +95,14 @@ def _translated(graph: Graph, equation: Any, given: list[Value]) -> list[Value]:
     results = [variable.aval for variable in equation.outvars]
     if name != "broadcast_in_dim" and (computed := _computed(graph, equation, given)) is not None:
         return computed
-    if name not in _RULES and name not in shapes.SEVERAL:
+    if name not in _RULES and name not in parts.SEVERAL:
         raise graph.refused(f"JAX's {name}")
     if name == "select_n" and len(given) != 3:
         raise graph.refused("a choice between more than two")
     if name in ("and", "or", "not", "xor") and results[0].dtype != np.bool_:
         raise graph.refused(f"JAX's {name} of integers")
-    if name in shapes.SEVERAL:
-        return shapes.SEVERAL[name](graph, *given, shapes=[result.shape for result in results], **parameters)
+    if name in parts.SEVERAL:
+        return parts.SEVERAL[name](graph, *given, shapes=[result.shape for result in results], **parameters)
     (result,) = results
     return [_RULES[name](graph, *given, **{**parameters, "shape": result.shape, "dtype": np.dtype(result.dtype)})]
 
