@@ -26,6 +26,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 GROUPS = {
     "steps in float64 and float32": ("test_golden", "test_exact"),
+    "nets of onnx": ("test_inference_onnx_model", "test_onnx", "test_translate", "test_trace"),
     "small runs": (
         *("test_beginning", "test_epochs", "test_saving", "test_run", "test_fit"),
         *("test_checkpoint", "test_distributed", "test_length_of_runs", "test_whole_recipe"),

@@ -1,7 +1,7 @@
 """Functions of JAX as models of ONNX, run by onnxruntime, for the tests of their translation."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -12,8 +12,8 @@ from jaxnext.inference.onnx.graph import BATCH, Graph, Value, image_axes
 from jaxnext.inference.onnx.trace import Program
 from jaxnext.inference.onnx.translate import translate
 
-pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx", reason="needs onnx")
+pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype(np.float32)
 """``[N, H, W, C]``."""
@@ -44,8 +44,11 @@ def computed(function: Callable[[jax.Array], jax.Array], x: np.ndarray = IMAGES)
     return result, Counter(node.op_type for node in model.graph.node)
 
 
-def assert_same(function: Callable[[Any], Any], x: np.ndarray = IMAGES) -> Counter[str]:
-    """onnxruntime gives what JAX gives; return the numbers of nodes."""
-    result, ops = computed(function, x)
-    np.testing.assert_allclose(result, np.asarray(function(x)), rtol=1e-5, atol=1e-6)
-    return ops
+def assert_same(functions: Mapping[str, tuple[Callable[[Any], Any], Mapping[str, int] | None]], x: np.ndarray) -> None:
+    """onnxruntime gives what JAX gives, of each function, and with the nodes that are expected, where any are."""
+    # One program for all: to compile each takes most of the time.
+    expected = jax.jit(lambda x: {name: function(x) for name, (function, _) in functions.items()})(x)
+    for name, (function, nodes) in functions.items():
+        result, ops = computed(function, x)
+        np.testing.assert_allclose(result, np.asarray(expected[name]), rtol=1e-5, atol=1e-6, err_msg=name)
+        assert nodes is None or ops == nodes, f"{name}: {ops}"

@@ -25,7 +25,7 @@ class Exporter:
     preprocessing: bool = False
     """true: takes uint8 [n, height, width, 3] in RGB and normalises; false: normalised float32 [n, 3, height, width]"""
     resize: bool = False
-    """true, with preprocessing: takes images of any size and resizes them; a few bytes are off by 1 from Pillow's"""
+    """true, with preprocessing: takes images of any size and resizes them as Pillow does"""
     opset: int = 0
     """version of ONNX's operations, at least 18; 0: the newest that the installed onnxruntime takes"""
 

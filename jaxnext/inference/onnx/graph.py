@@ -154,7 +154,8 @@ class Graph:
 
     def refused(self, what: str) -> JaxnextError:
         """Return the error that says what has no translation, and where in the net it is."""
-        return JaxnextError(f"{self.scope}: expected operations that can be written in ONNX, found {what}")
+        place = self.scope or "the net"
+        return JaxnextError(f"{place}: expected operations that can be written in ONNX, found {what}")
 
 
 BATCH = "batch"

@@ -9,7 +9,7 @@ import numpy as np
 from jaxnext.engine.checkpoint import preprocessing
 from jaxnext.errors import JaxnextError, UsageError, one_line
 from jaxnext.inference.onnx.graph import BATCH, Graph, Value, image_axes
-from jaxnext.inference.onnx.resize import resized
+from jaxnext.inference.onnx.pillow_resize import FLOAT64, resized
 from jaxnext.inference.onnx.runtime import newest_ir_version, newest_opset
 from jaxnext.inference.onnx.simplify import named, simplify
 from jaxnext.inference.onnx.trace import trace
@@ -123,9 +123,9 @@ def _normalised(graph: Graph, images: str, net: "Net", resize: bool) -> str:
     from onnx import TensorProto
 
     name = graph.add("Transpose", [images], perm=[0, 3, 1, 2])
-    name = graph.add("Cast", [name], to=int(TensorProto.FLOAT))
     if resize:
-        name = resized(graph, name, net.pixels.size)
+        name = resized(graph, graph.add("Cast", [name], to=FLOAT64), net.pixels.size)
+    name = graph.add("Cast", [name], to=int(TensorProto.FLOAT))
     mean, std = (np.array(values, np.float64).reshape(3, 1, 1) * 255 for values in (net.model.mean, net.model.std))
     name = graph.add("Sub", [name, graph.constant(mean.astype(np.float32), "mean")])
     return graph.add("Mul", [name, graph.constant((1 / std).astype(np.float32), "reciprocal_std")])

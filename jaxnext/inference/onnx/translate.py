@@ -8,12 +8,12 @@ import jax
 import numpy as np
 
 from jaxnext import compat
-from jaxnext.inference.onnx import elementwise, parts, products, reductions, shapes
+from jaxnext.inference.onnx import elementwise, indexing, products, reductions, shapes
 from jaxnext.inference.onnx.graph import Graph, Value
 from jaxnext.inference.onnx.trace import Program
 from jaxnext.ops import pooling
 
-_RULES = {**elementwise.RULES, **shapes.RULES, **parts.RULES, **reductions.RULES, **products.RULES}
+_RULES = {**elementwise.RULES, **shapes.RULES, **indexing.RULES, **reductions.RULES, **products.RULES}
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """Parameters that hold the program of an operation that only calls it."""
 _CALLS = (
@@ -27,6 +27,8 @@ _CALLS = (
     "custom_jvp_call",
     "custom_vjp_call",
 )
+_INT32 = 6
+"""ONNX's number for the dtype."""
 _NOTHING = (
     "copy",
     "copy_p",
@@ -65,7 +67,7 @@ def _run(graph: Graph, closed: Any, arguments: Sequence[Value], scope: str) -> l
     values |= {variable: _constant(const) for variable, const in zip(jaxpr.constvars, consts, strict=True)}
 
     def read(variable: Any) -> Value:
-        return _constant(variable.val) if hasattr(variable, "val") else values[variable]
+        return _constant(variable.val, variable.aval.dtype) if hasattr(variable, "val") else values[variable]
 
     equations = list(jaxpr.eqns)
     while equations:
@@ -93,22 +95,25 @@ def _translated(graph: Graph, equation: Any, given: list[Value]) -> list[Value]:
         # Any of the branches computes the same; that for other platforms is written with XLA's plain operations.
         return [_constant(np.int32(parameters["platforms"].index(None) if None in parameters["platforms"] else 0))]
     results = [variable.aval for variable in equation.outvars]
+    if name == "dim_as_value":
+        number = graph.add("Squeeze", [graph.images(parameters["dim"])])
+        return [Value((), graph.add("Cast", [number], to=_INT32))]
     if name != "broadcast_in_dim" and (computed := _computed(graph, equation, given)) is not None:
         return computed
-    if name not in _RULES and name not in parts.SEVERAL:
+    if name not in _RULES and name not in indexing.SEVERAL:
         raise graph.refused(f"JAX's {name}")
     if name == "select_n" and len(given) != 3:
         raise graph.refused("a choice between more than two")
     if name in ("and", "or", "not", "xor") and results[0].dtype != np.bool_:
         raise graph.refused(f"JAX's {name} of integers")
-    if name in parts.SEVERAL:
-        return parts.SEVERAL[name](graph, *given, shapes=[result.shape for result in results], **parameters)
+    if name in indexing.SEVERAL:
+        return indexing.SEVERAL[name](graph, *given, shapes=[result.shape for result in results], **parameters)
     (result,) = results
     return [_RULES[name](graph, *given, **{**parameters, "shape": result.shape, "dtype": np.dtype(result.dtype)})]
 
 
-def _constant(number: Any) -> Value:
-    data = np.asarray(number)
+def _constant(number: Any, dtype: Any = None) -> Value:
+    data = np.asarray(number, dtype)
     return Value(data.shape, "", data, tuple(range(data.ndim)))
 
 
@@ -127,10 +132,7 @@ def _computed(graph: Graph, equation: Any, given: list[Value]) -> list[Value] | 
         arrays = [graph.whole(value).data for value in given]
     else:
         return None
-    try:
-        found = equation.primitive.bind(*map(jax.numpy.asarray, arrays), **equation.params)
-    except NotImplementedError as error:  # the number of images as a number
-        raise graph.refused(f"JAX's {equation.primitive.name}") from error
+    found = equation.primitive.bind(*map(jax.numpy.asarray, arrays), **equation.params)
     results = found if equation.primitive.multiple_results else [found]
     values = []
     for result, variable in zip(results, equation.outvars, strict=True):

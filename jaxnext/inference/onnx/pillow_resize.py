@@ -3,15 +3,17 @@
 ONNX's own ``Resize`` rounds once where Pillow does so after each axis, which changes an eighth of all bytes by one, and
 onnxruntime's is off by up to 14 at the edges. As each axis is a product with a matrix, any runtime computes it.
 
-On 24 photographs of 400x533 and the like 0.1 % of the bytes differ from Pillow's, by one (in float64, at twice the
-time, none). Pillow 13 begins with the height where it shrinks much more than the width (a photograph of 400x711 to
-224x224), older ones never do: of such images a seventh of the bytes differs by one, as between those versions.
+In float64 every product and sum is exact, and so are the bytes. But Pillow 13 begins with the height where it shrinks
+much more than the width (a photograph of 400x711 to 224x224), earlier versions never do: of such images a seventh of
+the bytes is off by one, as between those versions. A photograph of 533x400 takes 17 ms to 224x224 on one core.
 """
 
 import numpy as np
 
 from jaxnext.inference.onnx.graph import Graph
 
+FLOAT64 = 11
+"""ONNX's number for the dtype."""
 _DIGITS = 22
 """Binary digits of Pillow's weights behind the point."""
 
@@ -21,11 +23,11 @@ def resized(graph: Graph, images: str, size: tuple[int, int]) -> str:
 
     Args:
         graph: that receives the nodes.
-        images: name of float32 ``[N, 3, H, W]``, whole numbers.
+        images: name of float64 ``[N, 3, H, W]``, whole numbers.
         size: height and width of the result.
 
     Returns:
-        name of float32 ``[N, 3, *size]``, whole numbers.
+        name of float64 ``[N, 3, *size]``, whole numbers.
     """
     height, width = size
     across = graph.add("Transpose", [_weights(graph, images, 3, width)], perm=[1, 0])
@@ -40,7 +42,7 @@ def _weights(graph: Graph, images: str, axis: int, size: int) -> str:
         return graph.constant(np.array(value, np.float64))
 
     shape = graph.add("Shape", [images], start=axis, end=axis + 1)
-    count = graph.add("Cast", [graph.add("Squeeze", [shape])], to=_kind(np.float64))
+    count = graph.add("Cast", [graph.add("Squeeze", [shape])], to=FLOAT64)
     scale = graph.add("Div", [count, number(size)])
     reach = graph.add("Max", [scale, number(1)])
     centres = graph.add("Mul", [graph.constant(np.arange(size)[:, None] + 0.5), scale])
@@ -51,15 +53,9 @@ def _weights(graph: Graph, images: str, axis: int, size: int) -> str:
     share = graph.add("Div", [inside, graph.add("ReduceSum", [inside, graph.integers(1)], keepdims=1)])
     digits = graph.add("Mul", [share, number(2**_DIGITS)])
     kept = graph.add("Floor", [graph.add("Add", [digits, number(0.5)])])
-    return graph.add("Cast", [graph.add("Div", [kept, number(2**_DIGITS)])], to=_kind(np.float32))
+    return graph.add("Div", [kept, number(2**_DIGITS)])
 
 
 def _rounded(graph: Graph, values: str) -> str:
-    half = graph.constant(np.array(0.5, np.float32))
+    half = graph.constant(np.array(0.5))
     return graph.add("Floor", [graph.add("Add", [values, half])])
-
-
-def _kind(dtype: type) -> int:
-    from onnx import helper
-
-    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
