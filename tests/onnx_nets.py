@@ -26,7 +26,7 @@ def net_of(setting: str) -> Net:
     net = Net(
         Path(setting), model, random_variables(model), CLASSES, Meta(Config(data=data), CLASSES, ()), Pixels.of(data)
     )
-    return net._replace(**fields)
+    return net
 
 
 @functools.cache
