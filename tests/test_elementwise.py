@@ -26,6 +26,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.slow
 def test_as_jax() -> None:
     assert_same({name: (function, None) for name, function in FUNCTIONS.items()}, VECTORS)
 

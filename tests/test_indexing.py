@@ -29,6 +29,7 @@ PARTS: dict[str, tuple[Callable[[Any], Any], dict[str, int]]] = {
 }
 
 
+@pytest.mark.slow
 def test_as_jax() -> None:
     assert_same(PARTS, IMAGES)
 

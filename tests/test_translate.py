@@ -1,6 +1,5 @@
 """Attentions and heads of a user's own: exported, or refused by name."""
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -9,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import onnx_programs
 import pytest
-from onnx_nets import CLASSES, IMAGES, net_of
+from onnx_nets import CLASSES, IMAGES, logits_of, with_parts
 from tolerances import FLOAT32_LOGITS
 from torch_ported import relative_error
 
 from jaxnext.errors import JaxnextError
-from jaxnext.inference.exporter import Net
 from jaxnext.inference.exporters.onnx import Exporter
 from jaxnext.models.layers import Conv, Dense, global_average_pool
 from jaxnext.models.norm import BatchNorm
@@ -56,28 +54,12 @@ class SortingHead(nn.Module):
         return Dense(len(CLASSES), name="output")(jnp.sort(global_average_pool(x), -1))
 
 
-def with_parts(attention: nn.Module | None, head: nn.Module) -> Net:
-    """The net of ``baseline`` with other parts, initialised."""
-    net = net_of("baseline")
-    model = net.model.clone(attention=attention, head=head)
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False))
-    random = np.random.default_rng(5)
-    variables = jax.tree.map(lambda leaf: random.uniform(0.1, 0.5, leaf.shape).astype(leaf.dtype), dict(shapes))
-    for collection, leaves in net.variables.items():
-        variables[collection]["backbone"] = leaves["backbone"]
-    return net._replace(model=model, variables=variables)
-
-
 def test_an_attention_and_a_head_of_ones_own(tmp_path: Any) -> None:
-    from jaxnext.normalization import normalize
-
     net = with_parts(OwnAttention(), OwnHead())
     exporter = Exporter(preprocessing=True)
     exporter.write(net, tmp_path / "net.onnx")
     found = exporter.run(net, tmp_path / "net.onnx", IMAGES)
-    apply: Callable[..., Any] = jax.jit(lambda variables, x: net.model.apply(variables, x, train=False))
-    expected = np.asarray(apply(net.variables, normalize(jnp.asarray(np.stack(IMAGES)), jnp.float32)))
-    assert relative_error(found, expected) <= FLOAT32_LOGITS
+    assert relative_error(found, logits_of(net)) <= FLOAT32_LOGITS
 
 
 def test_what_has_no_translation_is_refused_by_the_name_of_its_module(tmp_path: Any) -> None:
