@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from jaxnext.errors import UsageError
 from jaxnext.version import __version__
@@ -23,11 +23,24 @@ __all__ = ["__version__", "load", "load_flax", "train"]
 
 
 @overload
-def load(checkpoint: str | Path, which: str = "best", ensemble: Mean = "probabilities") -> TrainedClassifier: ...
-@overload
-def load(checkpoint: Sequence[str | Path], which: str = "best", ensemble: Mean = "probabilities") -> Ensemble: ...
 def load(
-    checkpoint: str | Path | Sequence[str | Path], which: str = "best", ensemble: Mean = "probabilities"
+    checkpoint: str | Path,
+    which: str = "best",
+    ensemble: Mean = "probabilities",
+    temperature: float | Literal["calibrated"] = 1.0,
+) -> TrainedClassifier: ...
+@overload
+def load(
+    checkpoint: Sequence[str | Path],
+    which: str = "best",
+    ensemble: Mean = "probabilities",
+    temperature: float | Literal["calibrated"] = 1.0,
+) -> Ensemble: ...
+def load(
+    checkpoint: str | Path | Sequence[str | Path],
+    which: str = "best",
+    ensemble: Mean = "probabilities",
+    temperature: float | Literal["calibrated"] = 1.0,
 ) -> TrainedClassifier | Ensemble:
     """Return a trained classifier with ``classes`` and ``predict(paths or arrays)`` → probabilities.
 
@@ -36,20 +49,23 @@ def load(
         which: ``best`` or ``last``.
         ensemble: of a list: the mean of ``probabilities``, of ``logits``, or of probabilities weighted by
             ``validation`` accuracy; see ``jaxnext.inference.ensemble.Ensemble``.
+        temperature: of a single one, that its logits are divided by; ``calibrated``: what ``jaxnext calibrate`` found.
 
     Raises:
         JaxnextError: no such checkpoint, one that cannot be read, or one without a trained head; of several, classes
             that differ.
-        UsageError: no such ``ensemble``, or one for a single checkpoint.
+        UsageError: no such ``ensemble``, or one for a single checkpoint; a ``temperature`` for several.
     """
     from jaxnext.inference.classifier import TrainedClassifier
     from jaxnext.inference.ensemble import Ensemble
 
     if not isinstance(checkpoint, str | Path):
+        if temperature != 1:
+            raise UsageError(f"temperature: expected one checkpoint with {temperature!r}, found a list")
         return Ensemble([Path(place) for place in checkpoint], which, mean=ensemble)
     if ensemble != "probabilities":
         raise UsageError(f"ensemble: expected a list of checkpoints with {ensemble!r}, found one")
-    return TrainedClassifier(Path(checkpoint), which)
+    return TrainedClassifier(Path(checkpoint), which, temperature=temperature)
 
 
 def load_flax(checkpoint: str | Path, which: str = "best") -> tuple[Classifier, Variables]:

@@ -17,6 +17,9 @@ jax.config.update("jax_num_cpu_devices", 4)
 # It changes how values round, which no test may depend on.
 jax.config.update("jax_disable_most_optimizations", True)
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
+# XLA's older emitters compile a step in half of the time. It reads this when it first compiles, and ends where it does
+# not know the flag (jaxlib 0.10 to 0.12 do).
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
 # What NumPy would stretch along new axes without a word is a mistake more often than meant.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -34,6 +37,8 @@ GROUPS = {
         *("test_predictor", "test_ensemble", "test_inference_report"),
         *("test_weights_average", "test_soup_images", "test_monitor"),
         *("test_explain", "test_overlays", "test_report_overlays"),
+        *("test_embeddings", "test_inference_similar", "test_inference_sorting_sort"),
+        *("test_inference_calibrate", "test_cli_calibrate"),
     ),
 }
 """Test files that share compiled programs or the small run; ``pytest -n 2`` runs those of a group in one process.

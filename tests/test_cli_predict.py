@@ -75,7 +75,19 @@ def test_predict_options() -> None:
             "--checkpoint x y --data a --explain maps",
             "--explain: expected one folder after --checkpoint, found 2; explain one net at a time",
         ),
+        (
+            "--checkpoint x y --data a --embeddings e.npz",
+            "--embeddings: expected one folder after --checkpoint, found 2; each net has its own",
+        ),
         ("--checkpoint x --data a --topk 3", "unknown option --topk; did you mean --top_k?"),
+        (
+            "--checkpoint x --data a --threshold high",
+            "--threshold: expected a number, calibrated or null, found 'high'",
+        ),
+        (
+            "--checkpoint x --data a --energy true --tta flips",
+            "--energy: expected one folder after --checkpoint, and no --tta; a mean has no energy",
+        ),
     ],
 )
 def test_mistakes_of_predict(argv: str, sentence: str) -> None:
@@ -113,7 +125,11 @@ def test_it_calls_predict_to_csv(
     argv = "--checkpoint run --which last --data a b --top_k 2 --workers 1" + argv
     assert command.run(argv.split(), Invocation("predict.py", is_script=True)) == status
     assert trained.call_args.args == (Path("run"), "last")
-    assert trained.call_args.kwargs == {"train_command": "python scripts/train.py", "image_size": None}
+    assert trained.call_args.kwargs == {
+        "train_command": "python scripts/train.py",
+        "image_size": None,
+        "temperature": 1.0,
+    }
     assert to_csv.call_args.args == (trained.return_value, [Path("a"), Path("b")], Path("prediction.csv"))
     options = dict(to_csv.call_args.kwargs)
     assert list(options.pop("progress")([1, 2, 3], 3)) == [1, 2, 3]
@@ -125,5 +141,8 @@ def test_it_calls_predict_to_csv(
         "table": None,
         "columns": ("image_name", "pred_label"),
         "tta": {"type": "none"},
+        "embeddings": None,
         "explanation": explanation and (Path("maps"), explanation),
+        "threshold": None,
+        "energy": False,
     }

@@ -181,6 +181,22 @@ def test_a_submission_has_the_rows_of_its_table_in_their_order(classifier, image
     assert rows(tmp_path / "s.csv")[1:] == expected
 
 
+def test_below_the_threshold_the_answer_is_unknown_and_energies_are_a_column(classifier, images, tmp_path):
+    options = {"probabilities": True, "batch_size": 8}
+    predict(classifier, [images / "test"], tmp_path / "p.csv", **options)
+    highest = [max(map(float, row[2:])) for row in rows(tmp_path / "p.csv")[1:]]
+    between = float(np.mean(sorted(highest)[11:13]))
+    _, lines = predict(classifier, [images / "test"], tmp_path / "q.csv", threshold=between, energy=True, **options)
+    assert lines == [f"{tmp_path / 'q.csv'}: 24 images, 12 of them unknown"]
+    head, *found = rows(tmp_path / "q.csv")
+    assert head[-1] == "energy"
+    for plain, row in zip(rows(tmp_path / "p.csv")[1:], found, strict=True):
+        sure = max(map(float, plain[2:])) >= between
+        assert row[:2] == [plain[0], plain[1] if sure else "unknown"]
+        np.testing.assert_allclose(np.array(row[2:-1], float), np.array(plain[2:], float), rtol=1e-5, atol=1e-9)
+        assert np.isfinite(float(row[-1]))
+
+
 def test_more_likeliest_classes_than_there_are(classifier, images, tmp_path):
     with pytest.raises(UsageError) as error:
         predict(classifier, [images / "test"], tmp_path / "p.csv", top_k=13)
@@ -212,3 +228,15 @@ def test_probabilities_read_back_to_the_bit(values):
     label, *printed = cells(row, names, True, None)
     np.testing.assert_array_equal(np.array(printed, np.float32), row)
     assert label == names[int(row.argmax())]
+
+
+def test_embeddings_of_the_images_that_have_a_label(classifier, images, tmp_path):
+    files = sorted((images / "test").iterdir())[:3]
+    for file in files:
+        shutil.copy(file, tmp_path)
+    (tmp_path / "bad.jpg").write_text("no image")
+    lines = predict(classifier, [tmp_path], tmp_path / "out" / "p.csv", embeddings=tmp_path / "out" / "e.npz")[1]
+    assert f"{tmp_path / 'out' / 'e.npz'}: 3 embeddings" in lines
+    with np.load(tmp_path / "out" / "e.npz") as found:
+        assert found["names"].tolist() == [row[0] for row in rows(tmp_path / "out" / "p.csv")[1:]]
+        np.testing.assert_allclose(found["embeddings"], classifier.embed(files, batch_size=7), rtol=1e-5, atol=1e-6)

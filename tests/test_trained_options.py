@@ -1,6 +1,6 @@
 from pathlib import Path
-from types import ModuleType
-from typing import get_args, get_type_hints
+from types import ModuleType, SimpleNamespace
+from typing import Any, get_args, get_type_hints
 from unittest.mock import create_autospec
 
 import jax
@@ -9,10 +9,12 @@ import pytest
 from jaxnext.cli import evaluate, predict
 from jaxnext.cli import predict as command
 from jaxnext.cli.invocation import Invocation
+from jaxnext.cli.trained_options import threshold_of
 from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import dump_config
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.inference import classifier, ensemble
+from jaxnext.inference.calibration import Calibration
 from jaxnext.inference.tta import TTA
 from jaxnext.ops.cpu import onednn
 
@@ -42,6 +44,10 @@ INSTALLED = Invocation()
         (
             ["--checkpoint", "x", "--ensemble", "logits"],
             "--ensemble logits: expected several folders after --checkpoint, found one",
+        ),
+        (
+            ["--checkpoint", "x", "y", "--temperature", "calibrated"],
+            "--temperature: expected one folder after --checkpoint, found 2",
         ),
         (["--checkpoint", "x", "--which", "bst"], "--which: expected one of best, last, found 'bst'"),
         (["--checkpoint", "x", "--batch_size", "0"], "--batch_size: expected at least 1, found 0"),
@@ -87,6 +93,44 @@ def test_several_checkpoints_and_views(module: ModuleType, capsys: pytest.Captur
     shown = " ".join(capsys.readouterr().out.split())
     assert "averaged: none, five_crop, flips (type: str, default: five_crop)" in shown
     assert "--tta.crop_share CROP_SHARE share of height and of width" in shown
+
+
+def trained_with(calibration: Calibration | None, *classes: str) -> Any:
+    net = SimpleNamespace(calibration=calibration, checkpoint=Path("run"))
+    return SimpleNamespace(members=(net,), classes=classes)
+
+
+def fitted(threshold: float | None) -> Calibration:
+    return Calibration(temperature=2.0, images=9, log_loss=(1, 1), ece=(0, 0), threshold=threshold)
+
+
+def test_thresholds() -> None:
+    assert threshold_of(None, trained_with(None, "unknown")) is None
+    assert threshold_of(0.25, trained_with(None, "a")) == 0.25
+    assert threshold_of("calibrated", trained_with(fitted(0.75), "a")) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("threshold", "calibration", "sentence"),
+    [
+        (
+            "calibrated",
+            None,
+            "--threshold calibrated: expected --temperature calibrated with it, for which it was chosen",
+        ),
+        (
+            "calibrated",
+            fitted(None),
+            "run: expected a threshold in what was fitted, found none; run jaxnext calibrate run --accuracy 0.99, or "
+            "the accuracy that is wanted",
+        ),
+        (2.0, None, "--threshold: expected a probability above 0 and at most 1, found 2.0"),
+    ],
+)
+def test_thresholds_that_are_none(threshold: float | str, calibration: Calibration | None, sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        threshold_of(threshold, trained_with(calibration, "a"))
+    assert str(error.value) == sentence
 
 
 def test_means_are_those_of_ensembles() -> None:

@@ -10,7 +10,15 @@ from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
 from jaxnext.cli.parser import Parser, arguments_of, check_least, given
 from jaxnext.cli.paths import optional_path, path
-from jaxnext.cli.trained_options import TrainedArguments, add_options, classifier, parse_options
+from jaxnext.cli.trained_options import (
+    TrainedArguments,
+    add_options,
+    add_threshold,
+    classifier,
+    parse_options,
+    threshold_of,
+)
+from jaxnext.config.choice import NONE
 from jaxnext.errors import UsageError
 
 
@@ -28,6 +36,9 @@ class Arguments(TrainedArguments):
     submission_columns: tuple[str, str]
     explain: Path | None = None
     explain_method: Literal["cbam", "gradcam"] | None = None
+    threshold: float | Literal["calibrated"] | None = None
+    energy: bool = False
+    embeddings: Path | None = None
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
@@ -40,6 +51,9 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     )
     parser.option("output", str, "the CSV file", "prediction.csv")
     parser.option("probabilities", bool, "true: a column prob_<class> for each class", False)
+    add_threshold(parser)
+    text = "true: a column energy, lower for images of the kinds that the net knows"
+    parser.option("energy", bool, text, False)
     parser.option("top_k", int | None, "also columns label_1, prob_1, ... for this many likeliest classes")
     parser.option("keep_extension", bool, "true: image names keep their file extension", False)
     parser.option(
@@ -52,6 +66,8 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     parser.option("explain", str | None, "also a picture for each image, in this folder: where the net looks")
     text = "by Grad-CAM for the predicted class, or by the spatial map of the net's CBAM; null: gradcam"
     parser.option("explain_method", Literal["cbam", "gradcam"] | None, text)
+    text = "also each image as a vector, the mean over all places of the head's input: a file .npz or .parquet"
+    parser.option("embeddings", str | None, text)
     values, own = parse_options(parser, argv)
     data = [path("--data", text) for text in given(values, "data", "give a folder of images, or image files")]
     check_least(values, top_k=1)
@@ -62,6 +78,11 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     if values["explain"] is not None and len(own["checkpoint"]) > 1:
         count = len(own["checkpoint"])
         raise UsageError(f"--explain: expected one folder after --checkpoint, found {count}; explain one net at a time")
+    if values["embeddings"] is not None and len(own["checkpoint"]) > 1:
+        count = len(own["checkpoint"])
+        raise UsageError(f"--embeddings: expected one folder after --checkpoint, found {count}; each net has its own")
+    if values["energy"] and (len(own["checkpoint"]) > 1 or own["tta"].type != NONE):
+        raise UsageError("--energy: expected one folder after --checkpoint, and no --tta; a mean has no energy")
     return arguments_of(
         Arguments,
         values,
@@ -70,6 +91,7 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
         output=path("--output", values["output"]),
         names=optional_path("--names", values["names"]),
         explain=optional_path("--explain", values["explain"]),
+        embeddings=optional_path("--embeddings", values["embeddings"]),
         submission_columns=_columns(values["submission_columns"]),
     )
 
@@ -109,4 +131,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
             progress=batch_bar,
             tta=arguments.tta.plain(),
             explanation=explanation,
+            threshold=threshold_of(arguments.threshold, trained),
+            energy=arguments.energy,
+            embeddings=arguments.embeddings,
         )

@@ -47,6 +47,7 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
         which="best",
         ensemble="probabilities",
         tta=NO_TTA,
+        temperature=1.0,
     )
 
 

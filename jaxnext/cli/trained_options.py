@@ -18,6 +18,7 @@ from jaxnext.cli.user_folders import folders
 from jaxnext.config.choice import NONE, Choice
 from jaxnext.config.sections import Config
 from jaxnext.errors import UsageError
+from jaxnext.inference.threshold import check_threshold
 from jaxnext.inference.tta import NO_TTA, TTA
 
 if TYPE_CHECKING:
@@ -37,12 +38,18 @@ class TrainedArguments:
     onednn: bool = True
     ensemble: Literal["probabilities", "logits", "validation"] = "probabilities"
     tta: Choice = NO_TTA
+    temperature: float | Literal["calibrated"] = 1.0
 
 
 def add_options(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``TrainedArguments``; those of the test-time augmentation that a command line chooses."""
     text = "folder of a run or of a ported checkpoint; of several the mean is taken, classes matched by name"
     parser.add_argument("--checkpoint", type=str, nargs="+", action="extend", help=text)
+    add_answering(parser, argv)
+
+
+def add_answering(parser: Parser, argv: Sequence[str]) -> None:
+    """Add them but for the checkpoints."""
     text = (
         "of several checkpoints: mean of probabilities, of logits, or of probabilities weighted by the validation "
         "accuracies on record in the checkpoints that are used"
@@ -51,7 +58,18 @@ def add_options(parser: Parser, argv: Sequence[str]) -> None:
     text = "test-time augmentation, over whose views of an image each net's probabilities are averaged"
     parser.one_of(TTA, text, NONE, argv)
     parser.option("which", Literal["best", "last"], "which checkpoint of a run", "best")
+    text = "that logits are divided by; calibrated: what jaxnext calibrate has found"
+    parser.option("temperature", float | Literal["calibrated"], text, 1.0)
     add_computing(parser)
+
+
+def add_threshold(parser: Parser) -> None:
+    """Add the option of commands that may leave an image unanswered."""
+    text = (
+        "least probability of the predicted class; below it the answer is unknown; calibrated: that of jaxnext "
+        "calibrate --accuracy, with --temperature calibrated"
+    )
+    parser.option("threshold", float | Literal["calibrated"] | None, text)
 
 
 def add_computing(parser: Parser) -> None:
@@ -63,15 +81,53 @@ def add_computing(parser: Parser) -> None:
     parser.compilation_cache()
 
 
-def parse_options(parser: Parser, argv: Sequence[str]) -> tuple[Namespace, dict[str, Any]]:
-    """Return the values of all options, checked, and of ``TrainedArguments`` the fields that are no plain options."""
+def parse_options(parser: Parser, argv: Sequence[str], name: str = "--checkpoint") -> tuple[Namespace, dict[str, Any]]:
+    """Return the values of all options, checked, and of ``TrainedArguments`` the fields that are no plain options.
+
+    Args:
+        parser: that has the options.
+        argv: the command line.
+        name: of the checkpoints as the user knows them.
+    """
     values = parser.parse(argv)
-    texts = given(values, "checkpoint", "give the folder of a run or of a ported checkpoint")
-    checkpoint = [path("--checkpoint", text) for text in texts]
+    values["checkpoint"] = values["checkpoint"] or None
+    texts = given(values, "checkpoint", "give the folder of a run or of a ported checkpoint", name)
+    checkpoint = [path(name, text) for text in texts]
     check_least(values, batch_size=1, workers=0)
     if len(checkpoint) == 1 and values["ensemble"] != "probabilities":
-        raise UsageError(f"--ensemble {values['ensemble']}: expected several folders after --checkpoint, found one")
+        raise UsageError(f"--ensemble {values['ensemble']}: expected several folders after {name}, found one")
+    if len(checkpoint) > 1 and values["temperature"] != 1:
+        raise UsageError(f"--temperature: expected one folder after {name}, found {len(checkpoint)}")
     return values, {"checkpoint": checkpoint, "tta": parser.chosen(TTA.key, values)}
+
+
+def threshold_of(threshold: float | str | None, trained: "Predictor", is_written: bool = True) -> float | None:
+    """Return the threshold that is asked for.
+
+    Args:
+        threshold: a probability, ``calibrated`` or ``None``.
+        trained: the classifier that answers.
+        is_written: whether ``unknown`` is written where else a class is.
+
+    Raises:
+        UsageError: it is no probability, or a class has the name that is written below it; ``calibrated`` at another
+            temperature than that, or where no threshold was chosen.
+    """
+    if isinstance(threshold, str):
+        net = trained.members[0]
+        if net.calibration is None:
+            raise UsageError(
+                f"--threshold {threshold}: expected --temperature calibrated with it, for which it was chosen"
+            )
+        threshold = net.calibration.threshold
+        if threshold is None:
+            raise UsageError(
+                f"{net.checkpoint}: expected a threshold in what was fitted, found none; run jaxnext calibrate "
+                f"{net.checkpoint} --accuracy 0.99, or the accuracy that is wanted"
+            )
+    if threshold is not None:
+        check_threshold(threshold, trained.classes if is_written else ())
+    return threshold
 
 
 def over_images(arguments: TrainedArguments) -> dict[str, Any]:
@@ -93,6 +149,7 @@ def classifier(arguments: TrainedArguments, invocation: Invocation) -> Iterator[
     """Open the classifier, or the ensemble, that is asked for; what it compiles is kept as is asked for."""
     precision = set_precision_of_all(arguments.checkpoint)
     from jaxnext.cli.compilation import compilation_cache
+    from jaxnext.inference.calibration import check_seen
     from jaxnext.inference.classifier import TrainedClassifier
     from jaxnext.inference.ensemble import Ensemble
 
@@ -102,7 +159,12 @@ def classifier(arguments: TrainedArguments, invocation: Invocation) -> Iterator[
         try:
             if len(arguments.checkpoint) == 1:
                 place = arguments.checkpoint[0]
-                found: Predictor = TrainedClassifier(place, arguments.which, train_command=command, image_size=size)
+                found = TrainedClassifier(
+                    place, arguments.which, train_command=command, image_size=size, temperature=arguments.temperature
+                )
+                fitted = found.calibration if arguments.temperature == "calibrated" else None
+                if fitted is not None:
+                    check_seen(fitted, arguments.tta.plain(), size, place)
             else:
                 found = Ensemble(
                     arguments.checkpoint,

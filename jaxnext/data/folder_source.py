@@ -102,13 +102,18 @@ def class_folder_source(path: Path, classes: Sequence[str] | None = None) -> Fol
     return source
 
 
-def files_source(paths: Sequence[Path]) -> FolderSource:
+def files_source(paths: Sequence[Path], may_lack: bool = False) -> FolderSource:
     """Unlabelled images: those in folders, at any depth, and single files, sorted by full path.
 
     The name of an image in a folder is its path relative to that folder; that of a single file is its file name.
 
+    Args:
+        paths: of folders and image files.
+        may_lack: whether there may be no images.
+
     Raises:
-        JaxnextError: a path is missing; a single file is no image by its extension; a file is given twice; no images.
+        JaxnextError: a path is missing; a single file is no image by its extension; a file is given twice; no images
+            where there must be some.
     """
     roots: list[str] = []
     names: list[str] = []
@@ -128,7 +133,7 @@ def files_source(paths: Sequence[Path]) -> FolderSource:
         roots.append(str(root))
         names += found
         counts.append(len(found))
-    if not names:
+    if not names and not may_lack:
         raise JaxnextError(f"{', '.join(map(str, paths)) or 'no path given'}: found no images")
     root_ids = np.repeat(np.arange(len(roots), dtype=np.int32), counts)
     # The images of one folder are sorted, and a full path for each would take more memory than all else.

@@ -21,13 +21,23 @@ from jaxnext.normalization import normalize
 from jaxnext.ops.collectives import psum
 
 
-def log_probabilities(variables: dict[str, Any], images: jax.Array, *, model: Classifier) -> jax.Array:
+def log_probabilities(
+    variables: dict[str, Any], images: jax.Array, *, model: Classifier, temperature: float = 1.0
+) -> jax.Array:
     """Return the logarithms of the class probabilities ``[N, classes]`` of uint8 images ``[N, H, W, 3]``.
 
-    They are the logits less what makes the probabilities add up to 1.
+    They are the logits at the temperature, less what makes the probabilities add up to 1.
     """
     logits = model.apply(variables, normalize(images, model.dtype, model.mean, model.std), train=False)
-    return jax.nn.log_softmax(logits)  # pyright: ignore[reportArgumentType]
+    return jax.nn.log_softmax(at_temperature(logits, temperature))  # pyright: ignore[reportArgumentType]
+
+
+def at_temperature(logits: Any, temperature: float) -> Any:
+    """Return logits divided by a temperature (C. Guo et al., On Calibration of Modern Neural Networks, 2017).
+
+    At 1 they stay the values that they are, and the program stays as it is.
+    """
+    return logits if temperature == 1 else logits / temperature
 
 
 def mean_of_probabilities(answers: Sequence[jax.Array], weights: Sequence[float] | None = None) -> jax.Array:
@@ -53,11 +63,13 @@ def mean_of_logits(answers: Sequence[jax.Array]) -> jax.Array:
     return jax.nn.log_softmax(jnp.mean(jnp.stack(answers), axis=0))
 
 
-def compile_log_probabilities(model: Classifier, mesh: Mesh) -> Callable[[dict[str, Any], jax.Array], jax.Array]:
+def compile_log_probabilities(
+    model: Classifier, mesh: Mesh, temperature: float = 1.0
+) -> Callable[[dict[str, Any], jax.Array], jax.Array]:
     """Return ``log_probabilities`` over a mesh, compiled on first call."""
 
     def step(variables: dict[str, Any], images: jax.Array) -> jax.Array:
-        return log_probabilities(variables, images, model=model)
+        return log_probabilities(variables, images, model=model, temperature=temperature)
 
     step.__name__ = log_probabilities.__name__
     return jit_shard_map(mesh, step, (PartitionSpec(), PartitionSpec(AXIS)), PartitionSpec(AXIS), XLA_INFERENCE_ON_CPU)

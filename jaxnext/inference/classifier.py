@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import jax
 import numpy as np
@@ -11,10 +12,13 @@ from numpy.typing import NDArray
 
 from jaxnext.data.pixels import Pixels
 from jaxnext.engine import averaging, parallel, steps
+from jaxnext.engine.energy import compile_probabilities_and_energy
 from jaxnext.engine.network import network
 from jaxnext.engine.padding import pad_rows
 from jaxnext.engine.state import Batch
 from jaxnext.errors import JaxnextError
+from jaxnext.inference.calibration import check_temperature, read_calibration
+from jaxnext.inference.embeddings import compile_embeddings
 from jaxnext.inference.explain import Method, compile_maps, has_spatial_map
 from jaxnext.inference.predictor import Predictor
 from jaxnext.inference.trained import load_trained
@@ -33,6 +37,8 @@ class TrainedClassifier(Predictor):
         meta: what the checkpoint says of itself.
         checkpoint: its folder.
         pixels: the rules by which images become what the net sees.
+        temperature: that the logits are divided by.
+        calibration: what was fitted, where it is used.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class TrainedClassifier(Predictor):
         devices: Sequence[parallel.Device] | None = None,
         train_command: str = "jaxnext train",
         image_size: int | tuple[int, ...] | None = None,
+        temperature: float | Literal["calibrated"] = 1.0,
     ) -> None:
         """Load a checkpoint.
 
@@ -52,14 +59,18 @@ class TrainedClassifier(Predictor):
             train_command: that trains a head, for the error where there is none.
             image_size: pixels on each side, or height and width, that images are resized to; a net trained at one size
                 is often better at a larger one (Touvron et al., "FixRes", 2019); ``None``: that of the training run.
+            temperature: above 0, that the logits are divided by; ``calibrated``: the one that was fitted.
 
         Raises:
             JaxnextError: no such checkpoint, one that cannot be read, one without a trained head, weights that are not
-                finite, or an attention or head that has no output at ``image_size``.
+                finite, an attention or head that has no output at ``image_size``, or no fitted temperature.
+            UsageError: ``temperature`` is not above 0.
             ValueError: ``image_size`` is no size.
         """
         self.checkpoint = checkpoint
         variables, self.meta, self.classes = load_trained(checkpoint, which, train_command)
+        self.calibration = read_calibration(checkpoint, which, variables) if temperature == "calibrated" else None
+        self.temperature = check_temperature(temperature) if self.calibration is None else self.calibration.temperature
         config = self.meta.config
         if config.precision == "float64" and not jax.config.read("jax_enable_x64"):
             raise JaxnextError(
@@ -79,9 +90,11 @@ class TrainedClassifier(Predictor):
         self._variables = parallel.replicate(folded, self._mesh)
         self._predict = steps.compile_predict_step(model, self._mesh)
         self._evaluate = steps.compile_eval_step(model, self._mesh)
-        self._log_probabilities = averaging.compile_log_probabilities(model, self._mesh)
+        self._log_probabilities = averaging.compile_log_probabilities(model, self._mesh, self.temperature)
+        self._with_energy = compile_probabilities_and_energy(model, self._mesh, self.temperature)
         self._means: dict[Views, Callable[[jax.Array], jax.Array]] = {}
         self._maps: dict[Method, Callable[..., jax.Array]] = {}
+        self._embeddings = compile_embeddings(model, self._mesh)
 
     @property
     def members(self) -> "tuple[TrainedClassifier, ...]":
@@ -96,6 +109,11 @@ class TrainedClassifier(Predictor):
         if views not in self._means:
             self._means[views] = self._mean_over(views)
         return self._means[views](own)
+
+    def energies(self, images: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
+        """Return probabilities ``[N, classes]`` and energies ``[N]`` of a batch given as to ``log_probabilities``."""
+        (own,) = images
+        return self._with_energy(self._variables, own)
 
     @functools.cached_property
     def has_spatial_map(self) -> bool:
@@ -125,13 +143,31 @@ class TrainedClassifier(Predictor):
         given = parallel.split_batch((pad_rows(images, rows), pad_rows(classes, rows)), self._mesh)
         return np.asarray(self._maps[method](self._variables, *given)[: len(images)], np.float32)
 
+    def embeddings(self, images: NDArray[np.uint8], batch_size: int) -> NDArray[np.floating]:
+        """Return the embeddings of one batch, each image as the net sees it; ``embed`` takes any.
+
+        Args:
+            images: ``[n, *pixels.size, 3]``, at most ``batch_size``.
+            batch_size: that the program is compiled for.
+
+        Returns:
+            ``[n, C]``.
+        """
+        padded = pad_rows(images, parallel.round_up(batch_size, self._mesh))
+        return np.asarray(self.embedded(parallel.split_batch([padded], self._mesh)))[: len(images)]
+
+    def embedded(self, images: Sequence[jax.Array]) -> jax.Array:
+        """Return the embeddings ``[N, C]`` of a batch given as to ``log_probabilities``."""
+        (own,) = images
+        return self._embeddings(self._variables, own)
+
     def share_programs(self, others: "Sequence[TrainedClassifier]") -> None:
         """Take the compiled programs of a net that is the same but for its weights, if there is one on these devices.
 
         Those of a net's own would be compiled again.
         """
         for other in others:
-            if (other._model, other._mesh) == (self._model, self._mesh):
+            if (other._model, other._mesh, other.temperature) == (self._model, self._mesh, self.temperature):
                 self._log_probabilities = other._log_probabilities
 
     def _mean_over(self, views: Views) -> Callable[[jax.Array], jax.Array]:
@@ -156,11 +192,11 @@ class TrainedClassifier(Predictor):
     # One net that sees each image once has programs of its own: those of the validation after an epoch.
 
     def _batch_probabilities(self, images: Sequence[jax.Array], views: Views | None) -> jax.Array:
-        if views is None:
+        if views is None and self.temperature == 1:
             return self._predict(self._variables, *images)
         return super()._batch_probabilities(images, views)
 
     def _batch_sums(self, batch: Batch, images: Sequence[jax.Array], views: Views | None) -> steps.Sums:
-        if views is None:
+        if views is None and self.temperature == 1:
             return self._evaluate(self._variables, batch)
         return super()._batch_sums(batch, images, views)

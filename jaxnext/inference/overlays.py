@@ -1,7 +1,5 @@
 """A picture for each predicted image: what the net sees, and over it where it looks."""
 
-import hashlib
-import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,15 +13,11 @@ from jaxnext.data.loader import HostBatch
 from jaxnext.errors import UsageError
 from jaxnext.inference.explain import Method, only_net
 from jaxnext.inference.predictor import Predictor
+from jaxnext.inference.safe_names import digest, folded, safe_part
 from jaxnext.reporting.overlay import overlay, stretched
 
 _LEAST_SIDE, _QUALITY = 256, 90
 """Pixels of a picture's longer side at least, and quality of its JPEG."""
-_LONGEST = 190
-"""Bytes of a part of a name; the systems' limit is 255, and endings and the name while it is written are longer."""
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in "0123456789¹²³")}
-"""What Windows takes for devices, whatever their ending."""
-_SIGNS = frozenset('%<>:"|?*\\/')
 
 
 class Explanation(NamedTuple):
@@ -85,45 +79,17 @@ def picture_names(names: Sequence[str], method: str) -> Callable[[int], str]:
     """
     ending = f".{method}.jpg"
     # Eight bytes an image are kept, not the names, of which there may be millions.
-    hashes = np.fromiter((hash(_folded(name, ending)) for name in names), np.int64, len(names))
+    hashes = np.fromiter((hash(folded(_safe(name, ending))) for name in names), np.int64, len(names))
     ordered = np.sort(hashes)
     twice = np.isin(hashes, ordered[1:][ordered[1:] == ordered[:-1]])
 
     def of(number: int) -> str:
-        digest = _digest(names[number]) if twice[number] else ""
-        return _safe(names[number], ending) + digest + ending
+        apart = digest(names[number]) if twice[number] else ""
+        return _safe(names[number], ending) + apart + ending
 
     return of
 
 
-def _folded(name: str, ending: str) -> str:
-    return unicodedata.normalize("NFKC", _safe(name, ending)).casefold()
-
-
 def _safe(name: str, ending: str) -> str:
     *folders, last = name.split("/")
-    return "/".join([*(_safe_part(part, ending) for part in folders), _safe_part(last, "")])
-
-
-def _safe_part(part: str, ending: str) -> str:
-    """One part of a path; of a folder, which must not have the name of a picture, with the ending of those."""
-    letters = [_escaped(letter) if letter in _SIGNS or not letter.isprintable() else letter for letter in part]
-    if not letters:
-        return "%"
-    is_device = part.partition(".")[0].rstrip().lower() in _RESERVED
-    # A leading dot hides a file, and a picture has one while it is written.
-    if is_device or part[0] in ". ":
-        letters[0] = _escaped(part[0])
-    if part[-1] in ". " or (ending and part.lower().endswith(ending)):
-        letters[-1] = _escaped(part[-1])
-    safe = "".join(letters)
-    data = safe.encode()
-    return safe if len(data) <= _LONGEST else data[:_LONGEST].decode(errors="ignore") + _digest(part)
-
-
-def _escaped(letter: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in letter.encode("utf-8", "surrogatepass"))
-
-
-def _digest(text: str) -> str:
-    return f"%~{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    return "/".join([*(safe_part(part, ending) for part in folders), safe_part(last)])

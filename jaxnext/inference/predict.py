@@ -1,6 +1,7 @@
 """Predictions of a folder of images to a CSV file."""
 
 import collections
+import contextlib
 import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,9 +17,12 @@ from jaxnext.data.loader import default_workers
 from jaxnext.data.remarks import lines
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import UsageError
+from jaxnext.inference.embedding_file import check_embedding_file, embedding_file
+from jaxnext.inference.embeddings import embedding_net
 from jaxnext.inference.overlays import Explanation, overlay_writer
 from jaxnext.inference.predictor import Predictor, Tta
 from jaxnext.inference.rows import NamesTable, rows_of
+from jaxnext.inference.threshold import UNKNOWN, answer
 
 CORRUPT_STATUS = 1
 """Exit status where an image could not be read."""
@@ -42,6 +46,9 @@ def predict_to_csv(
     progress: Callable[[Any, int], Any],
     tta: Tta = NONE,
     explanation: Explanation | None = None,
+    threshold: float | None = None,
+    energy: bool = False,
+    embeddings: Path | None = None,
 ) -> int:
     """Write one row per image, sorted by path, or the rows of a table. The file appears whole or not at all.
 
@@ -65,7 +72,11 @@ def predict_to_csv(
         progress: wraps an iterator of batches, given the number of batches, in a progress bar.
         tta: test-time augmentation.
         explanation: also pictures of where the net looks, one for each row with a label; it sees each image once there,
-            without test-time augmentation, and explains the class of the row.
+            without test-time augmentation, and explains the likeliest class of the row.
+        threshold: least probability of the predicted class; below it the label is ``unknown``.
+        energy: a column of it, of one net without test-time augmentation.
+        embeddings: also a file of them, ``.npz`` or ``.parquet``, one row for each row with a label; the net sees each
+            image once more for it, without test-time augmentation.
 
     Returns:
         the exit status: 0, or 1 where an image could not be read.
@@ -80,6 +91,10 @@ def predict_to_csv(
     draw = None
     if explanation is not None:
         draw = overlay_writer(classifier, explanation, data, source.names, batch_size)
+    vectors = None
+    if embeddings is not None:
+        check_embedding_file(embeddings)
+        vectors = embedding_net(classifier)
     errors_file = output.with_name(output.name + ".errors.csv")
     check_corrupt(errors_file)
     workers = default_workers(cores, source) if workers is None else workers
@@ -87,31 +102,48 @@ def predict_to_csv(
     for error in failed:
         warn(str(error))
     remarks: collections.Counter[str] = collections.Counter()
-    with out_of_memory(batch_size, classifier.image_size), whole_file(output) as file:
+    kept = contextlib.nullcontext() if embeddings is None else embedding_file(embeddings)
+    with out_of_memory(batch_size, classifier.image_size), kept as add, whole_file(output) as file:
         writer = csv.writer(file, lineterminator="\n")
         head = header(classifier.classes, probabilities, top_k, columns)
+        head += ["energy"] * energy
         writer.writerow(head)
-        batches = classifier.stream(source, batch_size, workers, threads=cores, tta=tta)
-        for host, found in progress(batches, -(-len(source) // batch_size)):
+        if energy:
+            batches = classifier.stream_energies(source, batch_size, workers, threads=cores)
+        else:
+            streamed = classifier.stream(source, batch_size, workers, threads=cores, tta=tta)
+            batches = ((host, (found, None)) for host, found in streamed)
+        unknown = 0
+        for host, (found, energies) in progress(batches, -(-len(source) // batch_size)):
             for error in host.errors:
                 warn(str(error))
                 failed.append(error)
             remarks.update(host.remarks)
             if draw is not None:
                 draw(host, found)
+            if add is not None and vectors is not None and host.mask.any():
+                names = [rows.name(int(number)) for number in host.ids[host.mask]]
+                add(names, vectors.embeddings(host.image[host.mask], batch_size))
             for position in np.flatnonzero(host.mask if table is None else host.ids >= 0):
                 name = rows.name(int(host.ids[position]))
                 if host.mask[position]:
-                    writer.writerow([name, *cells(found[position], classifier.classes, probabilities, top_k)])
+                    row = cells(found[position], classifier.classes, probabilities, top_k)
+                    row[0] = answer(row[0], float(found[position].max()), threshold)
+                    unknown += threshold is not None and row[0] == UNKNOWN
+                    row += [] if energies is None else [f"{energies[position]:.9g}"]
+                    writer.writerow([name, *row])
                 else:
                     writer.writerow([name, *[""] * (len(head) - 1)])
     write_corrupt(errors_file, failed)
     for line in lines(remarks):
         warn(line)
     total = len(source) + len(rows.failed)
-    say(f"{output}: {total - len(failed):,} images")
+    said = f"{output}: {total - len(failed):,} images"
+    say(said if threshold is None else f"{said}, {unknown:,} of them {UNKNOWN}")
     if explanation is not None:
         say(f"{explanation.folder}: {total - len(failed):,} pictures of {explanation.method}")
+    if embeddings is not None:
+        say(f"{embeddings}: {total - len(failed):,} embeddings")
     if failed:
         warn(f"{errors_file}: {len(failed):,} of {total:,} images cannot be read")
     return CORRUPT_STATUS if failed else 0

@@ -3,7 +3,7 @@
 import abc
 import collections
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +27,8 @@ from jaxnext.engine.padding import pad_rows, padded_batch
 from jaxnext.engine.pipeline import pipelined
 from jaxnext.engine.state import Batch
 from jaxnext.engine.steps import Sums
-from jaxnext.errors import JaxnextError, one_line
+from jaxnext.errors import JaxnextError, UsageError, one_line
+from jaxnext.inference.embeddings import embed, embedding_net
 from jaxnext.inference.explain import Classes, Method, explain
 from jaxnext.inference.tta import Views, views_of
 from jaxnext.types import UInt8Image
@@ -137,6 +138,24 @@ class Predictor(abc.ABC):
         """
         return explain(self, images, method, classes, batch_size)
 
+    def embed(
+        self, images: str | Path | Sequence[Any] | NDArray[np.uint8], batch_size: int = 16
+    ) -> NDArray[np.floating]:
+        """Return images as vectors: the mean over all places of what the net's head is given.
+
+        Args:
+            images: as for ``predict``.
+            batch_size: images at a time; does not change the result.
+
+        Returns:
+            ``[number of images, channels]``, float32, of a float64 net float64.
+
+        Raises:
+            JaxnextError: as ``predict``.
+            UsageError: an ensemble.
+        """
+        return embed(self, images, batch_size)
+
     def shown(self, images: Sequence[Any] | NDArray[np.uint8], batch_size: int) -> Iterator[NDArray[np.uint8]]:
         """Yield images given as for ``predict`` as the first net sees them, uint8 ``[n, H, W, 3]``, in their order."""
         if not all(isinstance(image, str | Path) for image in images):
@@ -167,6 +186,29 @@ class Predictor(abc.ABC):
         views = views_of(tta)
         with self._batches(source, batch_size, workers, threads) as batches:
             yield from self._probabilities(batches, batch_size, views)
+
+    def stream_energies(
+        self, source: ImageSource, batch_size: int, workers: int, threads: int = 2
+    ) -> Iterator[tuple[HostBatch, tuple[NDArray[np.floating], NDArray[np.floating]]]]:
+        """Yield a source's batches with probabilities ``[batch_size, classes]`` and energies ``[batch_size]``.
+
+        An energy is lower for an image of the kinds that the net knows; see ``engine.energy``. Arguments as ``stream``.
+
+        Raises:
+            UsageError: an ensemble.
+        """
+        if len(self.members) != 1:
+            raise UsageError(f"energy: expected one net, found an ensemble of {len(self.members)}")
+        with self._batches(source, batch_size, workers, threads) as batches:
+            yield from self._computed(batches, batch_size, self.members[0].energies)
+
+    def stream_embeddings(
+        self, source: ImageSource, batch_size: int, workers: int, threads: int = 2
+    ) -> Iterator[tuple[HostBatch, NDArray[np.floating]]]:
+        """Yield a source's batches with embeddings ``[batch_size, C]``; arguments and errors as ``stream_energies``."""
+        net = embedding_net(self)
+        with self._batches(source, batch_size, workers, threads) as batches:
+            yield from self._computed(batches, batch_size, net.embedded)
 
     def evaluate(
         self, source: ImageSource, batch_size: int, workers: int, threads: int = 2, tta: Tta = NONE
@@ -222,17 +264,24 @@ class Predictor(abc.ABC):
     def _probabilities(
         self, batches: Iterable[tuple[_T, Sequence[NDArray[np.uint8]]]], batch_size: int, views: Views | None
     ) -> Iterator[tuple[_T, NDArray[np.floating]]]:
-        """Yield those of the images of each batch, waited for when the next batch has been sent."""
+        yield from self._computed(batches, batch_size, lambda images: self._batch_probabilities(images, views))
 
-        def started() -> Iterator[tuple[_T, int, jax.Array]]:
+    def _computed(
+        self,
+        batches: Iterable[tuple[_T, Sequence[NDArray[np.uint8]]]],
+        batch_size: int,
+        compute: Callable[[Sequence[jax.Array]], Any],
+    ) -> Iterator[tuple[_T, Any]]:
+        """Yield what is computed of each batch, arrays of its rows, waited for when the next batch has been sent."""
+
+        def started() -> Iterator[tuple[_T, int, Any]]:
             for key, images in batches:
                 # Every batch is padded to one shape, so that one compiled function serves all.
                 padded = [pad_rows(image, self._rows(batch_size)) for image in images]
-                found = self._batch_probabilities(parallel.split_batch(padded, self._mesh), views)
-                yield key, len(images[0]), found
+                yield key, len(images[0]), compute(parallel.split_batch(padded, self._mesh))
 
-        for key, count, probabilities in pipelined(started()):
-            yield key, np.asarray(probabilities)[:count]
+        for key, count, found in pipelined(started()):
+            yield key, jax.tree.map(lambda rows, count=count: np.asarray(rows)[:count], found)
 
     def _rows(self, batch_size: int) -> int:
         return parallel.round_up(batch_size, self._mesh)

@@ -57,7 +57,7 @@ def rows_of(data: Sequence[Path], table: NamesTable | None, keep_extension: bool
     Raises:
         JaxnextError: no images, two of one name; names of the table that are of no image, or of several.
     """
-    source, left_out = _images(data)
+    source, left_out = images_of(data)
     if line := describe_left_out(left_out):
         warn(line)
     if table is not None:
@@ -69,16 +69,24 @@ def rows_of(data: Sequence[Path], table: NamesTable | None, keep_extension: bool
     return Rows(Subset(source, np.delete(np.arange(len(source)), bad)), keep_extension, None, failed)
 
 
-def _images(data: Sequence[Path]) -> tuple[ImageSource, Sequence[str]]:
-    """The images sorted by full path, and what is left out."""
+def images_of(data: Sequence[Path], may_lack: bool = False) -> tuple[ImageSource, Sequence[str]]:
+    """Return the images of folders, archives and image files, sorted by full path, and what is left out.
+
+    Args:
+        data: folders, archives and image files.
+        may_lack: whether there may be no images.
+
+    Raises:
+        JaxnextError: no images where there must be some, or a path that is neither of these.
+    """
     archives = [path for path in data if is_archive(path)]
     if not archives:
-        source = files_source(data)
+        source = files_source(data, may_lack)
         return source, source.left_out
     others = [path for path in data if path not in archives]
     parts: list[FileSource] = [unlabelled(open_archive(path)) for path in archives]
     if others:
-        parts.append(files_source(others))
+        parts.append(files_source(others, may_lack))
     left_out = [name for part in parts for name in part.left_out]
     if len(parts) == 1:
         return parts[0], left_out

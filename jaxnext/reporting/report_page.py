@@ -161,8 +161,8 @@ def _calibration(predictions: Predictions, seed: int) -> str:
     by = temperature(predictions.probabilities, predictions.truth)
     return (
         f"{title}<p>Expected calibration error in {len(before.images)} bins: {before.error:.4f} as predicted, "
-        f"{after.error:.4f} after temperature scaling, each half of the images at the temperature that suits the other "
-        f"half. That of all images is {by:.3g}: the net is {'too sure' if by > 1 else 'not sure enough'}.</p>"
+        f"{after.error:.4f} after temperature scaling, each fifth of the images at the temperature that suits the "
+        f"others. That of all images is {by:.3g}: the net is {'too sure' if by > 1 else 'not sure enough'}.</p>"
         f"<div class=paper>{reliability_chart(before, after)}</div>"
     )
 

@@ -14,6 +14,7 @@ import os
 from typing import Any
 
 from benchmarks.report import CONFIGS, PRECISIONS, Say, count, failure, text_table, where
+from benchmarks.runtimes import RUNTIMES
 from benchmarks.timing import Candidate, Timing, measure_in_turn, ratio
 
 HELP = "training step and inference of a network, and PyTorch's"
@@ -21,7 +22,7 @@ OURS = "jaxnext"
 EAGER = ("torch_eager", "torch_channels_last")
 """The better of these is what ratios "to torch" are against."""
 COMPILED = "torch_compile"
-CANDIDATES = (OURS, *EAGER, COMPILED, "timm_channels_last", "timm_compile")
+CANDIDATES = (OURS, *EAGER, COMPILED, "timm_channels_last", "timm_compile", *RUNTIMES)
 MODES = ("train", "inference")
 CLASSES = 100
 """Where the config leaves the number of classes to the data; the original project's data has as many."""
@@ -33,9 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image_size", type=count, default=224, help="pixels on each side")
     parser.add_argument("--batch_size", type=count, default=8, help="images in a step; on a GPU 16, 64, 128, 256")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="bfloat16 is autocast's in PyTorch")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES, help="what is measured")
     parser.add_argument("--remat", action="store_true", help="our step computes activations again in its backward pass")
     parser.add_argument(
-        "--candidates", nargs="+", choices=CANDIDATES, default=CANDIDATES[:4], help="timm's is its own linear net"
+        "--candidates",
+        nargs="+",
+        choices=CANDIDATES,
+        default=CANDIDATES[:4],
+        help="timm's is its own linear net; onnxruntime and openvino infer with PyTorch's export",
     )
     parser.add_argument("--sample_seconds", type=float, default=0.02, help="that a sample lasts at least")
     parser.add_argument(
@@ -49,10 +55,10 @@ def run(options: argparse.Namespace, say: Say) -> dict[str, Any]:
     Returns:
         the result as JSON has it. ``train`` and ``inference`` hold a record for each candidate (``None``: it failed,
         ``left_out`` says why), ``*_ratio_to_torch`` our median over the better of eager and channels_last PyTorch,
-        ``*_ratio_to_torch_compile`` that over ``torch.compile``. A record's ``peak_memory_bytes`` is, on a CPU, the
-        most that one call had resident beyond what was so before it (weights, optimizer state, and PyTorch's gradients
-        of the call before), ``None`` where the system does not count that; on a GPU the most that was allocated,
-        weights included.
+        ``*_ratio_to_torch_compile`` that over ``torch.compile``, and so on. A record's ``peak_memory_bytes`` is, on a
+        CPU, the most that one call had resident beyond what was so before it (weights, optimizer state, and PyTorch's
+        gradients of the call before), ``None`` where the system does not count that; on a GPU the most that was
+        allocated, weights included.
 
     Raises:
         JaxnextError: torch does not see the GPU, memory ran out, or PyTorch's side of the network is not there.
@@ -81,7 +87,7 @@ def run(options: argparse.Namespace, say: Say) -> dict[str, Any]:
         "left_out": {},
     }
     timings: dict[str, dict[str, Timing]] = {}
-    for mode in MODES:
+    for mode in options.modes:
         with out_of_memory(options.batch_size, options.image_size):
             candidates = _candidates(torch, device, mode, options, config, result["left_out"], say)
             say(f"{mode}: measuring {len(candidates)} functions in {options.rounds} rounds")
@@ -89,11 +95,12 @@ def run(options: argparse.Namespace, say: Say) -> dict[str, Any]:
         result[mode] = dict.fromkeys(options.candidates) | _records(candidates, timings[mode])
         ours = timings[mode].get(OURS)
         result[f"{mode}_ratio_to_torch"] = ratio(ours, [timings[mode].get(name) for name in EAGER])
-        result[f"{mode}_ratio_to_torch_compile"] = ratio(ours, [timings[mode].get(COMPILED)])
+        for other in (COMPILED, *RUNTIMES):
+            result[f"{mode}_ratio_to_{other}"] = ratio(ours, [timings[mode].get(other)])
     # After the networks: their buffers would count as the most that was in use.
     say("measuring the machine's ceilings")
     result["ceilings"] = machine.ceilings(torch, device, options.precision)
-    for mode in MODES:
+    for mode in options.modes:
         for name, timing in timings[mode].items():
             rate = result["flops"][mode] / timing.median
             result[mode][name] |= {
@@ -111,13 +118,16 @@ def table(result: dict[str, Any]) -> str:
         f"batch {result['batch_size']}, {result['precision']}, {result['rounds']} rounds; {where(result['machine'])}"
     ]
     for mode, title in (("train", "training step"), ("inference", "inference")):
+        if mode not in result:
+            continue
         rows = [[title, "median s", "least s", "images/s", "GFLOP/s", "of peak", "compile s", "memory MB"]]
         rows += [_row(name, record) for name, record in result[mode].items()]
         lines += ["", text_table(rows)]
-        for other, words in (("torch", "the better of eager and channels_last PyTorch"), ("torch_compile", "")):
+        others = {"torch": "the better of eager and channels_last PyTorch", "torch_compile": "torch.compile"}
+        for other, words in (others | {runtime: runtime for runtime in RUNTIMES}).items():
             value = result[f"{mode}_ratio_to_{other}"]
             if value is not None:
-                lines.append(f"time over that of {words or 'torch.compile'}: {value:.2f}")
+                lines.append(f"time over that of {words}: {value:.2f}")
     lines += [f"{what}: left out, {why}" for what, why in result["left_out"].items()]
     ceilings = result["ceilings"]
     products = [
@@ -131,8 +141,9 @@ def table(result: dict[str, Any]) -> str:
 
 def summary(result: dict[str, Any]) -> dict[str, float | None]:
     """Return the figures that stand for the result."""
-    return {f"{mode}, time over PyTorch's": result[f"{mode}_ratio_to_torch"] for mode in MODES} | {
-        f"{mode}, images/s": result[mode][OURS]["images_per_second"] for mode in MODES if result[mode].get(OURS)
+    modes = [mode for mode in MODES if mode in result]
+    return {f"{mode}, time over PyTorch's": result[f"{mode}_ratio_to_torch"] for mode in modes} | {
+        f"{mode}, images/s": result[mode][OURS]["images_per_second"] for mode in modes if result[mode].get(OURS)
     }
 
 
@@ -154,7 +165,7 @@ def _candidates(
 ) -> list[Candidate]:
     import numpy as np
 
-    from benchmarks import jax_steps, torch_steps
+    from benchmarks import jax_steps, runtimes, torch_steps
     from jaxnext.engine.network import network
     from jaxnext.models.initialisation import initialise
 
@@ -169,7 +180,10 @@ def _candidates(
             found.append(jax_steps.prepare(mode, config, classes, variables, images))
             continue
         try:
-            found.append(torch_steps.prepare(torch, device, name, mode, config, classes, images))
+            if name in RUNTIMES:
+                found.append(runtimes.prepare(torch, name, mode, config, classes, images))
+            else:
+                found.append(torch_steps.prepare(torch, device, name, mode, config, classes, images))
         except Exception as error:  # whatever a compiler, or the lack of one, raises: the others are measured
             left_out[f"{name} {mode}"] = failure(error)
             say(f"{name} {mode} is left out: {failure(error)}")

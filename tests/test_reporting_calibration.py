@@ -49,13 +49,25 @@ def test_temperature_ends_where_every_image_is_right() -> None:
     assert temperature(certain.probabilities, certain.truth) == pytest.approx(100)
 
 
+def test_each_part_has_its_share_of_the_mistakes() -> None:
+    # Ten images as sure as each other, of which two are wrong: the temperature of each part is that of one in eight.
+    found = literal([0, 1, *[0] * 8], [[0.8, 0.2]] * 2 + [[0.8, 0.2]] * 8)
+    found.truth[2] = 1
+    rows = cross_scaled(found, 3)[:, 0]
+    seven_of_eight = 7 / 8
+    assert sorted(set(np.round(rows, 6))) == pytest.approx([6 / 8, seven_of_eight], abs=1e-6)
+    assert rows[[1, 2]] == pytest.approx([seven_of_eight] * 2, abs=1e-6)
+
+
 def test_an_image_is_not_scaled_by_its_own_label() -> None:
     found = predictions()
     base = cross_scaled(found, 1)
     other = Predictions(found.paths, found.truth.copy(), found.probabilities, found.classes)
-    other.truth[17] = (other.truth[17] + 1) % 6
+    image = int(np.flatnonzero(~found.correct)[17])
+    wrong = set(range(6)) - {int(found.truth[image]), int(found.predicted[image])}
+    other.truth[image] = min(wrong)
     changed = np.abs(cross_scaled(other, 1) - base).max(1) > 1e-9
-    assert not changed[17]
-    assert changed.sum() == 100
+    assert not changed[image]
+    assert changed.sum() == 160
     bins = [reliability(rows.max(1), found.correct).error for rows in (scaled(found.probabilities, 0.25), base)]
     assert bins[1] < bins[0]

@@ -1,0 +1,1 @@
+"""Images into folders of their predicted classes, and back."""
