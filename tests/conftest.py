@@ -36,7 +36,7 @@ GROUPS = {
         *("test_inference_predict", "test_inference_evaluate", "test_inference_classifier"),
         *("test_predictor", "test_ensemble", "test_inference_report"),
         *("test_weights_average", "test_soup_images", "test_monitor"),
-        *("test_explain", "test_overlays", "test_report_overlays"),
+        *("test_explain", "test_overlays", "test_report_overlays", "test_inference_onnx_backend"),
         *("test_embeddings", "test_inference_similar", "test_inference_sorting_sort"),
         *("test_inference_calibrate", "test_cli_calibrate"),
     ),

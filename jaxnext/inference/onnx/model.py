@@ -15,6 +15,7 @@ from jaxnext.inference.onnx.simplify import named, simplify
 from jaxnext.inference.onnx.trace import trace
 from jaxnext.inference.onnx.translate import translate
 from jaxnext.models.folding import fold
+from jaxnext.types import Variables
 from jaxnext.version import __version__
 
 if TYPE_CHECKING:
@@ -45,8 +46,15 @@ def build(net: "Net", *, bytes_in: bool, resize: bool, opset: int) -> "ModelProt
             f"format.resize: expected a net with data.resize stretch, found {net.pixels.resize}; leave it out "
             "and resize images as the file's metadata say"
         )
+    return of_folded(net, fold(net.variables, net.model), bytes_in=bytes_in, resize=resize, opset=opset)
+
+
+def of_folded(
+    net: "Net", variables: Variables, *, bytes_in: bool, resize: bool = False, opset: int = 0
+) -> "ModelProto":
+    """Return what ``build`` does of a net whose variables are folded already; errors as there."""
     height, width = net.pixels.size
-    program = trace(net.model, fold(net.variables, net.model), (height, width))
+    program = trace(net.model, variables, (height, width))
     graph = Graph((INPUT,))
     graph.scope = "preprocessing"
     images = _normalised(graph, INPUT, net, resize) if bytes_in else INPUT
