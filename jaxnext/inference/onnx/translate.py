@@ -35,7 +35,6 @@ _NOTHING = (
     "name",
     "stop_gradient",
     "optimization_barrier",
-    "reduce_precision",
     "sharding_constraint",
     "pvary",
 )
