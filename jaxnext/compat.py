@@ -90,3 +90,13 @@ def coordination_client() -> Any:
             f"--distributed: expected a JAX whose coordination service can be used, as 0.10 to 0.12, found "
             f"{jax.__version__} ({error})"
         ) from error
+
+
+def scope_of(equation: Any) -> str:
+    """Return the path of the Flax module that an equation of a jaxpr was traced in, as Flax names its scopes.
+
+    ``JaxprEqn.source_info.name_stack`` (jax 0.10.0 to 0.12.0;
+    https://github.com/jax-ml/jax/blob/main/jax/_src/source_info_util.py). Without it the result is empty: errors and
+    the nodes of exported nets then lack the module's name.
+    """
+    return str(getattr(getattr(equation, "source_info", None), "name_stack", ""))

@@ -29,6 +29,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 GROUPS = {
     "steps in float64 and float32": ("test_golden", "test_exact"),
+    "nets of onnx": ("test_inference_onnx_model", "test_onnx", "test_translate", "test_trace"),
     "small runs": (
         *("test_beginning", "test_epochs", "test_saving", "test_run", "test_fit"),
         *("test_checkpoint", "test_distributed", "test_length_of_runs", "test_whole_recipe"),
@@ -36,6 +37,7 @@ GROUPS = {
         *("test_predictor", "test_ensemble", "test_inference_report"),
         *("test_weights_average", "test_soup_images", "test_monitor"),
         *("test_explain", "test_overlays", "test_report_overlays", "test_serve_in_chromium"),
+        "test_inference_onnx_backend",
         *("test_embeddings", "test_inference_similar", "test_inference_sorting_sort"),
         *("test_inference_calibrate", "test_cli_calibrate"),
     ),

@@ -5,6 +5,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
@@ -81,3 +82,15 @@ def test_a_jax_without_that_client_is_an_error_of_one_sentence(monkeypatch: pyte
     monkeypatch.delattr(distributed, "global_state")
     with pytest.raises(JaxnextError, match=f"^--distributed: expected a JAX .*, found {jax.__version__} "):
         compat.coordination_client()
+
+
+def test_equations_say_the_module_that_they_are_of() -> None:
+    class Head(nn.Module):
+        @nn.compact
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return nn.Dense(2, name="output")(x)
+
+    variables = {"params": {"output": {"kernel": jnp.zeros((3, 2)), "bias": jnp.zeros(2)}}}
+    (product, *_) = jax.make_jaxpr(Head().apply)(variables, jnp.zeros((1, 3))).jaxpr.eqns
+    assert compat.scope_of(product) == "Head/output"
+    assert compat.scope_of(SimpleNamespace()) == ""

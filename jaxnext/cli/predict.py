@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from jaxnext.cli.backend import Backend, add_backend, by_jax_alone, check_backend, with_backend
 from jaxnext.cli.console import batch_bar, say, warn
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
@@ -39,6 +40,7 @@ class Arguments(TrainedArguments):
     threshold: float | Literal["calibrated"] | None = None
     energy: bool = False
     embeddings: Path | None = None
+    backend: Backend = "jax"
 
 
 def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
@@ -68,7 +70,9 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     parser.option("explain_method", Literal["cbam", "gradcam"] | None, text)
     text = "also each image as a vector, the mean over all places of the head's input: a file .npz or .parquet"
     parser.option("embeddings", str | None, text)
+    add_backend(parser)
     values, own = parse_options(parser, argv)
+    check_backend(values["backend"], by_jax_alone(len(own["checkpoint"]), own["tta"], values["energy"]))
     data = [path("--data", text) for text in given(values, "data", "give a folder of images, or image files")]
     check_least(values, top_k=1)
     if values["image_column"] is not None and values["names"] is None:
@@ -111,11 +115,12 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
         from jaxnext.inference.predict import predict_to_csv
         from jaxnext.inference.rows import NamesTable
 
+        alone = by_jax_alone(len(arguments.checkpoint), arguments.tta, arguments.energy)
         explanation = None
         if arguments.explain is not None:
             explanation = Explanation(arguments.explain, arguments.explain_method or "gradcam")
         return predict_to_csv(
-            trained,
+            with_backend(trained, arguments.backend, arguments.batch_size, alone),
             arguments.data,
             arguments.output,
             probabilities=arguments.probabilities,

@@ -24,7 +24,9 @@ from jaxnext.inference.predictor import Predictor
 from jaxnext.inference.trained import load_trained
 from jaxnext.inference.tta import Views
 from jaxnext.models.check import check_parts
+from jaxnext.models.classifier import Classifier
 from jaxnext.models.folding import fold
+from jaxnext.types import Variables
 
 
 class TrainedClassifier(Predictor):
@@ -100,6 +102,16 @@ class TrainedClassifier(Predictor):
     def members(self) -> "tuple[TrainedClassifier, ...]":
         """This net alone."""
         return (self,)
+
+    @property
+    def devices(self) -> tuple[parallel.Device, ...]:
+        """That share each batch."""
+        return tuple(self._mesh.devices.flat)
+
+    @property
+    def folded(self) -> tuple[Classifier, Variables]:
+        """The Flax module, and its variables with folded batch norms, on the devices."""
+        return self._model, self._variables
 
     def log_probabilities(self, images: Sequence[jax.Array], views: Views | None) -> jax.Array:
         """Return the logarithms of the probabilities; see ``Predictor``."""
