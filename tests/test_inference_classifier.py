@@ -158,7 +158,7 @@ def test_stream_and_evaluate_count_every_image_once(classifier, images):
     assert [int(host.mask.sum()) for host, _ in batches] == [7, 7, 7, 3]
     assert all(rows.shape == (7, 12) for _, rows in batches)
     source = class_folder_source(images / "val", classifier.classes)
-    counts = [int(sums["count"]) for _, sums in classifier.evaluate(source, 7, workers=0)]
+    counts = [int(sums["count"]) for _, sums in classifier.evaluate_batches(source, 7, workers=0)]
     assert counts == [7, 7, 7, 3]
 
 

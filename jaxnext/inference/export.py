@@ -2,9 +2,9 @@
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 
@@ -15,7 +15,8 @@ from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.inference.calibration import check_temperature, read_calibration
 from jaxnext.inference.export_check import TOLERANCE, Comparison, compare, given_images, made_images
-from jaxnext.inference.exporter import Exporter, Net
+from jaxnext.inference.exporter import FORMATS, Exporter, Net
+from jaxnext.inference.predictor import Predictor
 from jaxnext.inference.weights_exporter import WeightsExporter
 from jaxnext.weights.export import class_lines
 
@@ -97,7 +98,9 @@ def export(
             f"--classes {classes}: expected class names to write, found no trained head in {net.checkpoint}"
         )
     if weights and images is not None:
-        raise UsageError("--images: expected a format that computes, found one of weights, which are compared to the bit")
+        raise UsageError(
+            "--images: expected a format that computes, found one of weights, which are compared to the bit"
+        )
     names = None if classes is None else class_lines(net.classes, str(classes))
     asked = [] if weights else made_images(net.pixels)
     if images is not None:
@@ -121,6 +124,32 @@ def export(
     return found
 
 
+def export_classifier(
+    classifier: Predictor,
+    output: Path,
+    form: str | None,
+    options: Mapping[str, Any],
+    images: Sequence[str | Path] | None,
+    overwrite: bool,
+    say: Callable[[str], None],
+) -> None:
+    """Write a loaded classifier, at its temperature and image size; arguments and errors as ``Predictor.export``."""
+    if len(classifier.members) > 1:
+        raise UsageError(
+            f"export: expected one net, found an ensemble of {len(classifier.members)}; export one at a time, or their "
+            "mean by jaxnext average"
+        )
+    (net,) = classifier.members
+    name = output.suffix.removeprefix(".") if form is None else form
+    try:
+        exporter = FORMATS.choose(name, **options).build()
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    read = read_net(net.checkpoint, net.which, net.temperature, net.pixels)
+    paths = None if images is None else [Path(image) for image in images]
+    export(read, exporter, output, images=paths, overwrite=overwrite, say=say, warn=say)
+
+
 def _figures(found: Comparison | None, count: int, kind: str) -> str:
     if found is None:
         return "written, but not compared: the format's own runtime is not installed"
@@ -136,7 +165,9 @@ def _check_free(output: Path, classes: Path | None, overwrite: bool) -> None:
             continue
         kind = "a folder" if path.is_dir() else "a file"
         if not overwrite:
-            raise JaxnextError(f"{path}: expected nothing there yet, found {kind}; {option} another, or --overwrite true")
+            raise JaxnextError(
+                f"{path}: expected nothing there yet, found {kind}; {option} another, or --overwrite true"
+            )
 
 
 @contextlib.contextmanager
