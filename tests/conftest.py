@@ -37,6 +37,7 @@ GROUPS = {
         *("test_weights_average", "test_soup_images", "test_monitor"),
         *("test_explain", "test_overlays", "test_report_overlays", "test_serve_in_chromium"),
         *("test_embeddings", "test_inference_similar", "test_inference_sorting_sort"),
+        *("test_inference_export", "test_stablehlo", "test_weights_exporter", "test_safetensors", "test_readme"),
         *("test_inference_calibrate", "test_cli_calibrate"),
     ),
 }

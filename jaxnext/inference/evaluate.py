@@ -235,10 +235,11 @@ def figures(sums: Accumulator, classes: tuple[str, ...]) -> Evaluation:
     """Return the figures that metric sums give."""
     counts, correct = (sums.sums[name].tolist() for name in ("class_count", "class_correct"))
     shares = [right / count if count else float("nan") for right, count in zip(correct, counts, strict=True)]
-    means = (sums.mean(name) for name in ("loss", "correct", "correct_top5"))
     return Evaluation(
         int(sums.sums["count"]),
-        *means,
+        sums.mean("loss"),
+        sums.mean("correct"),
+        sums.mean("correct_top5"),
         dict(zip(classes, shares, strict=True)),
         dict(zip(classes, counts, strict=True)),
     )

@@ -43,8 +43,6 @@ def read_net(
     """
     variables, meta = read_model(checkpoint, which)
     config = meta.config
-    if config.precision == "float64" and not jax.config.read("jax_enable_x64"):
-        raise JaxnextError(f"{checkpoint}: a float64 checkpoint needs jax.config.update('jax_enable_x64', True) first")
     classes = (meta.classes or ()) if "head" in meta.trained else ()
     model = network(config.model, len(classes) or 1, "float32" if config.precision == "bfloat16" else config.precision)
     if temperature == "calibrated":
@@ -93,6 +91,10 @@ def export(
             f"{net.checkpoint}: expected a trained head, found the parts {', '.join(net.meta.trained)}; pth and "
             "safetensors hold weights without one"
         )
+    if not weights and net.meta.config.precision == "float64" and not jax.config.read("jax_enable_x64"):
+        raise JaxnextError(
+            f"{net.checkpoint}: a float64 checkpoint needs jax.config.update('jax_enable_x64', True) first"
+        )
     if not net.classes and classes is not None:
         raise JaxnextError(
             f"--classes {classes}: expected class names to write, found no trained head in {net.checkpoint}"
@@ -134,12 +136,12 @@ def export_classifier(
     say: Callable[[str], None],
 ) -> None:
     """Write a loaded classifier, at its temperature and image size; arguments and errors as ``Predictor.export``."""
-    if len(classifier.members) > 1:
+    net, *others = classifier.members
+    if others:
         raise UsageError(
             f"export: expected one net, found an ensemble of {len(classifier.members)}; export one at a time, or their "
             "mean by jaxnext average"
         )
-    (net,) = classifier.members
     name = output.suffix.removeprefix(".") if form is None else form
     try:
         exporter = FORMATS.choose(name, **options).build()
@@ -161,7 +163,7 @@ def _figures(found: Comparison | None, count: int, kind: str) -> str:
 
 def _check_free(output: Path, classes: Path | None, overwrite: bool) -> None:
     for option, path in (("--output", output), ("--classes", classes)):
-        if path is None or not path.is_symlink() and not path.exists():
+        if path is None or not (path.is_symlink() or path.exists()):
             continue
         kind = "a folder" if path.is_dir() else "a file"
         if not overwrite:

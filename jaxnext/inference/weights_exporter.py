@@ -44,8 +44,8 @@ class WeightsExporter:
 
         if net.temperature != 1:
             raise UsageError(
-                f"--temperature {net.temperature:g}: expected 1 for {form}, which holds weights alone and no place for "
-                "it; onnx and stablehlo divide the logits"
+                f"--temperature {net.temperature:g}: expected 1 for {form}, which holds weights alone and has no "
+                "place for it; onnx and stablehlo divide the logits"
             )
         leaves = trained_leaves(net.variables, net.meta)
         export_weights(leaves, net.meta, self.weights(output), form, str(net.checkpoint))

@@ -47,7 +47,7 @@ class Exporter:
 
         def answer(images: "jax.Array") -> "jax.Array":
             normal = normalize(images, model.dtype, model.mean, model.std)
-            logits = model.apply(variables, normal, train=False) / net.temperature
+            logits = model.apply(variables, normal, train=False) / net.temperature  # pyright: ignore
             return jax.nn.softmax(logits) if self.output == "probabilities" else logits
 
         (count,) = export.symbolic_shape("n")
