@@ -22,12 +22,12 @@ def test_the_format_is_that_of_the_suffix() -> None:
 
 
 def test_options() -> None:
-    argv = "--output=net --format stablehlo --format.output probabilities --which last --classes names.txt run"
+    argv = "--output=net --format stablehlo --format.values probabilities --which last --classes names.txt run"
     argv += " --images a b.jpg --images c --temperature 1.5 --overwrite true"
     assert parse(argv.split(), INSTALLED) == Arguments(
         checkpoint=Path("run"),
         output=Path("net"),
-        format=FORMATS.choose("stablehlo", output="probabilities"),
+        format=FORMATS.choose("stablehlo", values="probabilities"),
         which="last",
         temperature=1.5,
         images=[Path("a"), Path("b.jpg"), Path("c")],
@@ -50,10 +50,10 @@ def test_options() -> None:
         ("run --output=", "--output: expected a value, found an empty one"),
         ("run --output x.pth --classes=", "--classes: expected a value, found an empty one"),
         ("run other --output x.pth", "unexpected argument 'other'"),
-        ("run --output x.pth --format.output logits", "unknown option --format.output: pth has no options"),
+        ("run --output x.pth --format.values logits", "unknown option --format.values: pth has no options"),
         (
-            "run --output x.stablehlo --format.output labels",
-            "--format.output: expected one of logits, probabilities, found 'labels'",
+            "run --output x.stablehlo --format.values labels",
+            "--format.values: expected one of logits, probabilities, found 'labels'",
         ),
     ],
 )

@@ -245,7 +245,7 @@ def test_float64_checkpoint_needs_x64(tmp_path):
         TrainedClassifier(tmp_path)
 
 
-@pytest.mark.parametrize("what", ["stream", "evaluate"])
+@pytest.mark.parametrize("what", ["stream", "evaluate_batches"])
 def test_a_batch_is_waited_for_when_the_next_one_is_sent(classifier, images, monkeypatch, what):
     sent = []
 

@@ -16,7 +16,7 @@ from jaxnext.inference.exporters.stablehlo import Exporter
 @pytest.fixture(scope="module")
 def written(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("stablehlo") / "net.stablehlo"
-    Exporter(output="probabilities").write(read_net(run, temperature=2.0), output)
+    Exporter(values="probabilities").write(read_net(run, temperature=2.0), output)
     return output
 
 

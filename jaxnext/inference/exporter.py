@@ -27,6 +27,7 @@ class Net(NamedTuple):
     variables: "Variables"
     """as they were trained, in NumPy arrays; ``models.folding.fold`` folds them"""
     classes: tuple[str, ...]
+    """names; none where no head is trained, which only formats that hold weights alone are given"""
     meta: "Meta"
     pixels: "Pixels"
     """the rules by which images become what the net sees"""
@@ -37,7 +38,8 @@ class Net(NamedTuple):
 class Exporter(Protocol):
     """What each file's frozen dataclass ``Exporter`` offers; its fields are the options.
 
-    Files are imported in no time: what is heavy is imported inside the methods.
+    Files are imported in no time: what is heavy is imported inside the methods. A format that holds weights and no
+    program extends ``weights_exporter.WeightsExporter``.
     """
 
     def check(self) -> None:

@@ -27,7 +27,7 @@ class Exporter:
     Images are uint8 ``[n, height, width, 3]`` in RGB, of the net's size; they are normalised inside.
     """
 
-    output: Literal["logits", "probabilities"] = "logits"
+    values: Literal["logits", "probabilities"] = "logits"
     """what the program gives"""
 
     def check(self) -> None:
@@ -48,7 +48,7 @@ class Exporter:
         def answer(images: "jax.Array") -> "jax.Array":
             normal = normalize(images, model.dtype, model.mean, model.std)
             logits = model.apply(variables, normal, train=False) / net.temperature  # pyright: ignore
-            return jax.nn.softmax(logits) if self.output == "probabilities" else logits
+            return jax.nn.softmax(logits) if self.values == "probabilities" else logits
 
         (count,) = export.symbolic_shape("n")
         # oneDNN is called by a name that other processes need not have.
@@ -58,7 +58,7 @@ class Exporter:
         about = {
             "program": PROGRAM,
             "input": {"dtype": "uint8", "shape": ["n", *net.pixels.shape], "channels": "RGB"},
-            "output": {"values": self.output, "dtype": str(program.out_avals[0].dtype), "temperature": net.temperature},
+            "output": {"values": self.values, "dtype": str(program.out_avals[0].dtype), "temperature": net.temperature},
             "classes": list(net.classes),
             "preprocessing": {**preprocessing(net.meta.config), **net.pixels.to_json()},
         }
@@ -76,4 +76,4 @@ class Exporter:
         program = export.deserialize(bytearray((output / PROGRAM).read_bytes()))
         found = np.asarray(jax.jit(program.call)(np.stack([resize(image, net.pixels) for image in images])))
         with np.errstate(divide="ignore"):
-            return np.log(found) if self.output == "probabilities" else found
+            return np.log(found) if self.values == "probabilities" else found
