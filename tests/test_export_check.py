@@ -6,7 +6,7 @@ import small_run
 
 from jaxnext.data.pixels import Pixels
 from jaxnext.errors import JaxnextError
-from jaxnext.inference.export_check import Comparison, differences, given_images, made_images
+from jaxnext.inference.export_check import Comparison, differences, given_images, in_batches, made_images
 
 LOGITS = np.array([[10.0, -4, 2], [0.001, 0, -3]], np.float32)
 
@@ -58,6 +58,20 @@ def test_made_images_are_smooth_and_always_the_same() -> None:
     assert (images == np.stack(made_images(Pixels((40, 60))))).all()
     wide = images.astype(int)
     assert np.abs(np.diff(wide, axis=2)).mean() < 10 < 40 < wide.std()
+
+
+def test_the_last_of_several_batches_is_padded() -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def sums(part: np.ndarray) -> np.ndarray:
+        shapes.append(part.shape)
+        return part.astype(int).sum((1, 2, 3))
+
+    images = np.arange(11, dtype=np.uint8).reshape(11, 1, 1, 1).repeat(3, axis=3)
+    assert in_batches(sums, images).tolist() == [3 * i for i in range(11)]  # pyright: ignore
+    assert shapes == [(8, 1, 1, 3)] * 2
+    assert in_batches(sums, images[:3]).tolist() == [0, 3, 6]  # pyright: ignore
+    assert shapes[2:] == [(3, 1, 1, 3)]
 
 
 def test_given_images_are_spread_and_not_resized(tmp_path: Path) -> None:

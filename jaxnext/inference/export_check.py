@@ -13,6 +13,7 @@ from jaxnext.data.bad_image import CorruptImage
 from jaxnext.data.decode import decode
 from jaxnext.data.pixels import Pixels
 from jaxnext.data.resize import resize
+from jaxnext.engine.padding import pad_rows
 from jaxnext.errors import JaxnextError
 from jaxnext.inference.exporter import Exporter, Net
 from jaxnext.inference.rows import rows_of
@@ -24,7 +25,7 @@ TOLERANCE = 1e-4
 """Largest error of a logit, over the largest logit."""
 MADE = 8
 MOST = 32
-_BATCH = 8
+BATCH = 8
 _PATCHES = 6
 
 
@@ -91,15 +92,19 @@ def compare(net: Net, exporter: Exporter, output: Path, images: Sequence[UInt8Im
         normal = normalize(images, net.model.dtype, net.model.mean, net.model.std)
         return net.model.apply(variables, normal, train=False) / net.temperature  # pyright: ignore
 
-    expected, found = [], []
-    for start in range(0, len(images), _BATCH):
-        part = images[start : start + _BATCH]
-        answer = exporter.run(net, output, part)
-        if answer is None:
-            return None
-        found.append(np.asarray(answer))
-        expected.append(np.asarray(logits(folded, np.stack([resize(image, net.pixels) for image in part]))))
-    return differences(np.concatenate(expected), np.concatenate(found), str(output))
+    answer = exporter.run(net, output, images)
+    if answer is None:
+        return None
+    seen = np.stack([resize(image, net.pixels) for image in images])
+    expected = in_batches(lambda part: logits(folded, part), seen)
+    return differences(expected, np.asarray(answer), str(output))
+
+
+def in_batches(function: Callable[[NDArray[np.uint8]], jax.Array], images: NDArray[np.uint8]) -> NDArray[np.floating]:
+    """Compute a function of images ``[n, H, W, 3]``, so many at a time, the last padded: it is compiled once."""
+    rows = min(len(images), BATCH)
+    parts = [images[start : start + rows] for start in range(0, len(images), rows)]
+    return np.concatenate([np.asarray(function(pad_rows(part, rows)))[: len(part)] for part in parts])
 
 
 def differences(expected: NDArray[np.floating], found: NDArray[np.floating], name: str) -> Comparison:

@@ -72,8 +72,9 @@ class Exporter:
         from jax import export
 
         from jaxnext.data.resize import resize
+        from jaxnext.inference.export_check import in_batches
 
         program = export.deserialize(bytearray((output / PROGRAM).read_bytes()))
-        found = np.asarray(jax.jit(program.call)(np.stack([resize(image, net.pixels) for image in images])))
+        found = in_batches(jax.jit(program.call), np.stack([resize(image, net.pixels) for image in images]))
         with np.errstate(divide="ignore"):
             return np.log(found) if self.values == "probabilities" else found
