@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from jaxnext.config.choice import Alternatives
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from jaxnext.data.pixels import Pixels
     from jaxnext.engine.checkpoint import Meta
     from jaxnext.models.classifier import Classifier
@@ -58,7 +58,7 @@ class Exporter(Protocol):
         """
         ...
 
-    def run(self, net: Net, output: Path, images: "Sequence[UInt8Image]") -> NDArray[np.floating] | None:
+    def run(self, net: Net, output: Path, images: "Sequence[UInt8Image]") -> "NDArray[np.floating] | None":
         """Compute with what was written, by the format's own runtime.
 
         Args:
