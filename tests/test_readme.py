@@ -27,5 +27,6 @@ def test_its_python_runs(run: Path, images: Path, tmp_path: Path, monkeypatch: p
     assert len(BLOCKS) == 1
     assert getattr(found["probabilities"], "shape", None) == (1, 12)
     assert getattr(found["maps"], "shape", None) == (1, 16, 16)
+    assert getattr(found["vectors"], "shape", None) == (1, 32)
     assert getattr(found["figures"], "images", None) == 24
     assert set(tmp_path.iterdir()) - before == {tmp_path / "fc_cbam.stablehlo"}
