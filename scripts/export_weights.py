@@ -1,4 +1,4 @@
-"""Write weights for PyTorch: ``python scripts/export_weights.py RUN --output model.safetensors``; see ``--help``."""
+"""Write a net for others: ``python scripts/export_weights.py RUN --output model.safetensors``; see ``--help``."""
 
 import sys
 

@@ -39,6 +39,7 @@ GROUPS = {
         *("test_explain", "test_overlays", "test_report_overlays", "test_serve_in_chromium"),
         "test_inference_onnx_backend",
         *("test_embeddings", "test_inference_similar", "test_inference_sorting_sort"),
+        *("test_inference_export", "test_stablehlo", "test_weights_exporter", "test_safetensors", "test_readme"),
         *("test_inference_calibrate", "test_cli_calibrate"),
     ),
 }

@@ -24,7 +24,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("porting", "models", "data"),
     ("engine",),
     ("reporting",),
-    ("weights", "inference", "training"),
+    ("weights",),
+    ("inference", "training"),
     ("cli",),
     ("",),
 )

@@ -132,7 +132,7 @@ def test_nets_that_differ_only_in_their_weights_share_their_programs(both):
 def test_metrics_of_the_mean_on_several_devices(both, images):
     source = class_folder_source(images / "val", both.classes)
     rows = list(both.stream(source, 5, workers=0))
-    batches = list(both.evaluate(source, 5, workers=0))
+    batches = list(both.evaluate_batches(source, 5, workers=0))
     assert [int(sums["count"]) for _, sums in batches] == [5, 5, 5, 5, 4]
     for (host, probabilities), (_, sums) in zip(rows, batches, strict=True):
         own = probabilities[host.mask][np.arange(host.mask.sum()), host.label[host.mask]]

@@ -158,7 +158,7 @@ def test_stream_and_evaluate_count_every_image_once(classifier, images):
     assert [int(host.mask.sum()) for host, _ in batches] == [7, 7, 7, 3]
     assert all(rows.shape == (7, 12) for _, rows in batches)
     source = class_folder_source(images / "val", classifier.classes)
-    counts = [int(sums["count"]) for _, sums in classifier.evaluate(source, 7, workers=0)]
+    counts = [int(sums["count"]) for _, sums in classifier.evaluate_batches(source, 7, workers=0)]
     assert counts == [7, 7, 7, 3]
 
 
@@ -245,7 +245,7 @@ def test_float64_checkpoint_needs_x64(tmp_path):
         TrainedClassifier(tmp_path)
 
 
-@pytest.mark.parametrize("what", ["stream", "evaluate"])
+@pytest.mark.parametrize("what", ["stream", "evaluate_batches"])
 def test_a_batch_is_waited_for_when_the_next_one_is_sent(classifier, images, monkeypatch, what):
     sent = []
 

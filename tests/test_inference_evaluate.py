@@ -11,7 +11,7 @@ import small_run
 from jaxnext.errors import JaxnextError
 from jaxnext.inference import predictor
 from jaxnext.inference.classifier import TrainedClassifier
-from jaxnext.inference.evaluate import evaluate, predict_labelled, report, sums_of
+from jaxnext.inference.evaluate import evaluate, figures, predict_labelled, report, sums_of
 from jaxnext.metrics import Accumulator
 from jaxnext.training.fit import fit
 
@@ -148,6 +148,33 @@ def test_report_literally():
     six = {name: value for name, value in sums.sums.items() if not name.startswith("class")}
     six |= {"class_count": np.full(6, 200), "class_correct": np.full(6, 150)}
     assert "top-5 accuracy   98.33%" in report(Accumulator(six), names)
+
+
+def test_figures_literally():
+    sums = Accumulator(
+        {
+            "count": np.array(5),
+            "loss": np.array(2.0),
+            "correct": np.array(3),
+            "correct_top5": np.array(4),
+            "class_count": np.array([4, 1, 0]),
+            "class_correct": np.array([3, 0, 0]),
+        }
+    )
+    found = figures(sums, ("cat", "dog", "owl"))
+    assert found[:4] == (5, 0.4, 0.6, 0.8)
+    assert found.class_accuracy == {"cat": 0.75, "dog": 0.0, "owl": pytest.approx(float("nan"), nan_ok=True)}
+    assert found.class_images == {"cat": 4, "dog": 1, "owl": 0}
+
+
+def test_a_classifier_evaluates_itself(classifier, images, tmp_path):
+    assert classifier.evaluate().accuracy == classifier.meta.val_accuracy
+    shutil.copytree(images / "train" / "3", tmp_path / "3")
+    (tmp_path / "3" / "notes.txt").write_text("")
+    lines = []
+    found = classifier.evaluate(str(tmp_path), warn=lines.append)
+    assert (found.images, found.class_images["3"], found.accuracy) == (8, 8, found.class_accuracy["3"])
+    assert lines == [f"{tmp_path}: left out 1 entry that is hidden or no image (.txt 1)"]
 
 
 def test_probabilities_of_each_image_give_the_same_sums(classifier, images, tmp_path):

@@ -42,7 +42,7 @@ def test_views_of_another_size(classifier, pictures):
 def test_metrics_are_those_of_the_mean(classifier, images):
     source = class_folder_source(images / "val", classifier.classes)
     sums = Accumulator()
-    for _, batch_sums in classifier.evaluate(source, 4, workers=0, tta="flips"):
+    for _, batch_sums in classifier.evaluate_batches(source, 4, workers=0, tta="flips"):
         sums.add(batch_sums)
     paths = [source.location(i) for i in range(len(source))]
     own = classifier.predict(paths, 4, tta="flips")[np.arange(len(source)), source.labels]
@@ -56,7 +56,7 @@ def test_without_views_the_programs_are_those_of_before(classifier, pictures, im
 
     monkeypatch.setattr(classifier, "_log_probabilities", unexpected)
     assert classifier.predict(pictures, 4).shape == (5, 12)
-    assert len(list(classifier.evaluate(class_folder_source(images / "val"), 12, workers=0))) == 2
+    assert len(list(classifier.evaluate_batches(class_folder_source(images / "val"), 12, workers=0))) == 2
 
 
 @pytest.mark.parametrize(

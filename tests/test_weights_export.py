@@ -16,15 +16,19 @@ from jaxnext.config.sections import Config, DataConfig
 from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.errors import JaxnextError
 from jaxnext.inference.classifier import TrainedClassifier
+from jaxnext.inference.export import export as write
+from jaxnext.inference.export import read_net
+from jaxnext.inference.exporter import FORMATS
 from jaxnext.porting.files.state_dict import load_state_dict
 from jaxnext.porting.torchvision import to_torch, weight_map
 from jaxnext.tree import unflatten
-from jaxnext.weights.export import export_weights
+from jaxnext.weights.export import check_weights, torch_tensors, trained_leaves
 from jaxnext.weights.port import port_weights, read_classes
 
 NET = {"stage_sizes": (1, 1), "widths": (4, 8), "features": (8, 16), "stem_features": 4, "groups": 2, "reduction": 16}
 HIDDEN = (6, 4)
-FORMATS = ("pth", "safetensors")
+FORMS = ("pth", "safetensors")
+CHECKED = "; read again, equal to the bit (PyTorch was not run)"
 
 
 def small_config(setting: str, **more) -> Config:
@@ -57,9 +61,10 @@ def saved(folder: Path, setting: str = "baseline", names: tuple[str, ...] | None
 
 def export(checkpoint: Path, output: Path, classes: Path | None = None, which: str = "best") -> list[str]:
     lines: list[str] = []
-    form = "pth" if output.suffix == ".pth" else "safetensors"
-    export_weights(checkpoint, which, output, form, classes, say=lines.append)
-    return lines
+    exporter = FORMATS.choose(output.suffix.removeprefix(".")).build()
+    net = read_net(checkpoint, which)
+    write(net, exporter, output, classes=classes, overwrite=True, say=lines.append, warn=lines.append)
+    return [line.removesuffix(CHECKED) for line in lines]
 
 
 def port(source: Path, config: Config, output: Path, classes: Path | None = None) -> Path:
@@ -68,7 +73,7 @@ def port(source: Path, config: Config, output: Path, classes: Path | None = None
     return output
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("setting", torch_reference.SETTINGS)
 def test_round_trip_is_equal_to_the_bit(setting: str, form: str, tmp_path: Path) -> None:
     leaves = small_leaves(setting)
@@ -129,7 +134,7 @@ def test_pth_says_how_the_order_of_the_classes_is_to_be_had(tmp_path: Path) -> N
     assert read_classes(classes) == ("b", "a", "1", "ä", "c d")
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", FORMS)
 def test_a_backbone_alone(form: str, tmp_path: Path) -> None:
     leaves = {path: leaf for path, leaf in small_leaves("baseline").items() if path[1] == "backbone"}
     checkpoint = save(tmp_path / "w", leaves, Meta(small_config("fc"), None, ("backbone",)))
@@ -190,6 +195,22 @@ def test_leaves_without_a_counterpart_are_all_named(tmp_path: Path) -> None:
     assert not (tmp_path / "net.pth").exists()
 
 
+def test_what_was_written_otherwise_is_found(tmp_path: Path) -> None:
+    leaves, meta = small_leaves("baseline"), Meta(small_config("baseline"), tuple("abcde"), ("backbone", "head"))
+    kept = trained_leaves(unflatten(leaves), meta)
+    tensors = torch_tensors(kept, "w")
+    check_weights(kept, save_zip(tmp_path / "same.pth", tensors), "w")
+    off = tensors["fc.bias"].copy()
+    off[0] = np.nextafter(off[0], np.inf)
+    for name, change in {"fc.bias": off, "fc.weight": tensors["fc.weight"].astype(np.float64)}.items():
+        with pytest.raises(JaxnextError) as error:
+            check_weights(kept, save_zip(tmp_path / "net.pth", tensors | {name: change}), "w")
+        assert str(error.value) == f"{tmp_path / 'net.pth'}: expected the weights of w, found another {name}"
+    del tensors["fc.bias"]
+    with pytest.raises(JaxnextError, match=r"found another fc\.bias$"):
+        check_weights(kept, save_zip(tmp_path / "net.pth", tensors), "w")
+
+
 def test_folders_without_the_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(JaxnextError) as error:
         export(tmp_path, tmp_path / "net.pth")
@@ -210,8 +231,10 @@ def test_an_output_is_replaced_whole_or_left_as_it_was(tmp_path: Path) -> None:
     export(checkpoint, output)
     assert load_state_dict(output)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.pth", "w"]
-    with pytest.raises(JaxnextError, match="expected the name of a file, found a folder"):
-        export(checkpoint, tmp_path / "w" / "checkpoints")
+    folder = tmp_path / "names.pth"
+    folder.mkdir()
+    with pytest.raises(JaxnextError, match="expected an earlier export to replace, found a folder"):
+        export(checkpoint, folder)
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "a\r", "\x0c", "\udc80", "\ufeffa"])
@@ -240,7 +263,7 @@ def test_pytorch_to_jaxnext_to_pytorch_is_equal_to_the_bit(setting: str, tmp_pat
     torch.save(net.state_dict(), tmp_path / "net.pth")
     config = Config(model=model_config(**torch_reference.fields(setting, tiny=True)))
     ported = port(tmp_path / "net.pth", config, tmp_path / "w")
-    for form in FORMATS:
+    for form in FORMS:
         export(ported, tmp_path / f"again.{form}")
         found = loaded(tmp_path / f"again.{form}")
         expected = net.state_dict()
@@ -269,7 +292,7 @@ def test_a_run_of_jaxnext_predicts_the_same_in_pytorch(setting: str, images: Pat
     inputs = torch.from_numpy(((pictures / np.float32(255) - mean) / std).transpose(0, 3, 1, 2).copy())
     found = classifier.predict(pictures)
     assert np.ptp(found, axis=0).max() > 0.01
-    for form in FORMATS:
+    for form in FORMS:
         export(tmp_path / "run", tmp_path / f"net.{form}", which="last")
         net = torch_reference.model(setting, 12, tiny=True)
         state = loaded(tmp_path / f"net.{form}")

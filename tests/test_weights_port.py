@@ -19,7 +19,7 @@ from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.port import parse
 from jaxnext.config.sections import Config, DataConfig
 from jaxnext.config.yaml_text import dump_config, load_config
-from jaxnext.engine.checkpoint import Checkpoints
+from jaxnext.engine.checkpoint import Checkpoints, read_model
 from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.inference.classifier import TrainedClassifier
@@ -29,7 +29,7 @@ from jaxnext.porting.named import WEIGHTS, Named
 from jaxnext.porting.torchvision import to_torch, weight_map
 from jaxnext.training.initial_weights import load_weights
 from jaxnext.weights import port as porting
-from jaxnext.weights.export import export_weights
+from jaxnext.weights.export import export_weights, trained_leaves
 from jaxnext.weights.port import free_name, port_weights, read_classes
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -69,6 +69,11 @@ def port(source, output, config, classes=None, cache=None, **options):
         **options,
     )
     return meta, lines
+
+
+def exported(checkpoint, output, form):
+    variables, meta = read_model(checkpoint, "best")
+    export_weights(trained_leaves(variables, meta), meta, output, form, str(checkpoint))
 
 
 @pytest.fixture
@@ -138,7 +143,7 @@ def test_a_safetensors_file_as_timm_writes_it(tmp_path):
     meta, lines = port(tmp_path / "model.safetensors", tmp_path / "w", config())
     assert meta.trained == ("backbone", "head")
     assert lines[:2] == [f"{part}: from {tmp_path / 'model.safetensors'}" for part in ("backbone", "head")]
-    export_weights(tmp_path / "w", "best", tmp_path / "again.safetensors", "safetensors", None, say=lines.append)
+    exported(tmp_path / "w", tmp_path / "again.safetensors", "safetensors")
     found = load_state_dict(tmp_path / "again.safetensors")
     assert found.keys() == source.keys()
     for key, array in source.items():
@@ -423,7 +428,7 @@ def test_torchvisions_other_nets_have_configs(name, parameters, tmp_path):
     assert np.abs(found - expected).max() <= FLOAT32_PROBABILITIES_OF_1000 * expected.max()
     assert found.argmax(-1).tolist() == expected.argmax(-1).tolist()
 
-    export_weights(tmp_path / "w", "best", tmp_path / "again.pth", "pth", None, say=lines.append)
+    exported(tmp_path / "w", tmp_path / "again.pth", "pth")
     again = torch.load(tmp_path / "again.pth", weights_only=True, mmap=True)
     assert list(again) == list(net.state_dict())
     assert all(torch.equal(again[key], tensor) for key, tensor in net.state_dict().items())

@@ -332,6 +332,12 @@ def _given_values(argv: Sequence[str], key: str) -> Iterable[tuple[str, str]]:
             yield name, value if equals else following
 
 
+def given_value(argv: Sequence[str], key: str) -> str | None:
+    """Return the last value of ``--key`` on a command line, for options that depend on it; ``None`` without one."""
+    found = [value for option, value in _given_values(argv, key) if option == key]
+    return found[-1] if found else None
+
+
 def _check_text(text: str, hint: Any, key: str) -> None:
     kinds = (hint,) if get_origin(hint) is tuple else (hint, *get_args(hint))
     lists = any(get_origin(kind) is tuple for kind in kinds)

@@ -38,6 +38,7 @@ class TrainedClassifier(Predictor):
         classes: names of the classes, in the order of the probabilities.
         meta: what the checkpoint says of itself.
         checkpoint: its folder.
+        which: the checkpoint of a run, ``best`` or ``last``.
         pixels: the rules by which images become what the net sees.
         temperature: that the logits are divided by.
         calibration: what was fitted, where it is used.
@@ -69,7 +70,7 @@ class TrainedClassifier(Predictor):
             UsageError: ``temperature`` is not above 0.
             ValueError: ``image_size`` is no size.
         """
-        self.checkpoint = checkpoint
+        self.checkpoint, self.which = checkpoint, which
         variables, self.meta, self.classes = load_trained(checkpoint, which, train_command)
         self.calibration = read_calibration(checkpoint, which, variables) if temperature == "calibrated" else None
         self.temperature = check_temperature(temperature) if self.calibration is None else self.calibration.temperature

@@ -62,7 +62,7 @@ def evaluate(
     """
     source, skip = _source(classifier, data, index, tfds_folder, warn)
     sums = Accumulator()
-    batches = _batches(classifier.evaluate, source, batch_size, workers, cores, progress, tta)
+    batches = _batches(classifier.evaluate_batches, source, batch_size, workers, cores, progress, tta)
     for _, batch_sums in _readable(batches, classifier, batch_size, skip, warn):
         sums.add(batch_sums)
     return sums
@@ -147,7 +147,7 @@ def _batches(
     progress: Callable[[Any, int], Any],
     tta: Tta,
 ) -> Iterable[tuple[HostBatch, _T]]:
-    """Return the batches of a classifier's ``evaluate`` or ``stream``, behind a progress bar."""
+    """Return the batches of a classifier's ``evaluate_batches`` or ``stream``, behind a progress bar."""
     workers = default_workers(cores, source) if workers is None else workers
     return progress(call(source, batch_size, workers, threads=cores, tta=tta), -(-len(source) // batch_size))
 
@@ -213,6 +213,36 @@ def labelled(
                 "may have been trained on; give --data"
             )
     return splits.validation, list(splits.warnings)
+
+
+class Evaluation(NamedTuple):
+    """Figures of labelled images."""
+
+    images: int
+    loss: float
+    """mean cross-entropy"""
+    accuracy: float
+    """share of the images whose label is the likeliest class, 0 to 1"""
+    top5_accuracy: float
+    """the same, among the five likeliest"""
+    class_accuracy: dict[str, float]
+    """accuracy by name of the class, NaN where it has no image"""
+    class_images: dict[str, int]
+    """images by name of the class"""
+
+
+def figures(sums: Accumulator, classes: tuple[str, ...]) -> Evaluation:
+    """Return the figures that metric sums give."""
+    counts, correct = (sums.sums[name].tolist() for name in ("class_count", "class_correct"))
+    shares = [right / count if count else float("nan") for right, count in zip(correct, counts, strict=True)]
+    return Evaluation(
+        int(sums.sums["count"]),
+        sums.mean("loss"),
+        sums.mean("correct"),
+        sums.mean("correct_top5"),
+        dict(zip(classes, shares, strict=True)),
+        dict(zip(classes, counts, strict=True)),
+    )
 
 
 def report(sums: Accumulator, classes: tuple[str, ...]) -> str:

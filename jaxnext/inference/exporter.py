@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from jaxnext.config.choice import Alternatives
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from jaxnext.data.pixels import Pixels
     from jaxnext.engine.checkpoint import Meta
     from jaxnext.models.classifier import Classifier
@@ -27,6 +27,7 @@ class Net(NamedTuple):
     variables: "Variables"
     """as they were trained, in NumPy arrays; ``models.folding.fold`` folds them"""
     classes: tuple[str, ...]
+    """names; none where no head is trained, which only formats that hold weights alone are given"""
     meta: "Meta"
     pixels: "Pixels"
     """the rules by which images become what the net sees"""
@@ -37,7 +38,8 @@ class Net(NamedTuple):
 class Exporter(Protocol):
     """What each file's frozen dataclass ``Exporter`` offers; its fields are the options.
 
-    Files are imported in no time: what is heavy is imported inside the methods.
+    Files are imported in no time: what is heavy is imported inside the methods. A format that holds weights and no
+    program extends ``weights_exporter.WeightsExporter``.
     """
 
     def check(self) -> None:
@@ -56,7 +58,7 @@ class Exporter(Protocol):
         """
         ...
 
-    def run(self, net: Net, output: Path, images: "Sequence[UInt8Image]") -> NDArray[np.floating] | None:
+    def run(self, net: Net, output: Path, images: "Sequence[UInt8Image]") -> "NDArray[np.floating] | None":
         """Compute with what was written, by the format's own runtime.
 
         Args:

@@ -35,6 +35,7 @@ from jaxnext.types import UInt8Image
 
 if TYPE_CHECKING:
     from jaxnext.inference.classifier import TrainedClassifier
+    from jaxnext.inference.evaluate import Evaluation
 
 _T = TypeVar("_T")
 Tta = str | Mapping[str, Any]
@@ -156,6 +157,70 @@ class Predictor(abc.ABC):
         """
         return embed(self, images, batch_size)
 
+    def evaluate(
+        self,
+        data: str | Path | Sequence[str | Path] | None = None,
+        batch_size: int = 16,
+        tta: Tta = NONE,
+        warn: Callable[[str], None] = print,
+    ) -> "Evaluation":
+        """Return loss and accuracies on labelled images.
+
+        Args:
+            data: a folder or archive of class folders, or several, matched to ``classes`` by name; ``None``: the
+                validation images of the run.
+            batch_size: images at a time; does not change the result.
+            tta: test-time augmentation, as for ``predict``.
+            warn: shows a line about what was left out.
+
+        Raises:
+            JaxnextError: a class folder that is none of ``classes``, an image that cannot be read, or validation images
+                that are no longer those of the run.
+            UsageError: no such ``tta``.
+        """
+        from jaxnext.inference.evaluate import evaluate, figures
+
+        paths = [data] if isinstance(data, str | Path) else data
+        sums = evaluate(
+            self,
+            None if paths is None else [Path(path) for path in paths],
+            batch_size=batch_size,
+            workers=0,
+            cores=2,
+            warn=warn,
+            progress=lambda batches, _: batches,
+            tta=tta,
+        )
+        return figures(sums, self.classes)
+
+    def export(
+        self,
+        output: str | Path,
+        format: str | None = None,
+        *,
+        images: Sequence[str | Path] | None = None,
+        overwrite: bool = False,
+        say: Callable[[str], None] = print,
+        **options: Any,
+    ) -> None:
+        """Write the net in a format that others read, after what was written has given the net's own answers.
+
+        Args:
+            output: file or folder that is written.
+            format: name of a file in ``inference/exporters``; ``None``: what the suffix of ``output`` says.
+            images: folders, archives and image files that both are asked about; ``None``: made ones.
+            overwrite: whether what is there is replaced.
+            say: shows a line.
+            **options: of the format.
+
+        Raises:
+            UsageError: an ensemble; no such format or option; a library that is missing.
+            JaxnextError: as ``jaxnext.inference.export.export``.
+        """
+        from jaxnext.inference.export import export_classifier
+
+        export_classifier(self, Path(output), format, options, images, overwrite, say)
+
     def shown(self, images: Sequence[Any] | NDArray[np.uint8], batch_size: int) -> Iterator[NDArray[np.uint8]]:
         """Yield images given as for ``predict`` as the first net sees them, uint8 ``[n, H, W, 3]``, in their order."""
         if not all(isinstance(image, str | Path) for image in images):
@@ -210,7 +275,7 @@ class Predictor(abc.ABC):
         with self._batches(source, batch_size, workers, threads) as batches:
             yield from self._computed(batches, batch_size, net.embedded)
 
-    def evaluate(
+    def evaluate_batches(
         self, source: ImageSource, batch_size: int, workers: int, threads: int = 2, tta: Tta = NONE
     ) -> Iterator[tuple[HostBatch, Sums]]:
         """Yield a labelled source's batches in order, each with metric sums; arguments as for ``stream``."""

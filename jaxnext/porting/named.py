@@ -56,7 +56,8 @@ WEIGHTS: Final[dict[str, Named]] = {
 }
 """Weights by torchvision's name, or timm's. Those without a net are of the four settings' ResNeXt-50 (32x4d)."""
 
-_BACKBONE: Final = ("block", "stage_sizes", "widths", "features", "stem_features", "groups", "block_attention")
+BACKBONE: Final = ("block", "stage_sizes", "widths", "features", "stem_features", "groups", "block_attention")
+"""The fields of ``ModelConfig`` by which two nets have the same backbone."""
 
 
 def weights_for(model: ModelConfig, configs: Path) -> tuple[str, str] | None:
@@ -69,6 +70,6 @@ def weights_for(model: ModelConfig, configs: Path) -> tuple[str, str] | None:
     newest = {named.config: name for name, named in WEIGHTS.items()}
     for config, name in newest.items():
         other = load_config(configs / f"{config}.yaml").model
-        if all(getattr(model, field) == getattr(other, field) for field in _BACKBONE):
+        if all(getattr(model, field) == getattr(other, field) for field in BACKBONE):
             return name, config
     return None

@@ -1,8 +1,7 @@
-"""A checkpoint to a file that PyTorch reads: the file that orders the side effects of ``export_weights.py``."""
+"""A model's weights under PyTorch's names and in its layouts, to a file and back."""
 
-import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -10,50 +9,44 @@ import numpy as np
 import safetensors.numpy
 
 from jaxnext.atomic import whole_file
-from jaxnext.engine.checkpoint import preprocessing, read_model
+from jaxnext.engine.checkpoint import Meta, preprocessing
 from jaxnext.errors import JaxnextError
+from jaxnext.porting.files.state_dict import load_state_dict
 from jaxnext.porting.files.write_torch import write_torch
 from jaxnext.porting.torchvision import to_torch, torch_order, weight_map
 from jaxnext.tree import PARTS, flatten, path_name
-from jaxnext.types import LeafPath
+from jaxnext.types import LeafPath, Variables
 
 ExportFormat = Literal["pth", "safetensors"]
 """PyTorch's zip format, or safetensors."""
 
 
+def trained_leaves(variables: Variables, meta: Meta) -> dict[LeafPath, np.ndarray]:
+    """Return the leaves of the parts that are trained, by path, collection first."""
+    return {path: np.asarray(leaf) for path, leaf in flatten(variables).items() if path[1] in meta.trained}
+
+
 def export_weights(
-    checkpoint: Path,
-    which: str,
-    output: Path,
-    form: ExportFormat,
-    classes: Path | None,
-    *,
-    say: Callable[[str], None],
+    leaves: Mapping[LeafPath, np.ndarray], meta: Meta, output: Path, form: ExportFormat, name: str
 ) -> None:
-    """Write a checkpoint's weights under PyTorch's names and in its layouts. Each file appears whole or not at all.
+    """Write a checkpoint's weights under PyTorch's names and in its layouts. The file appears whole or not at all.
 
     torchvision's network, with the original project's attention at ``layer4.cbam`` and its head at ``fc``, loads the
-    file with ``strict=True``. Parts that are not trained are not written.
+    file with ``strict=True``.
 
     Args:
-        checkpoint: folder of a run or of a ported checkpoint.
-        which: ``best`` or ``last``.
+        leaves: of ``trained_leaves``.
+        meta: what the checkpoint says of itself.
         output: the file; one that is there is replaced.
         form: its format. A safetensors file has the class names as a JSON list in its metadata, under ``classes``, and
             how an image becomes an input under ``preprocessing``; a ``.pth`` file has no place for them.
-        classes: text file that receives the class names, a name a line in the order of the outputs, or ``None``.
-        say: shows a line to the user.
+        name: of the checkpoint, for errors.
 
     Raises:
-        JaxnextError: no such checkpoint; a part that PyTorch has no counterpart of, every leaf of it named; class names
-            asked for that are not there or are not lines; a file that cannot be written.
+        JaxnextError: a part that PyTorch has no counterpart of, every leaf of it named; a file that cannot be written.
     """
-    variables, meta = read_model(checkpoint, which)
-    leaves = {path: np.asarray(leaf) for path, leaf in flatten(variables).items() if path[1] in meta.trained}
-    tensors = torch_tensors(leaves, str(checkpoint))
-    names = None if classes is None else class_lines(meta.classes, str(checkpoint), str(classes))
-    with contextlib.ExitStack() as files:
-        file = files.enter_context(whole_file(output, "wb"))
+    tensors = torch_tensors(leaves, name)
+    with whole_file(output, "wb") as file:
         if form == "pth":
             write_torch(file, tensors)
         else:
@@ -61,20 +54,30 @@ def export_weights(
             if meta.classes is not None:
                 about["classes"] = json.dumps(meta.classes)
             file.write(safetensors.numpy.save(tensors, about))
-        if classes is not None and names is not None:
-            files.enter_context(whole_file(classes)).write(names)
+
+
+def check_weights(leaves: Mapping[LeafPath, np.ndarray], output: Path, name: str) -> None:
+    """Read what ``export_weights`` has written, and compare it with the leaves, bit for bit.
+
+    Raises:
+        JaxnextError: it has other tensors; the first is named.
+    """
+    found, expected = load_state_dict(output), torch_tensors(leaves, name)
+    for source in sorted(found.keys() | expected.keys()):
+        both = [tensors.get(source) for tensors in (expected, found)]
+        kinds = [None if array is None else (array.dtype, array.shape, array.tobytes()) for array in both]
+        if kinds[0] != kinds[1]:
+            raise JaxnextError(f"{output}: expected the weights of {name}, found another {source}")
+
+
+def describe(leaves: Mapping[LeafPath, np.ndarray], meta: Meta) -> str:
+    """Say which parts are trained, and how much they hold."""
     parts = [part for part in PARTS if part in meta.trained]
-    if "head" not in parts:
-        say(f"{checkpoint}: holds no trained head; {output} holds the {' and the '.join(parts)} alone")
-    elif form == "pth" and classes is None:
-        say(f"a .pth file has no place for class names; write their order beside it with --classes {output.stem}.txt")
     count = sum(array.size for path, array in leaves.items() if path[0] == "params")
-    say(f"{output}: {', '.join(parts)}; {len(tensors):,} tensors, {count:,} parameters")
-    if classes is not None:
-        say(f"{classes}: {len(meta.classes or ()):,} class names")
+    return f"{', '.join(parts)}; {len(leaves):,} tensors, {count:,} parameters"
 
 
-def torch_tensors(leaves: dict[LeafPath, np.ndarray], name: str) -> dict[str, np.ndarray]:
+def torch_tensors(leaves: Mapping[LeafPath, np.ndarray], name: str) -> dict[str, np.ndarray]:
     """Return a PyTorch state dict of a model's leaves, in its order; arrays in C order, as safetensors needs them.
 
     Args:
@@ -97,14 +100,12 @@ def torch_tensors(leaves: dict[LeafPath, np.ndarray], name: str) -> dict[str, np
     return {source: tensors[source] for source in sorted(tensors, key=torch_order)}
 
 
-def class_lines(names: tuple[str, ...] | None, checkpoint: str, file: str) -> str:
-    """Return class names as the text of a file that ``port_weights.py --classes`` reads.
+def class_lines(names: tuple[str, ...], file: str) -> str:
+    """Return class names as the text of a file that ``jaxnext port --classes`` reads.
 
     Raises:
-        JaxnextError: there are none, or one is not a line of UTF-8 text.
+        JaxnextError: one is not a line of UTF-8 text.
     """
-    if names is None:
-        raise JaxnextError(f"--classes {file}: expected class names to write, found no trained head in {checkpoint}")
     for name in names:
         broken = set(name) & {"\n", "\r", "\ufeff"} or not name.strip()
         if broken or name.encode(errors="replace").decode() != name:
