@@ -116,13 +116,14 @@ def test_the_folder_may_be_given_relative_to_the_current_one(tmp_path: Path, mon
     assert there(tmp_path / "run", "best") == ["1"]
 
 
-def test_best_and_last_are_replaced_and_every_keeps_all(tmp_path: Path) -> None:
+def test_best_is_replaced_last_keeps_two_and_every_all(tmp_path: Path) -> None:
     with Checkpoints(tmp_path) as checkpoints:
         for number in (2, 5, 11):
             checkpoints.save_model("best", number, variables_of(number), meta_of(number))
             checkpoints.save_model("every", number, variables_of(number), meta_of(number))
             checkpoints.save_last(number, variables_of(number), moments_of(number), {}, meta_of(number))
-            assert there(tmp_path, "best") == there(tmp_path, "last") == [str(number)]
+            assert there(tmp_path, "best") == [str(number)]
+        assert there(tmp_path, "last") == ["11", "5"]
         assert there(tmp_path, "every") == ["11", "2", "5"]
         assert [checkpoints.latest(kind) for kind in ("best", "last", "every")] == [11, 11, 11]
         assert_same(checkpoints.restore_model("every")[0], variables_of(11))
@@ -258,6 +259,92 @@ def test_a_damaged_file_is_one_sentence_or_does_not_matter(saved: Path, tmp_path
     assert refused >= needed
 
 
+# Digests
+
+
+def flip(path: Path, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(data)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_flipped_bit_is_noticed_or_does_not_matter(saved: Path, tmp_path: Path) -> None:
+    place = Path("checkpoints/last/7")
+    files = sorted(path for path in (saved / place).rglob("*") if path.is_file() and path.stat().st_size)
+    random, noticed = np.random.default_rng(0), 0
+    for i in range(30):
+        file = files[random.integers(len(files))]
+        shutil.copytree(saved, folder := tmp_path / str(i))
+        flip(folder / file.relative_to(saved), int(random.integers(8 * file.stat().st_size)))
+        with Checkpoints(folder) as checkpoints:
+            try:
+                variables, moments, progress, meta = checkpoints.restore_last(moments_of(0))
+            except JaxnextError:
+                noticed += 1
+                continue
+        assert_same((variables, moments), (variables_of(7), moments_of(7)))
+        assert (progress, meta) == ({"position": 7}, meta_of(3))
+    assert noticed > 0
+
+
+def test_other_values_than_were_written_are_named(saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "checkpoints/last/7/progress/metadata"
+    file.write_text(json.dumps({"position": 8}))
+    with Checkpoints(tmp_path) as checkpoints, pytest.raises(JaxnextError) as error:
+        checkpoints.restore_last(moments_of(0))
+    assert re.search(r"it is not what was written: progress: expected SHA-256 [0-9a-f]{16}, found ", str(error.value))
+    # What is not read is not compared.
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.restore_model("last")[1] == meta_of(3)
+
+
+def test_digests_may_be_missing_in_what_an_earlier_version_wrote(saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    place = tmp_path / "checkpoints/best/3"
+    shutil.rmtree(place / "digests")
+    with Checkpoints(tmp_path) as checkpoints:
+        with pytest.raises(JaxnextError, match=r"best/3: the checkpoint cannot be read \(expected its digests, found"):
+            checkpoints.restore_model("best")
+        values = json.loads((place / "meta/metadata").read_text())
+        (place / "meta/metadata").write_text(json.dumps(values | {"format": 3}))
+        assert_same(checkpoints.restore_model("best")[0], variables_of(3))
+        assert not checkpoints.verify("best", 3)
+        assert checkpoints.verify("last", 7)
+
+
+def test_a_damaged_last_is_set_aside_for_the_one_before(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        for number in (5, 7):
+            checkpoints.save_last(number, variables_of(number), moments_of(number), {}, meta_of(number))
+        assert checkpoints.set_aside_damaged() == []
+    place = tmp_path / "checkpoints/last/7"
+    (place / "progress/metadata").write_text('{"position": 1}')
+    with Checkpoints(tmp_path) as checkpoints:
+        (line,) = checkpoints.set_aside_damaged()
+        kept = tmp_path / "checkpoints/damaged/last-7"
+        assert line.startswith(f"{place}: the checkpoint cannot be read (it is not what was written: progress")
+        assert line.endswith(f"; it is kept as {kept}, and the run goes on from the one before")
+        assert checkpoints.numbers("last") == [5]
+        assert_same(checkpoints.restore_last(moments_of(0))[0], variables_of(5))
+        checkpoints.save_last(6, variables_of(6), moments_of(6), {}, meta_of(6))
+        assert checkpoints.numbers("last") == [5, 6]
+    assert kept.is_dir()
+
+
+def test_where_both_are_damaged_nothing_is_moved(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path) as checkpoints:
+        for number in (5, 7):
+            checkpoints.save_last(number, variables_of(number), moments_of(number), {}, meta_of(number))
+    for number in (5, 7):
+        (tmp_path / f"checkpoints/last/{number}/progress/metadata").write_text('{"position": 1}')
+    with Checkpoints(tmp_path) as checkpoints:
+        with pytest.raises(JaxnextError, match="last/7: the checkpoint cannot be read"):
+            checkpoints.set_aside_damaged()
+        assert checkpoints.numbers("last") == [5, 7]
+
+
 @pytest.mark.parametrize("item", ["model", "optimizer", "progress", "meta"])
 def test_a_missing_item_is_named(saved: Path, tmp_path: Path, item: str) -> None:
     shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
@@ -272,8 +359,8 @@ def test_a_missing_item_is_named(saved: Path, tmp_path: Path, item: str) -> None
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"format": 4}, "expected checkpoint format 3 or an earlier one, found 4"),
-        ({"format": None}, "expected checkpoint format 3 or an earlier one, found None"),
+        ({"format": 5}, "expected checkpoint format 4 or an earlier one, found 5"),
+        ({"format": None}, "expected checkpoint format 4 or an earlier one, found None"),
         (
             {"preprocessing": preprocessing(meta_of(3).config) | {"filter": "bicubic"}},
             "expected preprocessing {'filter': 'bilinear, antialiased'}, found {'filter': 'bicubic'}",
@@ -297,7 +384,7 @@ def test_another_meta(saved: Path, tmp_path: Path, changes: dict[str, Any], reas
 def test_meta_as_json() -> None:
     values = meta_of(3).to_json()
     assert {name: value for name, value in values.items() if name != "config"} == {
-        "format": 3,
+        "format": 4,
         "classes": ["0", "1", "10", "2"],
         "trained": ["backbone", "head"],
         "epoch": 3,
@@ -390,7 +477,7 @@ def test_what_a_killed_save_leaves_is_not_taken_for_a_checkpoint(saved: Path, tm
         # A reader leaves it: it may be a save at work. The next save knows that it is not.
         assert there(tmp_path, "last") == ["7", "9.orbax-checkpoint-tmp"]
         checkpoints.save_last(8, variables_of(8), moments_of(8), {}, meta_of(3))
-    assert there(tmp_path, "last") == ["8"]
+    assert there(tmp_path, "last") == ["7", "8"]
 
 
 KILLED = """

@@ -2,8 +2,10 @@
 
     FOLDER/checkpoints/best/EPOCH       model and meta: the epoch with the highest validation accuracy
     FOLDER/checkpoints/every/EPOCH      the same, every N epochs
-    FOLDER/checkpoints/last/POSITION    also optimiser and progress: all that the run needs to go on
+    FOLDER/checkpoints/last/POSITION    also optimiser and progress: all that the run needs to go on; the newest two
+    FOLDER/checkpoints/damaged/...      one of ``last`` that was found damaged when the run was gone on with
 
+Each has digests of its arrays and values, which are checked when it is read.
 The model is the one that is validated and predicted with: the moving average where there is one. ``last`` then has the
 trained parameters with the optimiser. Only ``last`` holds the optimiser's moments, so that disk use stays small. Orbax
 writes beside and renames: a
@@ -14,7 +16,7 @@ import contextlib
 import dataclasses
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +29,18 @@ from jaxnext.config.mapping import build
 from jaxnext.config.older_formats import upgrade_written
 from jaxnext.config.sections import Config
 from jaxnext.data.pixels import Pixels
+from jaxnext.engine.digests import difference, digests_of
 from jaxnext.errors import JaxnextError
 from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 from jaxnext.types import Variables
 
-FORMAT = 3
-"""Of what is written. Read are also 1, which had other names for some settings, and 2, which had none for orientation,
-depth, background and shape of images: they were as ``upgrade_written`` says."""
+FORMAT = 4
+"""Of what is written. Read are also 1, which had other names for some settings; 2, which had none for orientation,
+depth, background and shape of images: they were as ``upgrade_written`` says; and 3, which had no digests."""
 KINDS = ("best", "last", "every")
 
+_DIGESTS = "digests"
+"""Name of the item with the digests of the others."""
 LEFTOVER = "*.orbax-checkpoint-tmp*"
 """What Orbax leaves beside the checkpoints when it is killed while writing one."""
 
@@ -80,7 +85,7 @@ class Meta:
         if values.get("format") not in range(1, FORMAT + 1):
             raise ValueError(f"expected checkpoint format {FORMAT} or an earlier one, found {values.get('format')!r}")
         config = build(upgrade_written(yaml_text.load_yaml(values["config"])))
-        expected = preprocessing(config) if values["format"] == FORMAT else _preprocessing_before(config)
+        expected = preprocessing(config) if values["format"] >= 3 else _preprocessing_before(config)
         if (found := values["preprocessing"]) != expected:
             other = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
             shown = ({name: side.get(name) for name in other} for side in (expected, found))
@@ -161,13 +166,12 @@ class Checkpoints:
         Raises:
             JaxnextError: it cannot be written, or a newer one is there already.
         """
-        items = {"model": ocp.args.StandardSave(variables), "meta": ocp.args.JsonSave(meta.to_json())}
-        self._save(kind, epoch, items)
+        self._save(kind, epoch, {"model": variables}, {"meta": meta.to_json()})
 
     def save_last(
         self, position: int, variables: Variables, optimizer: Any, progress: Mapping[str, Any], meta: Meta
     ) -> None:
-        """Save all that the run needs to go on from a position, replacing the one before.
+        """Save all that the run needs to go on from a position; the one before stays, the others go.
 
         Args:
             position: batches of the run that are done.
@@ -181,23 +185,71 @@ class Checkpoints:
             JaxnextError: it cannot be written, or a newer one is there already.
         """
         leaves = {f"{i:04d}": leaf for i, leaf in enumerate(jax.tree.leaves(optimizer))}
-        items = {
-            "model": ocp.args.StandardSave(variables),
-            # Orbax saves no empty tree.
-            **({"optimizer": ocp.args.StandardSave(leaves)} if leaves else {}),
-            "progress": ocp.args.JsonSave(dict(progress)),
-            "meta": ocp.args.JsonSave(meta.to_json()),
-        }
-        self._save("last", position, items)
+        # Orbax saves no empty tree.
+        arrays = {"model": variables, **({"optimizer": leaves} if leaves else {})}
+        self._save("last", position, arrays, {"progress": dict(progress), "meta": meta.to_json()})
 
     def restore_model(self, kind: str) -> tuple[Variables, Meta]:
         """Return the newest model of a kind, as NumPy arrays.
 
         Raises:
-            JaxnextError: where there is none, or it cannot be read.
+            JaxnextError: where there is none, it cannot be read, or it is not what was written.
         """
-        items = self._restore(kind, {"model": ocp.args.StandardRestore(), "meta": ocp.args.JsonRestore()})
+        items = self._restore(kind, self._newest(kind), ["model"], ["meta"])
         return items["model"], items["meta"]
+
+    def numbers(self, kind: str) -> list[int]:
+        """Return the numbers of the whole checkpoints of a kind, the oldest first. Creates nothing."""
+        return sorted(self._manager(kind).all_steps()) if self.latest(kind) is not None else []
+
+    def verify(self, kind: str, number: int) -> bool:
+        """Read a checkpoint whole; return whether it has digests, which those of earlier formats have not.
+
+        Raises:
+            JaxnextError: it cannot be read, or is not what was written.
+        """
+        place = self.root / kind / str(number)
+        arrays = ["model", *["optimizer"] * (place / "optimizer").is_dir()]
+        self._restore(kind, number, arrays, ["meta"] if kind != "last" else ["progress", "meta"])
+        return (place / _DIGESTS).is_dir()
+
+    def set_aside_damaged(self) -> list[str]:
+        """Put what is damaged of ``last`` beside, where the one before is whole, so that a run can be gone on with.
+
+        Returns:
+            a line for each that was put into ``checkpoints/damaged``.
+
+        Raises:
+            JaxnextError: none is whole; or a damaged one cannot be put beside.
+        """
+        lines: list[str] = []
+        found: list[tuple[int, JaxnextError]] = []
+        for number in reversed(self.numbers("last")):
+            try:
+                self.verify("last", number)
+                break
+            except JaxnextError as error:
+                found.append((number, error))
+        else:
+            if found:
+                raise found[0][1]
+        for number, error in found:
+            place = self.root / "damaged" / f"last-{number}"
+            try:
+                place.parent.mkdir(exist_ok=True)
+                (self.root / "last" / str(number)).rename(place)
+            except OSError as failed:
+                raise JaxnextError(f"{place}: the folder cannot be put there ({failed.strerror})") from failed
+            lines.append(f"{error}; it is kept as {place}, and the run goes on from the one before")
+        if lines:
+            self.look_again()
+        return lines
+
+    @_quiet()
+    def look_again(self) -> None:
+        """Notice what another process has changed in the folder."""
+        for manager in self._managers.values():
+            manager.reload()
 
     def restore_last(self, optimizer: Any) -> tuple[Variables, Any, dict[str, Any], Meta]:
         """Return what ``save_last`` saved; ``optimizer`` is a tree of the same structure.
@@ -206,10 +258,10 @@ class Checkpoints:
             JaxnextError: where there is none, it cannot be read, or the optimiser's state is another's.
         """
         leaves, structure = jax.tree.flatten(optimizer)
-        there = (self.root / "last" / str(self.latest("last")) / "optimizer").is_dir()
-        names = ("model", *["optimizer"] * (there or len(leaves) > 0))
-        arguments: dict[str, Any] = {name: ocp.args.StandardRestore() for name in names}
-        items = self._restore("last", arguments | {"progress": ocp.args.JsonRestore(), "meta": ocp.args.JsonRestore()})
+        number = self._newest("last")
+        there = (self.root / "last" / str(number) / "optimizer").is_dir()
+        names = ["model", *["optimizer"] * (there or len(leaves) > 0)]
+        items = self._restore("last", number, names, ["progress", "meta"])
         saved = items.get("optimizer", {})
         found = [saved[name] for name in sorted(saved)]
         if [np.shape(leaf) for leaf in leaves] != [np.shape(leaf) for leaf in found]:
@@ -217,7 +269,10 @@ class Checkpoints:
         return items["model"], jax.tree.unflatten(structure, found), items["progress"], items["meta"]
 
     @_quiet()
-    def _save(self, kind: str, number: int, items: dict[str, Any]) -> None:
+    def _save(self, kind: str, number: int, arrays: dict[str, Any], values: dict[str, Any]) -> None:
+        saved = {name: ocp.args.StandardSave(tree) for name, tree in arrays.items()}
+        values = {**values, _DIGESTS: digests_of(arrays, values)}
+        items = saved | {name: ocp.args.JsonSave(value) for name, value in values.items()}
         try:
             manager = self._manager(kind)
             if number in manager.all_steps():
@@ -237,18 +292,34 @@ class Checkpoints:
         except Exception as error:
             raise JaxnextError(f"{self.root / kind}: the checkpoint cannot be written ({_reason(error)})") from error
 
-    @_quiet()
-    def _restore(self, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def _newest(self, kind: str) -> int:
         number = self.latest(kind)
         if number is None:
             kinds = [k for k in KINDS if self.latest(k) is not None]
             there = f"; it has: {', '.join(kinds)}" if kinds else ""
             raise JaxnextError(f"{self.root.parent}: expected a checkpoint '{kind}', found none{there}")
+        return number
+
+    @_quiet()
+    def _restore(self, kind: str, number: int, arrays: Sequence[str], values: Sequence[str]) -> dict[str, Any]:
+        """Return items of a checkpoint, those of JSON after those of arrays, ``meta`` among them."""
         place = self.root / kind / str(number)
+        has_digests = (place / _DIGESTS).is_dir()
+        arguments: dict[str, Any] = {name: ocp.args.StandardRestore() for name in arrays}
+        arguments |= {name: ocp.args.JsonRestore() for name in (*values, *[_DIGESTS] * has_digests)}
         try:
             restored = self._manager(kind).restore(number, args=ocp.args.Composite(**arguments))
             items = {name: restored[name] for name in arguments}
-            return items | {"meta": Meta.from_json(items["meta"])}
+            # What another version has written is said to be that.
+            meta = Meta.from_json(items["meta"])
+            written = items.pop(_DIGESTS, None)
+            if written is not None:
+                found = digests_of({name: items[name] for name in arrays}, {name: items[name] for name in values})
+                if changed := difference(written, found):
+                    raise ValueError(f"it is not what was written: {changed}")
+            elif items["meta"].get("format") == FORMAT:
+                raise ValueError("expected its digests, found none")
+            return items | {"meta": meta}
         except JaxnextError:
             raise
         except Exception as error:
@@ -257,7 +328,7 @@ class Checkpoints:
     @_quiet()
     def _manager(self, kind: str) -> ocp.CheckpointManager:
         if kind not in self._managers:
-            keep = None if kind == "every" else 1
+            keep = {"every": None, "last": 2}.get(kind, 1)
             # Synchronous: a save is waited for anyway, and after a failed one Orbax's threads would hold the process.
             alone = _alone()
             options = ocp.CheckpointManagerOptions(

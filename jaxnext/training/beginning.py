@@ -38,13 +38,14 @@ def fresh(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
 
 
 def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
-    """Return the state and progress of the newest checkpoint ``last``.
+    """Return the state and progress of the newest checkpoint ``last`` that is whole.
 
     Raises:
         UsageError: the run has begun more epochs than the config has, or their number decides the learning rates
             or which were to be mixed.
         JaxnextError: the data or its classes are no longer those of the run.
     """
+    _set_aside_damaged(run)
     # At the border of two phases the state is still that of the first.
     epochs = max((run.checkpoints.latest("last") or 0) - 1, 0) // run.order.batches_per_epoch
     expected = jax.eval_shape(lambda variables: run.new_state(variables, 1.0, epochs), shapes)
@@ -66,6 +67,16 @@ def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
     state = state._replace(step=np.int32(run.train_steps_before(progress.position)))
     run.env.console.say(f"resuming after epoch {done}, batch {progress.position} of the run")
     return run.steps.replicate(state), progress
+
+
+def _set_aside_damaged(run: Run) -> None:
+    """Have a damaged checkpoint out of the way; of several processes the first one sees to it."""
+    if run.processes.first:
+        for line in run.checkpoints.set_aside_damaged():
+            (run.env.console.warn or run.env.console.say)(line)
+    run.processes.barrier()
+    if not run.processes.first:
+        run.checkpoints.look_again()
 
 
 def _check_length(run: Run, before: int) -> None:
