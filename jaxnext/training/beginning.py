@@ -11,8 +11,10 @@ from jaxnext.data.bad_image import BadImage
 from jaxnext.data.pixels import Pixels
 from jaxnext.data.verify import check_shards, find_bad_images, share_of
 from jaxnext.engine import run_folder
+from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.engine.state import TrainState
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.training.environment import RunEnvironment
 from jaxnext.training.fingerprints import fingerprints
 from jaxnext.training.initial_weights import complete, load_weights
 from jaxnext.training.processes import Fingerprint
@@ -45,7 +47,6 @@ def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
             or which were to be mixed.
         JaxnextError: the data or its classes are no longer those of the run.
     """
-    _set_aside_damaged(run)
     # At the border of two phases the state is still that of the first.
     epochs = max((run.checkpoints.latest("last") or 0) - 1, 0) // run.order.batches_per_epoch
     expected = jax.eval_shape(lambda variables: run.new_state(variables, 1.0, epochs), shapes)
@@ -69,14 +70,14 @@ def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
     return run.steps.replicate(state), progress
 
 
-def _set_aside_damaged(run: Run) -> None:
-    """Have a damaged checkpoint out of the way; of several processes the first one sees to it."""
-    if run.processes.first:
-        for line in run.checkpoints.set_aside_damaged():
-            (run.env.console.warn or run.env.console.say)(line)
-    run.processes.barrier()
-    if not run.processes.first:
-        run.checkpoints.look_again()
+def set_aside_damaged(checkpoints: Checkpoints, env: RunEnvironment) -> None:
+    """Have a damaged checkpoint out of the way; of several processes the first one sees to it, and all wait for it."""
+    if env.processes.first:
+        for line in checkpoints.set_aside_damaged():
+            (env.console.warn or env.console.say)(line)
+    env.processes.barrier()
+    if not env.processes.first:
+        checkpoints.look_again()
 
 
 def _check_length(run: Run, before: int) -> None:
