@@ -2,7 +2,7 @@ import hashlib
 
 import numpy as np
 
-from jaxnext.engine.digests import difference, digests_of
+from jaxnext.engine.digests import difference, digest_of, digests_of
 
 HEAD = {"head": np.arange(3, dtype=np.float32)}
 ARRAYS = {"model": {"params": HEAD}}
@@ -18,6 +18,14 @@ def test_literally() -> None:
 
 def test_values_as_json_reads_them_again() -> None:
     assert digests_of({}, {"meta": {"a": 0.5, "b": (1, 2)}}) == digests_of({}, VALUES)
+
+
+def test_one_digest_of_paths_and_values() -> None:
+    one = digest_of(ARRAYS)
+    assert len(one) == 64
+    assert one == digest_of({"model": {"params": {"head": np.arange(3, dtype=np.float32)}}})
+    assert one != digest_of({"model": {"params": {"tail": HEAD["head"]}}})
+    assert one != digest_of({"model": {"params": {"head": np.nextafter(HEAD["head"], 9)}}})
 
 
 def test_differences() -> None:

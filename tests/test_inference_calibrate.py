@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from jaxnext.engine.checkpoint import read_model
+from jaxnext.engine.digests import digest_of
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.inference.calibrate import calibrate, lines
-from jaxnext.inference.calibration import checksum, write_calibration
+from jaxnext.inference.calibration import write_calibration
 from jaxnext.inference.classifier import TrainedClassifier
 from jaxnext.inference.evaluate import evaluate, predict_labelled
 from jaxnext.reporting.calibration import scaled
@@ -60,7 +61,7 @@ def test_what_is_found(found):
 def test_used_when_asked(found, run, tmp_path, images, mislabelled, classifier):
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
-    kept = dataclasses.replace(found[0], weights=checksum(read_model(folder, "best")[0]))
+    kept = dataclasses.replace(found[0], weights=digest_of(read_model(folder, "best")[0]))
     write_calibration(folder, "best", kept)
     calibrated = TrainedClassifier(folder, devices=jax.devices()[:1], temperature="calibrated")
     assert calibrated.calibration == kept

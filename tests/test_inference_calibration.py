@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxnext.engine.digests import digest_of
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.inference.calibration import (
     Calibration,
     check_seen,
     check_temperature,
-    checksum,
     read_calibration,
     write_calibration,
 )
@@ -18,7 +18,7 @@ WEIGHTS = {"params": {"head": {"kernel": np.ones((2, 3), np.float32)}}}
 
 
 def calibration(temperature: float = 1.5, **others) -> Calibration:
-    values = {"images": 7, "log_loss": (0.5, 0.4), "ece": (0.2, 0.1), "weights": checksum(WEIGHTS)}
+    values = {"images": 7, "log_loss": (0.5, 0.4), "ece": (0.2, 0.1), "weights": digest_of(WEIGHTS)}
     return Calibration(temperature=temperature, **(values | others))
 
 

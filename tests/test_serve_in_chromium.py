@@ -1,7 +1,6 @@
 """A server of its own process in a browser: images are chosen, dropped and pasted; nothing else is asked for."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +10,9 @@ from typing import Any
 
 import pytest
 from small_run import picture
+from test_report_in_chromium import browser, pytestmark  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVIL = "<img src=x onerror=alert(1)>.jpg"
 HAND_OVER = """([name, kind, data]) => {
   const transfer = new DataTransfer();
@@ -22,12 +21,6 @@ HAND_OVER = """([name, kind, data]) => {
     : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
   document.body.dispatchEvent(event);
 }"""
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.chromium,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +36,8 @@ def server(run: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         process.kill()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="Playwright is not installed (pip install playwright)"
-    )
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_the_page(browser: Any, server: Any, tmp_path: Path, width: int, scheme: str) -> None:
+def test_the_page(browser: Any, server: Any, tmp_path: Path, width: int, scheme: str) -> None:  # noqa: F811
     import base64
 
     from playwright.sync_api import expect

@@ -69,8 +69,9 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
     (folder,) = arguments.checkpoint
     with classifier(arguments, invocation) as trained:
         from jaxnext.engine.checkpoint import read_model
+        from jaxnext.engine.digests import digest_of
         from jaxnext.inference.calibrate import calibrate, lines
-        from jaxnext.inference.calibration import checksum, write_calibration
+        from jaxnext.inference.calibration import write_calibration
 
         net = trained.members[0]
         found, table = calibrate(
@@ -83,7 +84,7 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
             **over_images(arguments),
         )
         size = list(arguments.image_size) if isinstance(arguments.image_size, tuple) else arguments.image_size
-        weights = checksum(read_model(folder, arguments.which)[0])
+        weights = digest_of(read_model(folder, arguments.which)[0])
         file = write_calibration(
             folder,
             arguments.which,

@@ -28,8 +28,13 @@ def log_probabilities(
 
     They are the logits at the temperature, less what makes the probabilities add up to 1.
     """
-    logits = model.apply(variables, normalize(images, model.dtype, model.mean, model.std), train=False)
-    return jax.nn.log_softmax(at_temperature(logits, temperature))  # pyright: ignore[reportArgumentType]
+    return jax.nn.log_softmax(logits(variables, images, model=model, temperature=temperature))
+
+
+def logits(variables: dict[str, Any], images: jax.Array, *, model: Classifier, temperature: float = 1.0) -> jax.Array:
+    """Return the logits ``[N, classes]`` of uint8 images ``[N, H, W, 3]``, divided by a temperature."""
+    found = model.apply(variables, normalize(images, model.dtype, model.mean, model.std), train=False)
+    return at_temperature(found, temperature)
 
 
 def at_temperature(logits: Any, temperature: float) -> Any:

@@ -29,6 +29,11 @@ def digests_of(arrays: Mapping[str, Any], values: Mapping[str, Any]) -> Digests:
     return found
 
 
+def digest_of(arrays: Mapping[str, Any]) -> str:
+    """Return one digest of nested dicts of arrays, of their paths and values."""
+    return _sha256(_canonical(digests_of({"": arrays}, {})[""]))
+
+
 def difference(expected: Mapping[str, Mapping[str, str]], found: Digests) -> str | None:
     """Return what is not as it was written, the first of it, or ``None``.
 

@@ -11,10 +11,9 @@ import jax
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxnext.compat import XLA_INFERENCE_ON_CPU
-from jaxnext.engine.averaging import at_temperature
+from jaxnext.engine.averaging import at_temperature, logits
 from jaxnext.engine.parallel import AXIS, jit_shard_map
 from jaxnext.models.classifier import Classifier
-from jaxnext.normalization import normalize
 
 
 def probabilities_and_energy(
@@ -28,9 +27,9 @@ def probabilities_and_energy(
         model: the net.
         temperature: of the probabilities; the energy does not depend on it.
     """
-    logits = model.apply(variables, normalize(images, model.dtype, model.mean, model.std), train=False)
-    energy: Any = jax.nn.logsumexp(logits, axis=-1)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    return jax.nn.softmax(at_temperature(logits, temperature)), -energy
+    found = logits(variables, images, model=model)
+    energy: Any = jax.nn.logsumexp(found, axis=-1)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return jax.nn.softmax(at_temperature(found, temperature)), -energy
 
 
 def compile_probabilities_and_energy(

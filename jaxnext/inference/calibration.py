@@ -2,18 +2,15 @@
 
 import dataclasses
 import json
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxnext.atomic import whole_file
 from jaxnext.config.choice import NONE
 from jaxnext.engine.checkpoint import read_model
+from jaxnext.engine.digests import digest_of
 from jaxnext.errors import JaxnextError, UsageError, one_line
-from jaxnext.tree import flatten, path_name
 from jaxnext.types import Variables
 
 FILE = "calibration.json"
@@ -43,8 +40,8 @@ class Calibration:
     """test-time augmentation, its name and options"""
     image_size: int | list[int] | None = None
     """other than the run's own, that images were resized to"""
-    weights: int = 0
-    """a checksum of the checkpoint's"""
+    weights: str = ""
+    """``digest_of`` the checkpoint's"""
 
 
 def write_calibration(checkpoint: Path, which: str, found: Calibration) -> Path:
@@ -92,7 +89,7 @@ def read_calibration(checkpoint: Path, which: str, variables: Variables | None =
         found = Calibration(**{**values, "log_loss": tuple(values["log_loss"]), "ece": tuple(values["ece"])})
     except (TypeError, KeyError) as error:
         raise JaxnextError(f"{file}: expected what jaxnext calibrate writes, found other keys ({error})") from error
-    if found.weights != checksum(read_model(checkpoint, which)[0] if variables is None else variables):
+    if found.weights != digest_of(read_model(checkpoint, which)[0] if variables is None else variables):
         raise JaxnextError(f"{file}: expected what was fitted to the weights of {which}, found others; run {command}")
     return found
 
@@ -127,14 +124,6 @@ def check_seen(found: Calibration, tta: Mapping[str, Any], image_size: Any, chec
                 f"{checkpoint / FILE}: expected to be fitted with --{option} {_shown(asked)}, found {_shown(had)}; run "
                 "jaxnext calibrate with the same options"
             )
-
-
-def checksum(variables: Variables) -> int:
-    """Return the CRC-32 of all leaves, with their names, in the order of these."""
-    result = 0
-    for path, leaf in sorted(flatten(variables).items()):
-        result = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), zlib.crc32(path_name(path).encode(), result))
-    return result
 
 
 def _shown(value: Any) -> str:

@@ -179,7 +179,7 @@ class TrainedClassifier(Predictor):
         Returns:
             ``[n, C]``.
         """
-        padded = pad_rows(images, parallel.round_up(batch_size, self._mesh))
+        padded = pad_rows(images, self._rows(batch_size))
         return np.asarray(self.embedded(parallel.split_batch([padded], self._mesh)))[: len(images)]
 
     def embedded(self, images: Sequence[jax.Array]) -> jax.Array:

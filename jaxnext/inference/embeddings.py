@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 
 from jaxnext.compat import XLA_INFERENCE_ON_CPU
 from jaxnext.engine.parallel import AXIS, jit_shard_map
-from jaxnext.errors import UsageError
 from jaxnext.models.classifier import Classifier
 from jaxnext.normalization import normalize
 from jaxnext.types import Variables
 
 if TYPE_CHECKING:
-    from jaxnext.inference.classifier import TrainedClassifier
     from jaxnext.inference.predictor import Predictor
 
 
@@ -55,21 +53,9 @@ def compile_embeddings(model: Classifier, mesh: Mesh) -> Callable[[Variables, ja
 
 def embed(classifier: "Predictor", images: Any, batch_size: int) -> NDArray[np.floating]:
     """Return the embeddings of images of any kind; see ``Predictor.embed``."""
-    net = embedding_net(classifier)
+    net = classifier.only_net("embeddings")
     if isinstance(images, str | Path):
         images = [images]
     found = [net.embeddings(batch, batch_size) for batch in net.shown(images, batch_size)]
-    # Without images the number of channels is that of no batch: one of zeros is asked.
-    empty = net.embeddings(np.zeros((0, *net.pixels.shape), np.uint8), batch_size) if not found else None
-    return np.concatenate(found) if empty is None else empty
-
-
-def embedding_net(classifier: "Predictor") -> "TrainedClassifier":
-    """Return the net of a classifier whose embeddings are taken.
-
-    Raises:
-        UsageError: an ensemble, whose nets each have their own.
-    """
-    if len(classifier.members) != 1:
-        raise UsageError(f"embeddings: expected one net, found an ensemble of {len(classifier.members)}")
-    return classifier.members[0]
+    # Without images the net is asked about none, for the number of channels.
+    return np.concatenate(found or [net.embeddings(np.zeros((0, *net.pixels.shape), np.uint8), batch_size)])

@@ -179,11 +179,7 @@ def only_net(classifier: "Predictor", method: str) -> "TrainedClassifier":
     """
     if method not in get_args(Method):
         raise UsageError(f"explain: expected one of {', '.join(get_args(Method))}, found {method!r}")
-    if len(classifier.members) != 1:
-        raise UsageError(
-            f"explain: expected one net, found an ensemble of {len(classifier.members)}; explain one at a time"
-        )
-    net = classifier.members[0]
+    net = classifier.only_net("explain", "; explain one at a time")
     if method == "cbam" and not net.has_spatial_map:
         raise UsageError(f"{net.checkpoint}: {_WITHOUT_CBAM}")
     return net

@@ -136,12 +136,7 @@ def export_classifier(
     say: Callable[[str], None],
 ) -> None:
     """Write a loaded classifier, at its temperature and image size; arguments and errors as ``Predictor.export``."""
-    net, *others = classifier.members
-    if others:
-        raise UsageError(
-            f"export: expected one net, found an ensemble of {len(classifier.members)}; export one at a time, or their "
-            "mean by jaxnext average"
-        )
+    net = classifier.only_net("export", "; export one at a time, or their mean by jaxnext average")
     name = output.suffix.removeprefix(".") if form is None else form
     try:
         exporter = FORMATS.choose(name, **options).build()

@@ -1,5 +1,6 @@
 """Whether what was exported gives the net's own answers: images to ask about, and the comparison."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from jaxnext.data.bad_image import CorruptImage
+from jaxnext.data.bad_image import CorruptImage, bad_image
 from jaxnext.data.decode import decode
 from jaxnext.data.pixels import Pixels
 from jaxnext.data.resize import resize
+from jaxnext.engine import averaging
 from jaxnext.engine.padding import pad_rows
 from jaxnext.errors import JaxnextError
 from jaxnext.inference.exporter import Exporter, Net
 from jaxnext.inference.rows import rows_of
 from jaxnext.models.folding import fold
-from jaxnext.normalization import normalize
 from jaxnext.types import UInt8Image
 
 TOLERANCE = 1e-4
@@ -63,7 +64,7 @@ def given_images(data: Sequence[Path], pixels: Pixels, warn: Callable[[str], Non
         try:
             images.append(decode(source.read(i), pixels))
         except (CorruptImage, OSError) as error:
-            raise JaxnextError(f"{source.location(i)}: the image cannot be read ({error})") from error
+            raise JaxnextError(str(bad_image(source.location(i), error))) from error
     return images
 
 
@@ -85,17 +86,12 @@ def compare(net: Net, exporter: Exporter, output: Path, images: Sequence[UInt8Im
     Raises:
         JaxnextError: the error is above the tolerance, not finite, or there are other classes.
     """
-    folded = fold(net.variables, net.model)
-
-    @jax.jit
-    def logits(variables: dict[str, jax.Array], images: jax.Array) -> jax.Array:
-        normal = normalize(images, net.model.dtype, net.model.mean, net.model.std)
-        return net.model.apply(variables, normal, train=False) / net.temperature  # pyright: ignore
-
     answer = exporter.run(net, output, images)
     if answer is None:
         return None
     seen = np.stack([resize(image, net.pixels) for image in images])
+    logits = jax.jit(functools.partial(averaging.logits, model=net.model, temperature=net.temperature))
+    folded = fold(net.variables, net.model)
     expected = in_batches(lambda part: logits(folded, part), seen)
     return differences(expected, np.asarray(answer), str(output))
 

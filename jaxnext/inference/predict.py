@@ -18,7 +18,6 @@ from jaxnext.data.remarks import lines
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import UsageError
 from jaxnext.inference.embedding_file import check_embedding_file, embedding_file
-from jaxnext.inference.embeddings import embedding_net
 from jaxnext.inference.overlays import Explanation, overlay_writer
 from jaxnext.inference.predictor import Predictor, Tta
 from jaxnext.inference.rows import NamesTable, rows_of
@@ -94,7 +93,7 @@ def predict_to_csv(
     vectors = None
     if embeddings is not None:
         check_embedding_file(embeddings)
-        vectors = embedding_net(classifier)
+        vectors = classifier.only_net("embeddings")
     errors_file = output.with_name(output.name + ".errors.csv")
     check_corrupt(errors_file)
     workers = default_workers(cores, source) if workers is None else workers

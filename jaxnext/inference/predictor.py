@@ -28,7 +28,7 @@ from jaxnext.engine.pipeline import pipelined
 from jaxnext.engine.state import Batch
 from jaxnext.engine.steps import Sums
 from jaxnext.errors import JaxnextError, UsageError, one_line
-from jaxnext.inference.embeddings import embed, embedding_net
+from jaxnext.inference.embeddings import embed
 from jaxnext.inference.explain import Classes, Method, explain
 from jaxnext.inference.tta import Views, views_of
 from jaxnext.types import UInt8Image
@@ -69,6 +69,21 @@ class Predictor(abc.ABC):
     @abc.abstractmethod
     def members(self) -> "tuple[TrainedClassifier, ...]":
         """The nets, one or several."""
+
+    def only_net(self, what: str, advice: str = "") -> "TrainedClassifier":
+        """Return the net, where there is one.
+
+        Args:
+            what: is asked of it, for the message.
+            advice: what to do instead, likewise.
+
+        Raises:
+            UsageError: an ensemble.
+        """
+        net, *others = self.members
+        if others:
+            raise UsageError(f"{what}: expected one net, found an ensemble of {len(self.members)}{advice}")
+        return net
 
     @abc.abstractmethod
     def log_probabilities(self, images: Sequence[jax.Array], views: Views | None) -> jax.Array:
@@ -262,16 +277,15 @@ class Predictor(abc.ABC):
         Raises:
             UsageError: an ensemble.
         """
-        if len(self.members) != 1:
-            raise UsageError(f"energy: expected one net, found an ensemble of {len(self.members)}")
+        net = self.only_net("energy")
         with self._batches(source, batch_size, workers, threads) as batches:
-            yield from self._computed(batches, batch_size, self.members[0].energies)
+            yield from self._computed(batches, batch_size, net.energies)
 
     def stream_embeddings(
         self, source: ImageSource, batch_size: int, workers: int, threads: int = 2
     ) -> Iterator[tuple[HostBatch, NDArray[np.floating]]]:
         """Yield a source's batches with embeddings ``[batch_size, C]``; arguments and errors as ``stream_energies``."""
-        net = embedding_net(self)
+        net = self.only_net("embeddings")
         with self._batches(source, batch_size, workers, threads) as batches:
             yield from self._computed(batches, batch_size, net.embedded)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnext.data.bad_image import CorruptImage
+from jaxnext.data.bad_image import CorruptImage, bad_image
 from jaxnext.data.decode import decode
 from jaxnext.data.image_source import ImageSource
 from jaxnext.data.listing import describe_left_out
@@ -18,7 +18,6 @@ from jaxnext.data.remarks import lines
 from jaxnext.data.resize import resize
 from jaxnext.engine.out_of_memory import out_of_memory
 from jaxnext.errors import JaxnextError, printable
-from jaxnext.inference.embeddings import embedding_net
 from jaxnext.inference.nearest import Nearest
 from jaxnext.inference.predictor import Predictor
 from jaxnext.inference.rows import images_of
@@ -70,7 +69,7 @@ def find_similar(
         UsageError: an ensemble.
         JaxnextError: no images, a query that cannot be read, or a page that cannot be written.
     """
-    net = embedding_net(classifier)
+    net = classifier.only_net("embeddings")
     source, left_out = images_of(data)
     if line := describe_left_out(left_out):
         warn(line)
@@ -110,8 +109,7 @@ def _asked(path: Path, pixels: Pixels) -> tuple[UInt8Image, str]:
     try:
         image = decode(path.read_bytes(), pixels)
     except (CorruptImage, OSError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise JaxnextError(f"{path}: the image cannot be read ({reason})") from error
+        raise JaxnextError(str(bad_image(str(path), error))) from error
     return resize(image, pixels), data_uri(image, QUERY_SIDE, _QUALITY)
 
 

@@ -38,16 +38,15 @@ class Exporter:
         import jax
         from jax import export
 
+        from jaxnext.engine import averaging
         from jaxnext.engine.checkpoint import preprocessing
         from jaxnext.models.folding import fold
-        from jaxnext.normalization import normalize
         from jaxnext.ops.cpu import onednn
 
         variables, model = fold(net.variables, net.model), net.model
 
         def answer(images: "jax.Array") -> "jax.Array":
-            normal = normalize(images, model.dtype, model.mean, model.std)
-            logits = model.apply(variables, normal, train=False) / net.temperature  # pyright: ignore
+            logits = averaging.logits(variables, images, model=model, temperature=net.temperature)
             return jax.nn.softmax(logits) if self.values == "probabilities" else logits
 
         (count,) = export.symbolic_shape("n")
