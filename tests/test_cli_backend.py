@@ -1,5 +1,6 @@
 """``--backend``: what is refused, and what ``auto`` says."""
 
+import importlib.util
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,19 @@ def options(*more: str) -> Any:
 def test_jax_unless_asked() -> None:
     assert options().backend == "jax"
     assert command.with_backend(NET, "jax", 16, None) is NET  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("installed", "batch_size", "backend"),
+    [(True, "5", "jax"), (True, "4", "auto"), (False, "4", "jax"), (True, "1", "auto")],
+)
+def test_for_few_images_what_is_faster(
+    installed: bool, batch_size: str, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if installed else None)
+    assert options("--batch_size", batch_size).backend == backend
+    assert options("--batch_size", batch_size, "--backend", "jax").backend == "jax"
+    assert options("--batch_size", batch_size, "--energy", "true").backend == "jax"
 
 
 @pytest.mark.parametrize(

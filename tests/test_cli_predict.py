@@ -34,6 +34,7 @@ def test_predict_options() -> None:
     argv = "--data a b --checkpoint run --which last --data c --output x.csv --probabilities true --top_k 3"
     argv += " --batch_size 2 --workers 0 --keep_extension true --compilation_cache false"
     argv += " --names n.csv --image_column x --submission_columns id,label --explain maps --explain_method cbam"
+    argv += " --backend jax"
     assert parse(argv.split(), INSTALLED) == Arguments(
         checkpoint=[Path("run")],
         which="last",

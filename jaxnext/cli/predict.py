@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from jaxnext.cli.backend import Backend, add_backend, by_jax_alone, check_backend, with_backend
+from jaxnext.cli.backend import Backend, add_backend, backend_of, by_jax_alone, check_backend, with_backend
 from jaxnext.cli.console import batch_bar, say, warn
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import cores
@@ -72,7 +72,9 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
     parser.option("embeddings", str | None, text)
     add_backend(parser)
     values, own = parse_options(parser, argv)
-    check_backend(values["backend"], by_jax_alone(len(own["checkpoint"]), own["tta"], values["energy"]))
+    alone = by_jax_alone(len(own["checkpoint"]), own["tta"], values["energy"])
+    backend = backend_of(values["backend"], values["batch_size"], alone)
+    check_backend(backend, alone)
     data = [path("--data", text) for text in given(values, "data", "give a folder of images, or image files")]
     check_least(values, top_k=1)
     if values["image_column"] is not None and values["names"] is None:
@@ -92,6 +94,7 @@ def parse(argv: Sequence[str], invocation: Invocation) -> Arguments:
         values,
         **own,
         data=data,
+        backend=backend,
         output=path("--output", values["output"]),
         names=optional_path("--names", values["names"]),
         explain=optional_path("--explain", values["explain"]),
