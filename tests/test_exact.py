@@ -99,7 +99,7 @@ def test_twenty_steps_of_the_tiny_net(setting: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", OTHERS)
+@pytest.mark.parametrize("optimizer", drawn(OTHERS))
 def test_twenty_steps_of_other_optimizers(optimizer: str) -> None:
     compare_steps("fc_cbam", tiny=True, seed=SEED, optimizer=OTHERS[optimizer], size=32)
 
