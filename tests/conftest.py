@@ -151,5 +151,5 @@ def images(tmp_path_factory):
 def run(images, tmp_path_factory):
     """A finished run on these images; read only."""
     output = tmp_path_factory.mktemp("runs") / "small"
-    small_run.train(output, images, checkpoint_every=3)
+    small_run.train(output, images, checkpoint=small_run.EVERY_THIRD)
     return output

@@ -13,10 +13,14 @@ from flat_config import model_config
 from PIL import Image
 
 from jaxnext.config.sections import AUGMENTATIONS, OPTIMIZERS, Config, DataConfig
+from jaxnext.config.training import CheckpointConfig
 from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.training.environment import Console, Folders, Host, RunEnvironment
 from jaxnext.training.fit import fit
 from jaxnext.training.progress import Progress
+
+EVERY_THIRD = CheckpointConfig(every_epochs=3)
+"""Of the shared run."""
 
 CLASSES = tuple(sorted(str(i) for i in range(12)))
 """'0', '1', '10', '11', '2', ...: sorted as strings."""

@@ -31,7 +31,7 @@ def test_resume_with_more_epochs_is_the_longer_run(run, images, tmp_path):
 @pytest.mark.slow
 def test_resume_with_fewer_epochs_than_are_done(run, images):
     with pytest.raises(UsageError) as error:
-        train(run, images, resume=True, epochs=2, checkpoint_every=3)
+        train(run, images, resume=True, epochs=2, checkpoint=small_run.EVERY_THIRD)
     assert str(error.value) == "epochs: expected at least the 4 that this run has begun, found 2"
     assert load_config(run / "config.yaml").epochs == 4
 

@@ -16,7 +16,6 @@ def test_defaults_are_those_of_the_original() -> None:
         "batch_size": 16,
         "precision": "float32",
         "workers": None,
-        "checkpoint_every": 0,
         "report_every": 0,
         "logger": [],
         "data": {
@@ -109,6 +108,7 @@ def test_defaults_are_those_of_the_original() -> None:
             },
             "early_stopping": {"patience": None, "by": "loss", "min_delta": 0.0},
         },
+        "checkpoint": {"every_epochs": 0, "every_minutes": 10.0, "every_steps": None},
     }
 
 
@@ -186,7 +186,6 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         "loss.class_weights: expected none or numbers with data.balance weights, which already makes up for rare "
         "classes, found 'balanced'",
     ),
-    (Config, {"checkpoint_every": -1}, "checkpoint_every: expected at least 0, found -1"),
 ]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from jaxnext.config.mapping import build, flat
 from jaxnext.config.sections import Config, in_force
-from jaxnext.config.training import EarlyStoppingConfig, EmaConfig, TrainingConfig
+from jaxnext.config.training import CheckpointConfig, EarlyStoppingConfig, EmaConfig, TrainingConfig
 from jaxnext.config.yaml_text import dump_config, load_yaml
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
@@ -22,6 +22,13 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (EarlyStoppingConfig, {"min_delta": -0.5}, "training.early_stopping.min_delta: expected at least 0, found -0.5"),
     (TrainingConfig, {"accumulate": 0}, "training.accumulate: expected at least 1, found 0"),
     (TrainingConfig, {"hours": 0.0}, "training.hours: expected null or a number above 0, found 0.0"),
+    (CheckpointConfig, {"every_epochs": -1}, "checkpoint.every_epochs: expected at least 0, found -1"),
+    (
+        CheckpointConfig,
+        {"every_minutes": -0.5},
+        "checkpoint.every_minutes: expected null or a number of at least 0, found -0.5",
+    ),
+    (CheckpointConfig, {"every_steps": 0}, "checkpoint.every_steps: expected null or at least 1, found 0"),
 ]
 
 

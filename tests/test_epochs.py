@@ -50,7 +50,7 @@ def test_a_run_learns_and_leaves_its_files(run, images):
     assert max(r["val_accuracy"] for r in records) >= 0.75
     assert records[-1]["train_loss"] < records[0]["train_loss"]
     assert all(0 <= r["data_wait_fraction"] <= 1 for r in records)
-    assert load_config(run / "config.yaml") == small_run.config(images, checkpoint_every=3)
+    assert load_config(run / "config.yaml") == small_run.config(images, checkpoint=small_run.EVERY_THIRD)
     described = json.loads((run / "run.json").read_text())
     assert (described["train_images"], described["val_images"]) == (96, 24)
     assert described["classes"] == list(small_run.CLASSES)
@@ -68,11 +68,11 @@ def test_a_run_learns_and_leaves_its_files(run, images):
 def test_interrupted_anywhere_it_resumes_bit_for_bit(calls, run, images, tmp_path):
     lines = []
     env = run_env(stop_after(calls), lines, console={"resume_command": "again --resume auto"})
-    stopped = train(tmp_path / "r", images, env=env, checkpoint_every=3)
+    stopped = train(tmp_path / "r", images, env=env, checkpoint=small_run.EVERY_THIRD)
     assert not stopped.history
     assert 0 < stopped.position <= TRAIN_STEPS
     assert lines[-1] == "stopped and saved; go on with: again --resume auto"
-    train(tmp_path / "r", images, resume=True, checkpoint_every=3)
+    train(tmp_path / "r", images, resume=True, checkpoint=small_run.EVERY_THIRD)
     assert_same_model(tmp_path / "r", run)
     assert without_times(metrics(tmp_path / "r")) == without_times(metrics(run))
 
@@ -80,7 +80,7 @@ def test_interrupted_anywhere_it_resumes_bit_for_bit(calls, run, images, tmp_pat
 @pytest.mark.slow
 def test_the_last_line_says_how_well_and_where(run, images, tmp_path):
     lines = []
-    train(run, images, resume=True, env=run_env(lines=lines), checkpoint_every=3)
+    train(run, images, resume=True, env=run_env(lines=lines), checkpoint=small_run.EVERY_THIRD)
     best = max(metrics(run), key=lambda r: r["val_accuracy"])
     assert lines[-1] == (
         f"done: best validation accuracy {best['val_accuracy']:.2%} in epoch {best['epoch']}; "
@@ -99,7 +99,7 @@ def test_bfloat16_learns_and_keeps_float32_parameters(images, tmp_path):
 
 def test_resume_of_a_finished_run_does_nothing(run, images):
     before = sorted((p.name, p.stat().st_mtime_ns) for p in (run / "checkpoints").rglob("*"))
-    progress = train(run, images, resume=True, checkpoint_every=3)
+    progress = train(run, images, resume=True, checkpoint=small_run.EVERY_THIRD)
     assert progress.position == 4 * (TRAIN_STEPS + VAL_STEPS)
     assert sorted((p.name, p.stat().st_mtime_ns) for p in (run / "checkpoints").rglob("*")) == before
 
@@ -210,7 +210,7 @@ def test_without_a_validation_image_the_run_ends(tmp_path):
 def test_a_cache_does_not_change_a_run(run, images, tmp_path):
     for kind in ("memory", "disk"):
         place = str(tmp_path / "c") if kind == "disk" else None
-        config = small_run.config(images, checkpoint_every=3, **data(images, cache=kind, cache_path=place))
+        config = small_run.config(images, checkpoint=small_run.EVERY_THIRD, **data(images, cache=kind, cache_path=place))
         fit(config, tmp_path / kind, False, run_env())
         assert_same_model(tmp_path / kind, run)
     lines = []
@@ -228,7 +228,7 @@ def test_threads_take_over_from_workers_when_the_cache_is_warm(run, images, tmp_
     opened = create_autospec(module.stream, side_effect=module.stream)
     monkeypatch.setattr(module, "stream", opened)
     monkeypatch.setattr(module, "default_workers", lambda cores, source, cache: int(not cache.warm))
-    config = small_run.config(images, checkpoint_every=3, **data(images, cache="disk", cache_path=str(tmp_path / "c")))
+    config = small_run.config(images, checkpoint=small_run.EVERY_THIRD, **data(images, cache="disk", cache_path=str(tmp_path / "c")))
     fit(config, tmp_path / "r", False, run_env())
     found = [(call.kwargs["workers"], call.kwargs["start"]) for call in opened.call_args_list]
     assert found == [(1, 0), (0, TRAIN_STEPS + VAL_STEPS)]

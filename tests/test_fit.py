@@ -52,7 +52,7 @@ def test_a_run_that_was_finished_meanwhile_is_not_begun_anew(run, images, monkey
 
 def test_resume_refuses_what_alters_the_result(run, images):
     with pytest.raises(UsageError) as error:
-        train(run, images, resume=True, checkpoint_every=3, batch_size=8)
+        train(run, images, resume=True, checkpoint=small_run.EVERY_THIRD, batch_size=8)
     assert str(error.value) == (
         f"{run}: a resumed run may change epochs and nothing that alters the result, found batch_size was 10 and is 8"
     )

@@ -64,7 +64,7 @@ def test_build_refuses(values: dict[Any, Any], sentence: str) -> None:
 def test_settings_are_every_key_with_the_options_of_what_is_chosen() -> None:
     config = build({"model": {"attention": "cbam", "head": "fc"}})
     keys = [setting.key for setting in settings(config)]
-    assert keys[:6] == ["seed", "epochs", "batch_size", "precision", "workers", "checkpoint_every"]
+    assert keys[:6] == ["seed", "epochs", "batch_size", "precision", "workers", "report_every"]
     assert {"model.attention", "model.attention.reduction", "model.head.widths", "augment.original.rotation"} <= {*keys}
     assert "model.head.widths" not in [setting.key for setting in settings(Config())]
     assert len(set(keys)) == len(keys)

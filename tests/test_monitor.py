@@ -131,7 +131,7 @@ def test_a_picture_that_cannot_be_drawn_is_one_line(tmp_path) -> None:
 @pytest.mark.draws_curves
 def test_a_run_that_is_watched_and_resumed_is_the_same_run(run, images, tmp_path) -> None:
     test_tensorboard = pytest.importorskip("test_tensorboard", reason="needs tensorboardX")
-    watched = {"checkpoint_every": 3, "report_every": 4, "logger": (LOGGERS.choose("tensorboard"),)}
+    watched = {"checkpoint": small_run.EVERY_THIRD, "report_every": 4, "logger": (LOGGERS.choose("tensorboard"),)}
     train(tmp_path / "r", images, epochs=2, **watched)
     train(tmp_path / "r", images, resume=True, **watched)
     assert_same_model(tmp_path / "r", run)

@@ -24,6 +24,7 @@ OLD = Path(__file__).parent / "golden" / "format1"
 
 def test_old_settings_stand_where_they_stand_now() -> None:
     old = {
+        "checkpoint_every": 5,
         "augment": {"rotation": 10.0},
         "plateau": {"patience": 5},
         "model": {
@@ -37,6 +38,7 @@ def test_old_settings_stand_where_they_stand_now() -> None:
         "data": {"source": "tfds:pets", "train_split": "train[:50%]", "val_split": None},
     }
     assert upgrade(old) == {
+        "checkpoint": {"every_epochs": 5},
         "augment": [{"type": "original", "rotation": 10.0}],
         "schedule": {"type": "plateau", "patience": 5},
         "model": {

@@ -6,6 +6,7 @@ import pytest
 from flat_config import model_config
 
 from jaxnext.config.sections import LOGGERS, OPTIMIZERS, SCHEDULES, Config, DataConfig
+from jaxnext.config.training import CheckpointConfig
 from jaxnext.config.yaml_text import load_config
 from jaxnext.engine import run_folder
 from jaxnext.errors import JaxnextError, UsageError
@@ -108,10 +109,12 @@ def test_start_writes_the_full_config(tmp_path: Path) -> None:
 
 def test_what_a_resume_may_change(tmp_path: Path) -> None:
     begin(tmp_path, Config())
-    free = Config(epochs=80, workers=3, checkpoint_every=5, model=model_config(max_parameters=10, remat=True))
+    free = Config(epochs=80, workers=3, model=model_config(max_parameters=10, remat=True))
     run_folder.check(tmp_path, free, resume=True)
     loggers = LOGGERS.choose("tensorboard"), LOGGERS.choose("wandb", project="p")
     run_folder.check(tmp_path, Config(report_every=2, logger=loggers), resume=True)
+    kept = CheckpointConfig(every_epochs=5, every_minutes=None, every_steps=7)
+    run_folder.check(tmp_path, Config(checkpoint=kept), resume=True)
     data = DataConfig(cache="disk", cache_path="/c", verify=True, on_corrupt="skip")
     run_folder.check(tmp_path, Config(data=data), resume=True)
 

@@ -35,7 +35,7 @@ def test_files_lost_after_the_last_checkpoint_are_written_again(run, images, tmp
     shutil.copytree(run, tmp_path / "r")
     for name in ("metrics.jsonl", "loss.png", "accuracy.png"):
         (tmp_path / "r" / name).unlink()
-    train(tmp_path / "r", images, resume=True, checkpoint_every=3)
+    train(tmp_path / "r", images, resume=True, checkpoint=small_run.EVERY_THIRD)
     assert metrics(tmp_path / "r") == metrics(run)
     assert (tmp_path / "r" / "loss.png").read_bytes() == (run / "loss.png").read_bytes()
 
@@ -78,9 +78,9 @@ def test_a_cache_that_fails_saves_what_is_done(batches, run, images, tmp_path, m
 
     monkeypatch.setattr(Stream, "__next__", full)
     with pytest.raises(JaxnextError, match="the disk is full"):
-        train(tmp_path / "r", images, checkpoint_every=3)
+        train(tmp_path / "r", images, checkpoint=small_run.EVERY_THIRD)
     monkeypatch.undo()
     lines = []
-    train(tmp_path / "r", images, resume=True, env=run_env(lines=lines), checkpoint_every=3)
+    train(tmp_path / "r", images, resume=True, env=run_env(lines=lines), checkpoint=small_run.EVERY_THIRD)
     assert f"resuming after epoch 0, batch {min(batches, TRAIN_STEPS)} of the run" in lines
     assert_same_model(tmp_path / "r", run)

@@ -148,7 +148,7 @@ def test_dump_is_readable_and_complete() -> None:
         "batch_size: 16",
         "precision: float32",
         "workers: null",
-        "checkpoint_every: 0",
+        "report_every: 0",
     ]
     assert "  path: a folder" in lines
     assert "  stage_sizes: [3, 4, 6, 3]" in lines

@@ -9,6 +9,10 @@ model: {attention: cbam, reduction: 16,          model: {attention: {type: cbam,
 model: {head: fc, head_widths: [...],            model: {head: {type: fc, widths: [...], ...}}
         dropout: 0.3, head_options: {...}}
 data: {source: "tfds:NAME", train_split: ...}    data: {source: {type: tfds, name: NAME, train_split: ...}}
+
+Before checkpoints within epochs:
+
+checkpoint_every: 5                              checkpoint: {every_epochs: 5}
 """
 
 from collections.abc import Mapping
@@ -17,6 +21,7 @@ from typing import Any
 from jaxnext.config.sections import ATTENTIONS, HEADS, SOURCES
 
 RENAMED = {
+    "checkpoint_every": "checkpoint.every_epochs",
     "plateau": "schedule",
     "augment": "augment.original",
     "model.reduction": "model.attention.reduction",
@@ -49,6 +54,8 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
     Settings that had no effect on what was chosen (``head_widths`` beside a linear head) are left out.
     """
     new = dict(values)
+    if "checkpoint_every" in new and isinstance(new.get("checkpoint", {}), Mapping):
+        new["checkpoint"] = {"every_epochs": new.pop("checkpoint_every")} | dict(new.get("checkpoint", {}))
     if isinstance(new.get("plateau"), Mapping) and "schedule" not in new:
         new["schedule"] = {"type": "plateau", **new.pop("plateau")}
     augment = new.get("augment")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 from jaxnext.config.choice import Alternatives, Choice
-from jaxnext.config.training import TrainingConfig
+from jaxnext.config.training import CheckpointConfig, TrainingConfig
 from jaxnext.config.values import require
 
 Precision = Literal["float32", "bfloat16", "float64"]
@@ -272,8 +272,6 @@ class Config:
     """float32; bfloat16 (computation only: parameters, statistics and logits stay float32); float64 (for proofs)"""
     workers: int | None = None
     """processes that decode images; 0: threads of the main process; null: chosen from the cores"""
-    checkpoint_every: int = 0
-    """also keep a checkpoint every this many epochs; 0: only the best and the last"""
     report_every: int = 0
     """write the page report.html into the run every this many epochs and at its end; 0: none"""
     logger: tuple[Choice, ...] = ()
@@ -291,6 +289,8 @@ class Config:
     """the learning rate of each step"""
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
     """accumulation, averages and the length of the run"""
+    checkpoint: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
+    """when the run is saved"""
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", "a whole number from 0 to 4294967295", self.seed)
@@ -299,7 +299,6 @@ class Config:
         require(self.workers is None or self.workers >= 0, "workers", "null or at least 0", self.workers)
         fits = self.data.cache != "memory" or not self.workers
         require(fits, "workers", "null or 0 with data.cache memory, which worker processes cannot share", self.workers)
-        require(self.checkpoint_every >= 0, "checkpoint_every", "at least 0", self.checkpoint_every)
         require(self.report_every >= 0, "report_every", "at least 0", self.report_every)
         off = self.mix.off_epochs
         require(not self.mix.on or off < self.epochs, "mix.off_epochs", f"fewer than the epochs, {self.epochs}", off)

@@ -1,6 +1,7 @@
-"""How a run trains, beside the optimizer and its schedule; everything is off by default."""
+"""How a run trains, beside the optimizer and its schedule, which is off by default; and when it is saved."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from jaxnext.config.values import require
@@ -72,3 +73,22 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         require(self.accumulate >= 1, "training.accumulate", "at least 1", self.accumulate)
         require(self.hours is None or self.hours > 0, "training.hours", "null or a number above 0", self.hours)
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointConfig:
+    """When a run is saved, beside the end of each epoch; a run killed anywhere loses what came after."""
+
+    every_epochs: int = 0
+    """also keep a checkpoint for good every this many epochs; 0: only the best and the last two"""
+    every_minutes: float | None = 10.0
+    """save within an epoch, beside training, after so many minutes; 0 or null: not by time"""
+    every_steps: int | None = None
+    """save within an epoch, beside training, after so many training steps; null: not by steps"""
+
+    def __post_init__(self) -> None:
+        require(self.every_epochs >= 0, "checkpoint.every_epochs", "at least 0", self.every_epochs)
+        minutes, steps = self.every_minutes, self.every_steps
+        fits = minutes is None or (math.isfinite(minutes) and minutes >= 0)
+        require(fits, "checkpoint.every_minutes", "null or a number of at least 0", minutes)
+        require(steps is None or steps >= 1, "checkpoint.every_steps", "null or at least 1", steps)

@@ -15,9 +15,9 @@ CONFIG = "config.yaml"
 METRICS = "metrics.jsonl"
 
 FREE_ON_RESUME = (
-    *("epochs", "workers", "checkpoint_every", "report_every", "logger", "model.max_parameters", "model.remat"),
+    *("epochs", "workers", "report_every", "logger", "model.max_parameters", "model.remat"),
     *("data.cache", "data.cache_path", "data.verify", "data.on_corrupt", "schedule.stretch", "mix.off_epochs"),
-    "training.hours",
+    *("training.hours", "checkpoint.every_epochs", "checkpoint.every_minutes", "checkpoint.every_steps"),
     *("training.early_stopping.patience", "training.early_stopping.by", "training.early_stopping.min_delta"),
 )
 """Settings that a resumed run may change: they do not alter what the finished epochs computed; options of loggers too.

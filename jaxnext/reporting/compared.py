@@ -18,7 +18,8 @@ from jaxnext.reporting.predictions import Predictions
 from jaxnext.reporting.run_facts import RunFacts
 
 _OF_A_RUN = (
-    *("seed", "data.fold", "workers", "checkpoint_every", "model.max_parameters", "model.remat"),
+    *("seed", "data.fold", "workers", "model.max_parameters", "model.remat"),
+    *("checkpoint.every_epochs", "checkpoint.every_minutes", "checkpoint.every_steps"),
     *("data.cache", "data.cache_path", "data.verify", "data.on_corrupt"),
 )
 """Settings in which runs of one setting may differ: what is drawn, and what does not alter the result."""

@@ -20,7 +20,7 @@ from jaxnext.types import Variables
 
 def save_epoch(run: Run, state: TrainState, progress: Progress, best: bool) -> None:
     """Write the checkpoints, metrics and curves after an epoch; ``best``: of all epochs it is."""
-    epoch, every = len(progress.history), run.config.checkpoint_every
+    epoch, every = len(progress.history), run.config.checkpoint.every_epochs
     kinds = ["best"] * best + ["every"] * bool(every and epoch % every == 0)
     variables, meta = model_of(state), _meta(run, progress)
     for kind in kinds:
