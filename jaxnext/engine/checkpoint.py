@@ -3,33 +3,29 @@
     FOLDER/checkpoints/best/EPOCH       model and meta: the epoch with the highest validation accuracy
     FOLDER/checkpoints/every/EPOCH      the same, every N epochs
     FOLDER/checkpoints/last/POSITION    also optimiser and progress: all that the run needs to go on; the newest two
-    FOLDER/checkpoints/damaged/...      one of ``last`` that was found damaged when the run was gone on with
+    FOLDER/checkpoints/damaged/...      one that was found damaged, just after it was written or when the run went on
 
-Each has digests of its arrays and values, which are checked when it is read.
+Each has digests of its arrays and values, which are checked when it is read, as it is once before an older one is
+deleted.
 The model is the one that is validated and predicted with: the moving average where there is one. ``last`` then has the
-trained parameters with the optimiser. Only ``last`` holds the optimiser's moments, so that disk use stays small. Orbax
-writes beside and renames: a
-checkpoint is whole or not there. A new one is finished before the one it replaces is deleted.
+trained parameters with the optimiser. Only ``last`` holds the optimiser's moments, so that disk use stays small.
 """
 
-import contextlib
 import dataclasses
-import logging
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from jaxnext.config import yaml_text
 from jaxnext.config.mapping import build
 from jaxnext.config.older_formats import upgrade_written
 from jaxnext.config.sections import Config
 from jaxnext.data.pixels import Pixels
-from jaxnext.engine.digests import difference, digests_of
+from jaxnext.engine.checkpoint_folder import DIGESTS, CheckpointFolder, changes
 from jaxnext.errors import JaxnextError
 from jaxnext.normalization import IMAGENET_MEAN, IMAGENET_STD
 from jaxnext.types import Variables
@@ -38,11 +34,8 @@ FORMAT = 4
 """Of what is written. Read are also 1, which had other names for some settings; 2, which had none for orientation,
 depth, background and shape of images: they were as ``upgrade_written`` says; and 3, which had no digests."""
 KINDS = ("best", "last", "every")
-
-_DIGESTS = "digests"
-"""Name of the item with the digests of the others."""
-LEFTOVER = "*.orbax-checkpoint-tmp*"
-"""What Orbax leaves beside the checkpoints when it is killed while writing one."""
+_KEPT = {"best": 1, "last": 2, "every": None}
+"""How many of the newest of each kind stay."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,24 +114,16 @@ def _preprocessing_before(config: Config) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Within it Orbax does not log: every save, and the traceback of every failure, which it also raises."""
-    logger = logging.getLogger("absl")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
 class Checkpoints:
-    """The checkpoints of one folder. Close it, or use it as a context manager, so that the last write is finished."""
+    """The checkpoints of one folder. Close it, or use it as a context manager, so that the last write is finished.
+
+    Several threads may use it; each waits for what another is doing.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.root = folder.absolute() / "checkpoints"
-        self._managers: dict[str, ocp.CheckpointManager] = {}
+        self._folders = {kind: CheckpointFolder(self.root / kind, self.root / "damaged") for kind in KINDS}
+        self._lock = threading.RLock()
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -146,19 +131,15 @@ class Checkpoints:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @_quiet()
     def close(self) -> None:
         """Finish what is being written."""
-        for manager in self._managers.values():
-            manager.close()
-        self._managers.clear()
+        with self._lock:
+            for folder in self._folders.values():
+                folder.close()
 
-    @_quiet()
     def latest(self, kind: str) -> int | None:
         """Return the number of the newest whole checkpoint of a kind, or ``None``. Creates nothing."""
-        if not (self.root / kind).is_dir():
-            return None
-        return self._manager(kind).latest_step()
+        return max(self.numbers(kind), default=None)
 
     def save_model(self, kind: str, epoch: int, variables: Variables, meta: Meta) -> None:
         """Save a model as ``best`` (replacing the one before) or ``every``. One that is there already stays.
@@ -200,7 +181,8 @@ class Checkpoints:
 
     def numbers(self, kind: str) -> list[int]:
         """Return the numbers of the whole checkpoints of a kind, the oldest first. Creates nothing."""
-        return sorted(self._manager(kind).all_steps()) if self.latest(kind) is not None else []
+        with self._lock:
+            return self._folders[kind].numbers()
 
     def verify(self, kind: str, number: int) -> bool:
         """Read a checkpoint whole; return whether it has digests, which those of earlier formats have not.
@@ -208,10 +190,10 @@ class Checkpoints:
         Raises:
             JaxnextError: it cannot be read, or is not what was written.
         """
-        place = self.root / kind / str(number)
-        arrays = ["model", *["optimizer"] * (place / "optimizer").is_dir()]
+        folder = self._folders[kind]
+        arrays = ["model", *["optimizer"] * folder.has(number, "optimizer")]
         self._restore(kind, number, arrays, ["meta"] if kind != "last" else ["progress", "meta"])
-        return (place / _DIGESTS).is_dir()
+        return folder.has(number, DIGESTS)
 
     def set_aside_damaged(self) -> list[str]:
         """Put what is damaged of ``last`` beside, where the one before is whole, so that a run can be gone on with.
@@ -233,23 +215,17 @@ class Checkpoints:
         else:
             if found:
                 raise found[0][1]
-        for number, error in found:
-            place = self.root / "damaged" / f"last-{number}"
-            try:
-                place.parent.mkdir(exist_ok=True)
-                (self.root / "last" / str(number)).rename(place)
-            except OSError as failed:
-                raise JaxnextError(f"{place}: the folder cannot be put there ({failed.strerror})") from failed
-            lines.append(f"{error}; it is kept as {place}, and the run goes on from the one before")
-        if lines:
-            self.look_again()
+        with self._lock:
+            for number, error in found:
+                place = self._folders["last"].set_aside(number)
+                lines.append(f"{error}; it is kept as {place}, and the run goes on from the one before")
         return lines
 
-    @_quiet()
     def look_again(self) -> None:
         """Notice what another process has changed in the folder."""
-        for manager in self._managers.values():
-            manager.reload()
+        with self._lock:
+            for folder in self._folders.values():
+                folder.look_again()
 
     def restore_last(self, optimizer: Any) -> tuple[Variables, Any, dict[str, Any], Meta]:
         """Return what ``save_last`` saved; ``optimizer`` is a tree of the same structure.
@@ -259,7 +235,7 @@ class Checkpoints:
         """
         leaves, structure = jax.tree.flatten(optimizer)
         number = self._newest("last")
-        there = (self.root / "last" / str(number) / "optimizer").is_dir()
+        there = self._folders["last"].has(number, "optimizer")
         names = ["model", *["optimizer"] * (there or len(leaves) > 0)]
         items = self._restore("last", number, names, ["progress", "meta"])
         saved = items.get("optimizer", {})
@@ -268,29 +244,9 @@ class Checkpoints:
             raise JaxnextError(f"{self.root / 'last'}: expected the state of this run's optimizer, found another's")
         return items["model"], jax.tree.unflatten(structure, found), items["progress"], items["meta"]
 
-    @_quiet()
     def _save(self, kind: str, number: int, arrays: dict[str, Any], values: dict[str, Any]) -> None:
-        saved = {name: ocp.args.StandardSave(tree) for name, tree in arrays.items()}
-        values = {**values, _DIGESTS: digests_of(arrays, values)}
-        items = saved | {name: ocp.args.JsonSave(value) for name, value in values.items()}
-        try:
-            manager = self._manager(kind)
-            if number in manager.all_steps():
-                return
-            newest = manager.latest_step()
-            if newest is not None and newest > number:
-                # Orbax would leave this one out without a word.
-                raise JaxnextError(
-                    f"{self.root / kind}: expected to save a checkpoint newer than {newest}, found number {number}; "
-                    "the folder holds another run: give another --output"
-                )
-            manager.save(number, args=ocp.args.Composite(**items))
-            for leftover in (self.root / kind).glob(LEFTOVER):
-                shutil.rmtree(leftover)
-        except JaxnextError:
-            raise
-        except Exception as error:
-            raise JaxnextError(f"{self.root / kind}: the checkpoint cannot be written ({_reason(error)})") from error
+        with self._lock:
+            self._folders[kind].save(number, arrays, values, _KEPT[kind])
 
     def _newest(self, kind: str) -> int:
         number = self.latest(kind)
@@ -300,47 +256,22 @@ class Checkpoints:
             raise JaxnextError(f"{self.root.parent}: expected a checkpoint '{kind}', found none{there}")
         return number
 
-    @_quiet()
     def _restore(self, kind: str, number: int, arrays: Sequence[str], values: Sequence[str]) -> dict[str, Any]:
         """Return items of a checkpoint, those of JSON after those of arrays, ``meta`` among them."""
-        place = self.root / kind / str(number)
-        has_digests = (place / _DIGESTS).is_dir()
-        arguments: dict[str, Any] = {name: ocp.args.StandardRestore() for name in arrays}
-        arguments |= {name: ocp.args.JsonRestore() for name in (*values, *[_DIGESTS] * has_digests)}
+        folder = self._folders[kind]
+        with self._lock:
+            items, written = folder.read(number, arrays, values)
         try:
-            restored = self._manager(kind).restore(number, args=ocp.args.Composite(**arguments))
-            items = {name: restored[name] for name in arguments}
             # What another version has written is said to be that.
             meta = Meta.from_json(items["meta"])
-            written = items.pop(_DIGESTS, None)
-            if written is not None:
-                found = digests_of({name: items[name] for name in arrays}, {name: items[name] for name in values})
-                if changed := difference(written, found):
-                    raise ValueError(f"it is not what was written: {changed}")
-            elif items["meta"].get("format") == FORMAT:
-                raise ValueError("expected its digests, found none")
-            return items | {"meta": meta}
-        except JaxnextError:
-            raise
         except Exception as error:
-            raise JaxnextError(f"{place}: the checkpoint cannot be read ({_reason(error)})") from error
-
-    @_quiet()
-    def _manager(self, kind: str) -> ocp.CheckpointManager:
-        if kind not in self._managers:
-            keep = {"every": None, "last": 2}.get(kind, 1)
-            # Synchronous: a save is waited for anyway, and after a failed one Orbax's threads would hold the process.
-            alone = _alone()
-            options = ocp.CheckpointManagerOptions(
-                max_to_keep=keep,
-                enable_async_checkpointing=False,
-                create=alone.active_processes is None,
-                multiprocessing_options=alone,
-            )
-            if not options.create:
-                (self.root / kind).mkdir(parents=True, exist_ok=True)
-            self._managers[kind] = ocp.CheckpointManager(self.root / kind, options=options)
-        return self._managers[kind]
+            raise folder.unreadable(number, error) from error
+        changed = changes(items, arrays, values, written)
+        if written is None and items["meta"].get("format") == FORMAT:
+            changed = ValueError("expected its digests, found none")
+        if changed is not None:
+            raise folder.unreadable(number, changed)
+        return items | {"meta": meta}
 
 
 def read_model(folder: Path, which: str) -> tuple[Variables, Meta]:
@@ -355,20 +286,3 @@ def read_model(folder: Path, which: str) -> tuple[Variables, Meta]:
         )
     with Checkpoints(folder) as checkpoints:
         return checkpoints.restore_model(which)
-
-
-def _alone() -> ocp.options.MultiprocessingOptions:
-    """Have each of several processes read, and the one that writes write, without waiting for the others."""
-    if jax.process_count() == 1:
-        return ocp.options.MultiprocessingOptions()
-    index = jax.process_index()
-    return ocp.options.MultiprocessingOptions(
-        primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process{index}"
-    )
-
-
-def _reason(error: Exception) -> str:
-    # Orbax and TensorStore raise many kinds of exception, often with a first line of several thousand characters.
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    line = (text.strip() or type(error).__name__).splitlines()[0].partition(" [tensorstore_spec=")[0]
-    return line if len(line) <= 400 else f"{line[:200]} ... {line[-195:]}"
