@@ -29,7 +29,7 @@ class CorruptImages:
         self._warn = warn
         self._reasons: dict[str, str] = {}
         self._news: list[BadImage] = []
-        self._written = 0
+        self._written, self._posted = 0, 0
 
     def __len__(self) -> int:
         return len(self._reasons)
@@ -54,6 +54,23 @@ class CorruptImages:
             for name, reason in json.loads(text):
                 self._add(BadImage(name, reason))
         self._news.clear()
+        self._posted = 0
+
+    def post(self, processes: Processes) -> None:
+        """Tell the first process of the images just met, before the step that goes on without them.
+
+        The first has what was posted once that step is done, so that a checkpoint after it may be saved with the list.
+        """
+        if processes.first or len(self._news) == self._posted:
+            return
+        processes.post("corrupt", json.dumps(self._news[self._posted :]))
+        self._posted = len(self._news)
+
+    def take_up(self, processes: Processes) -> None:
+        """Take up what other processes have posted."""
+        for text in processes.posted("corrupt"):
+            for name, reason in json.loads(text):
+                self._add(BadImage(name, reason))
 
     def verified(self, bad: Sequence[BadImage], images: int) -> None:
         """Take up what a scan of so many images found.

@@ -80,6 +80,8 @@ class RunEnvironment:
     folders: Folders = Folders()
     stop: Callable[[], bool] = lambda: False
     """whether the run has been asked to save and end"""
+    saves_asked: Callable[[], int] = lambda: 0
+    """how often the run has been asked to save and go on"""
     compilation_cache: CompilationCache | None = None
     """``None`` where every program is compiled anew"""
     processes: Processes = dataclasses.field(default_factory=Processes)

@@ -23,7 +23,7 @@ from jaxnext.training.phases import changes, entered, phase_of
 from jaxnext.training.progress import Progress, Record
 from jaxnext.training.recalibration import recalibrated
 from jaxnext.training.run import Run
-from jaxnext.training.saving import save_epoch, save_last, write_history
+from jaxnext.training.saving import is_due, save_beside, save_epoch, save_last, write_history
 from jaxnext.training.time_left import time_left
 
 
@@ -40,6 +40,7 @@ def train_epochs(run: Run, state: TrainState, progress: Progress, verified: bool
         where the run stands.
     """
     env = run.env
+    run.due.saved(progress.position)
     if progress.history:
         # A run that was killed between its last checkpoint and these files has them again.
         write_history(run, progress)
@@ -174,7 +175,7 @@ def _epoch(
     begin, wait = clock(), DataWait(clock, progress.data_wait)
     if run.config.training.recalibrate:
         try:
-            anew = recalibrated(run, state)
+            anew = recalibrated(run, state, lambda: _save_beginning(run, state, progress))
         except JaxnextError:
             _save_what_is_done(run, state, progress)
             raise
@@ -211,6 +212,7 @@ def _train(
             try:
                 host = wait.fetch(batches, pending and pending[1])
                 run.corrupt.record(host.errors)
+                run.corrupt.post(run.processes)
             except JaxnextError:
                 _count(run, pending, sums, bar, progress)
                 _save_what_is_done(run, state, so_far())
@@ -226,6 +228,10 @@ def _train(
             pending, done = (plan, step_sums, len(plan.ids) - len(host.errors)), done + 1
             if plan.last or run.stopping():
                 break
+            if is_due(run, progress.position + done):
+                _count(run, pending, sums, bar, progress)
+                pending = None
+                save_beside(run, state, so_far(), given_up=True)
             plan = run.order.locate(plan.index + 1)
         _count(run, pending, sums, bar, progress)
     return state, so_far()
@@ -268,7 +274,14 @@ def _validate(
             bar.update(images)
             if run.stopping():
                 return None
+            _save_beginning(run, state, progress)
     return sums
+
+
+def _save_beginning(run: Run, state: TrainState, progress: Progress) -> None:
+    """Save the position at which validation began, if a checkpoint is due meanwhile."""
+    if is_due(run, progress.position):
+        save_beside(run, state, progress, given_up=False)
 
 
 def _save_what_is_done(run: Run, state: TrainState, progress: Progress) -> None:

@@ -71,7 +71,7 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
             run_folder.start(output, config)
             run.corrupt.begin(goes_on)
             write_description(run)
-        with run.monitor.watching(progress.history, goes_on):
+        with run.monitor.watching(progress.history, goes_on), contextlib.closing(run.writer):
             return train_epochs(run, state, progress, verified)
 
 

@@ -59,6 +59,8 @@ class Processes:
     stopping: bool = False
     """whether any of several processes was asked to stop, known to all after the same step"""
     _rendezvous: int = 0
+    _posts: dict[str, int] = dataclasses.field(default_factory=dict)
+    """by topic, the number of the last own post; by topic and process, posts that were read"""
 
     @property
     def first(self) -> bool:
@@ -113,6 +115,30 @@ class Processes:
             except RuntimeError as error:
                 raise _missed(error, f"process {index}") from error
         return texts
+
+    def post(self, topic: str, text: str) -> None:
+        """Leave a text for others to read with ``posted``; nobody is waited for."""
+        if self.store is not None:
+            number = self._posts[topic] = self._posts.get(topic, -1) + 1
+            self.store.key_value_set(f"jaxnext/post/{topic}/{self.index}/{number}", text)
+
+    def posted(self, topic: str) -> list[str]:
+        """Return the texts that other processes have posted so far and that were not returned before."""
+        found = []
+        for index in range(self.count if self.store is not None else 0):
+            while index != self.index and (text := self._next_post(f"{topic}/{index}")) is not None:
+                found.append(text)
+        return found
+
+    def _next_post(self, place: str) -> str | None:
+        number = self._posts.get(place, 0)
+        try:
+            text = None if self.store is None else self.store.key_value_try_get(f"jaxnext/post/{place}/{number}")
+        except RuntimeError:
+            # There is none yet.
+            return None
+        self._posts[place] = number + 1
+        return text
 
     def assert_equal(self, fingerprints: Iterable[Fingerprint]) -> None:
         """Compare with the first process, once in a run, and wait until all have.

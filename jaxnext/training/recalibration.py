@@ -1,6 +1,6 @@
 """The running statistics of a run computed anew over its training images, before each validation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ FAR = 0.25
 """Standard deviations between running statistics and those computed anew from which it is said."""
 
 
-def recalibrated(run: Run, state: TrainState) -> TrainState | None:
+def recalibrated(run: Run, state: TrainState, between: Callable[[], None] = lambda: None) -> TrainState | None:
     """Return a state whose running statistics, or their average's, are those of all training images.
 
     Each image is seen once, at the size of validation, without augmentation and dropout, in batches of an order that
@@ -32,6 +32,7 @@ def recalibrated(run: Run, state: TrainState) -> TrainState | None:
     Args:
         run: whose images they are.
         state: after an epoch's training steps.
+        between: called after each batch.
 
     Returns:
         ``None`` where it was asked to stop on the way.
@@ -62,6 +63,7 @@ def recalibrated(run: Run, state: TrainState) -> TrainState | None:
             bar.update(count)
             if run.stopping():
                 return None
+            between()
     anew = variables["batch_stats"]
     _say_distance(run, before["batch_stats"], anew)
     if state.average is None:

@@ -22,11 +22,13 @@ from jaxnext.mix import Mix
 from jaxnext.models.classifier import Classifier
 from jaxnext.training.compiled_steps import CompiledSteps
 from jaxnext.training.corrupt import CorruptImages
+from jaxnext.training.due import Due
 from jaxnext.training.environment import RunEnvironment
 from jaxnext.training.monitor import Monitor
 from jaxnext.training.phases import optimizer_of
 from jaxnext.training.progress import Progress
 from jaxnext.training.time_limit import TimeLimit
+from jaxnext.training.writer import Writer
 from jaxnext.types import Variables
 
 
@@ -67,6 +69,8 @@ class Run:
         self.monitor = Monitor(config, output, classes, model, params, self.steps, env)
         accumulation = self.steps.accumulation
         self.length = Length(config.epochs, per_epoch if accumulation is None else accumulation.updates_per_epoch)
+        self.due = Due(config.checkpoint, env.host.clock, env.saves_asked)
+        self.writer = Writer()
         self.limit = TimeLimit(config.training.hours, env.host.clock, env.processes)
 
     def stopping(self) -> bool:

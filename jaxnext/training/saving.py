@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnext.data.image_source import fingerprint
@@ -22,6 +23,7 @@ def save_epoch(run: Run, state: TrainState, progress: Progress, best: bool) -> N
     """Write the checkpoints, metrics and curves after an epoch; ``best``: of all epochs it is."""
     epoch, every = len(progress.history), run.config.checkpoint.every_epochs
     kinds = ["best"] * best + ["every"] * bool(every and epoch % every == 0)
+    run.writer.wait()
     variables, meta = model_of(state), _meta(run, progress)
     for kind in kinds:
         run.checkpoints.save_model(kind, epoch, variables, meta)
@@ -37,14 +39,58 @@ def save_last(run: Run, state: TrainState, progress: Progress) -> None:
     """
     if not run.processes.first:
         return
-    variables = model_of(state)
-    trained = jax.tree.map(np.asarray, (state.params, state.batch_stats)) if state.average else ()
+    run.writer.wait()
+    run.corrupt.write()
+    _write_last(run, model_of(state), rest_of(state), progress)
+    run.due.saved(progress.position)
+
+
+def save_beside(run: Run, state: TrainState, progress: Progress, *, given_up: bool) -> None:
+    """Begin what ``save_last`` does and let the run go on; only the first process calls it, where it ``is_due``.
+
+    Args:
+        run: that is saved.
+        state: at the position of ``progress``.
+        progress: so far, the last step included.
+        given_up: whether a step will overwrite the state, of which the device then makes a copy first.
+
+    Raises:
+        JaxnextError: the one before could not be written.
+    """
+    run.corrupt.take_up(run.processes)
+    run.corrupt.write()
+    # The arrays of one device are those of all, and of this process alone: no other has to take part.
+    kept = jax.tree.map(lambda leaf: leaf.addressable_data(0), (variables_of(state), rest_of(state)))
+    variables, rest = _copied(kept) if given_up else kept
+    run.due.saved(progress.position)
+    run.writer.start(lambda: _write_last(run, jax.tree.map(np.asarray, variables), rest, progress))
+
+
+def is_due(run: Run, position: int) -> bool:
+    """Return whether to ``save_beside`` at a position; of several processes the first one is asked.
+
+    Raises:
+        JaxnextError: the last such save has failed.
+    """
+    if not run.processes.first:
+        return False
+    run.writer.check()
+    return not run.writer.busy and run.due.now(position)
+
+
+@jax.jit
+def _copied(tree: Any) -> Any:
+    return jax.tree.map(jnp.copy, tree)
+
+
+def _write_last(run: Run, variables: Variables, rest: Any, progress: Progress) -> None:
+    """Write what ``model_of`` and ``rest_of`` have given as ``last``, the latter on the device or the host."""
+    rest = jax.tree.map(np.asarray, rest)
+    trained = None if rest[2] is None else rest[2][1:]
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((variables, trained))):
         # The step's own loss was finite, its update was not: the next loss would say so, too late.
         run.check_finite("network", math.nan, f"epoch {len(progress.history) + 1}", progress)
-    rest = jax.tree.map(np.asarray, rest_of(state))
     saved = {"progress": progress.to_json(), "data": run.data()}
-    run.corrupt.write()
     run.checkpoints.save_last(progress.position, variables, rest, saved, _meta(run, progress))
 
 
