@@ -11,6 +11,7 @@ from typing import Any
 from jaxnext.cli import train as training
 from jaxnext.cli.comparing import compared_runs, free_memory
 from jaxnext.cli.console import say
+from jaxnext.cli.interrupt import SaveOnRequest
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.main import INTERRUPTED
 from jaxnext.cli.parser import Parser, arguments_of, check_least, config_of, with_choices
@@ -104,16 +105,17 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
     for name, config in runs.items():
         run_folder.check(arguments.output / name, config, resume=True)
     again = invocation.again("compare", argv)
-    for number, (name, config) in enumerate(runs.items(), 1):
-        folder = arguments.output / name
-        if finished(folder, config):
-            say(f"run {number} of {len(runs)}: {folder} is finished")
-            continue
-        say(f"run {number} of {len(runs)}: {folder}")
-        kept = training.Arguments(config, folder, True, arguments.compilation_cache, arguments.onednn)
-        if training.train(kept, invocation, again, Processes()) == INTERRUPTED:
-            return INTERRUPTED
-        free_memory()
+    with SaveOnRequest() as requests:
+        for number, (name, config) in enumerate(runs.items(), 1):
+            folder = arguments.output / name
+            if finished(folder, config):
+                say(f"run {number} of {len(runs)}: {folder} is finished")
+                continue
+            say(f"run {number} of {len(runs)}: {folder}")
+            kept = training.Arguments(config, folder, True, arguments.compilation_cache, arguments.onednn)
+            if training.train(kept, invocation, again, Processes(), requests) == INTERRUPTED:
+                return INTERRUPTED
+            free_memory()
     _compare(arguments, list(runs), configs[0], invocation)
     return 0
 

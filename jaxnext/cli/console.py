@@ -1,6 +1,7 @@
 """What a command shows: lines on standard output and standard error, and progress bars."""
 
 import codecs
+import errno
 import io
 import sys
 from collections.abc import Iterable
@@ -40,6 +41,28 @@ def accept_any_name() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="jaxnext_bytes")
+
+
+class _Terminal(io.FileIO):
+    """A terminal, or what is left of it: once it is closed, what is written to it is dropped."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return memoryview(data).nbytes
+
+
+def outlive_terminal() -> None:
+    """Have this process go on where its terminal is closed, instead of failing at its next line."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream.isatty():
+            stream.flush()
+            lasting = io.BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
+            setattr(sys, name, io.TextIOWrapper(lasting, stream.encoding, stream.errors, line_buffering=True))
 
 
 def _as_bytes(error: UnicodeError) -> tuple[bytes | str, int]:

@@ -1,6 +1,7 @@
 """``jaxnext train``: train a classifier, or go on with a run."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import Literal
 
 from jsonargparse import Namespace
 
-from jaxnext.cli.console import say, warn
+from jaxnext.cli.console import outlive_terminal, say, warn
 from jaxnext.cli.distributed import Distributed, together
-from jaxnext.cli.interrupt import stop_on_interrupt
+from jaxnext.cli.interrupt import SaveOnRequest, stop_on_interrupt
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.machine import available_memory
 from jaxnext.cli.main import INTERRUPTED, main
@@ -83,18 +84,41 @@ def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arg
 
 
 def run(argv: Sequence[str], invocation: Invocation) -> int:
-    """Run the command; return the exit status, 130 where Ctrl-C ended the run."""
+    """Run the command; return the exit status, 130 where a signal ended the run."""
+    # Before what takes long to be imported: by default each of these signals ends a process.
+    with SaveOnRequest() as requests:
+        return _run(argv, invocation, requests)
+
+
+def _run(argv: Sequence[str], invocation: Invocation, requests: SaveOnRequest) -> int:
     arguments = parse(argv, invocation, configs_folder())
+    outlive_terminal()
     keep_freed_memory(os.environ.get("JAX_PLATFORMS"), pixels_of(arguments.config))
     set_precision(arguments.config)
     resume_command = invocation.resume_command(argv)
-    if arguments.distributed is None:
-        return train(arguments, invocation, resume_command, Processes())
-    return together(arguments.distributed, lambda all: train(arguments, invocation, resume_command, all), main)
+    own = functools.partial(train, arguments, invocation, resume_command, requests=requests)
+    return own(Processes()) if arguments.distributed is None else together(arguments.distributed, own, main)
 
 
-def train(arguments: Arguments, invocation: Invocation, resume_command: str, processes: Processes) -> int:
-    """Do this process's part of a training run; return the exit status, 130 where Ctrl-C ended it."""
+def train(
+    arguments: Arguments,
+    invocation: Invocation,
+    resume_command: str,
+    processes: Processes,
+    requests: SaveOnRequest | None = None,
+) -> int:
+    """Do this process's part of a training run.
+
+    Args:
+        arguments: of the command.
+        invocation: how the user called.
+        resume_command: that goes on with the run.
+        processes: of the run.
+        requests: to save; ``None``: nobody listens for them.
+
+    Returns:
+        the exit status, 130 where a signal ended the run.
+    """
     import jax
 
     from jaxnext.cli.compilation import compilation_cache
@@ -107,11 +131,15 @@ def train(arguments: Arguments, invocation: Invocation, resume_command: str, pro
         warn(f"{UNKNOWN_HOME}; listings of images are not kept")
     small = pixels_of(config) <= FEW_PIXELS
     with (
-        stop_on_interrupt() as stop,
+        stop_on_interrupt() as interrupted,
         compilation_cache(
             arguments.compilation_cache, config.precision, warn, small=small, use_onednn=arguments.onednn
         ) as cache,
     ):
+
+        def stop() -> bool:
+            return interrupted() or (requests is not None and requests.stop)
+
         on_cpu = jax.default_backend() == "cpu"
         env = RunEnvironment(
             host=this_host(jax.devices(), _give_back if on_cpu else lambda size: None),
@@ -124,6 +152,7 @@ def train(arguments: Arguments, invocation: Invocation, resume_command: str, pro
             ),
             folders=kept,
             stop=stop,
+            saves_asked=lambda: 0 if requests is None else requests.saves,
             compilation_cache=cache,
             processes=processes,
         )

@@ -29,6 +29,7 @@ from jaxnext.errors import JaxnextError
 _MAX_WORKERS = 16
 _WORTH_A_PROCESS = 512
 _CORES_FOR_THREADS = 4
+_FOR_THE_MAIN_PROCESS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class HostBatch(NamedTuple):
@@ -192,9 +193,9 @@ class _BatchMaker:
 
 
 def _start(iterator: grain.DatasetIterator[HostBatch]) -> None:
-    """Starts the workers so that Ctrl-C or SIGTERM, which may reach the whole process group, never interrupts one.
+    """Starts the workers so that no signal for the main process, which may reach the whole group, ends one.
 
-    ``_prepare_worker`` makes a worker ignore it, but only after seconds of imports. Until then it is blocked: a new
+    ``_prepare_worker`` makes a worker ignore them, but only after seconds of imports. Until then they are blocked: a new
     process inherits the signal mask of the thread that makes it. A thread of its own, because the main one must go on
     listening.
     """
@@ -206,7 +207,7 @@ def _start(iterator: grain.DatasetIterator[HostBatch]) -> None:
         # Started here, because starting it later would clear the mask of this thread.
         resource_tracker.ensure_running()
         if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+            signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_MAIN_PROCESS)
         # Asking for the state makes the iterators of all workers now; else they are made when first needed.
         iterator.get_state()
         iterator.start_prefetch()
@@ -217,7 +218,7 @@ def _start(iterator: grain.DatasetIterator[HostBatch]) -> None:
 
 def _prepare_worker(index: int, count: int) -> None:
     del index, count
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _FOR_THE_MAIN_PROCESS:
         signal.signal(number, signal.SIG_IGN)
     # In a main process it is for the command to say; this one has no other use for warnings.
     silence_pillow()
