@@ -1,4 +1,5 @@
 import io
+import os
 import sys
 
 import pytest
@@ -34,3 +35,24 @@ def test_bars_are_shown_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -
     with console.image_bar(3) as bar:
         bar.update(2)
     assert tuple(capsys.readouterr()) == ("", "")
+
+
+def test_a_terminal_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    main, terminal = os.openpty()
+    with os.fdopen(terminal, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        console.outlive_terminal()
+        console.say("caf\u00e9")
+        assert os.read(main, 100) == b"caf\xc3\xa9\r\n"
+        assert sys.stdout.isatty()
+        os.close(main)
+        console.say("nobody sees this")
+        with pytest.raises(OSError, match="Input/output error"):
+            os.write(terminal, b"nor this")
+
+
+def test_what_is_no_terminal_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", stream)
+    console.outlive_terminal()
+    assert sys.stdout is stream

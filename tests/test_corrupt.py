@@ -4,6 +4,7 @@ from pathlib import Path
 from unittest.mock import create_autospec
 
 import pytest
+from test_processes import Memory
 
 from jaxnext.data.bad_image import BadImage
 from jaxnext.errors import JaxnextError
@@ -142,3 +143,24 @@ def test_processes_share_what_each_has_met(tmp_path: Path) -> None:
         "/d/a.jpg,the file is empty",
         '"/d/b,c.jpg","the ""end"" is missing"',
     ]
+
+
+def test_the_first_process_takes_up_what_others_have_met_before_they_share(tmp_path: Path) -> None:
+    store, lines = Memory(), list[str]()
+    first, second = Processes(0, 2, store), Processes(1, 2, store)
+    own, others = CorruptImages(True, tmp_path, lines.append), CorruptImages(True, tmp_path, lambda line: None)
+    others.post(second)
+    others.record([B])
+    others.post(second)
+    others.post(second)
+    own.record([A])
+    own.post(first)
+    assert len(store.values) == 1
+    own.take_up(first)
+    own.write()
+    assert [line.partition(": ")[0] for line in lines] == [A.name, B.name]
+    assert len(own.file.read_text().splitlines()) == 3
+    others.record([A])
+    others.post(second)
+    own.take_up(first)
+    assert len(own) == 2

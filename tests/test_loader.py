@@ -216,6 +216,8 @@ PROGRAM = """
     def main():
         interrupts = []
         signal.signal(signal.SIGINT, lambda *_: interrupts.append(1))
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, lambda *_: None)
         file = io.BytesIO()
         Image.new("RGB", (8, 8)).save(file, "PNG")
         source = MemorySource((file.getvalue(),) * 40, ("a.png",) * 40, np.zeros(40, np.int32), ("a",))
@@ -271,7 +273,8 @@ def test_an_interrupt_of_the_process_group_leaves_the_workers_at_work(tmp_path: 
         process.stdout.readline()
         os.killpg(process.pid, signal.SIGINT)  # While the workers still import.
         assert process.stdout.readline() == "started\n"
-        os.killpg(process.pid, signal.SIGINT)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            os.killpg(process.pid, number)
         out, err = process.communicate(timeout=60)
     assert out == "40 2\n"
     assert process.returncode == 0

@@ -129,6 +129,24 @@ def test_a_text_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
         Processes(0, 2, Memory()).allgather("")
 
 
+def test_what_is_posted_is_read_once_by_each_of_the_others() -> None:
+    store = Memory(3)
+    one, two, three = (Processes(index, 3, store) for index in range(3))
+    assert one.posted("a") == []
+    two.post("a", "x")
+    three.post("a", "y")
+    two.post("a", "z")
+    two.post("b", "else")
+    assert one.posted("a") == ["x", "z", "y"]
+    assert one.posted("a") == []
+    three.post("a", "w")
+    assert one.posted("a") == ["w"]
+    assert two.posted("a") == ["y", "w"]
+    alone = Processes()
+    alone.post("a", "x")
+    assert alone.posted("a") == []
+
+
 def test_equal_fingerprints() -> None:
     fingerprints = [Fingerprint("seed", "1", "same"), Fingerprint("data", "96", "see")]
     assert both(Memory(), fingerprints, fingerprints) == []

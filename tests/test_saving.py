@@ -1,18 +1,33 @@
+import dataclasses
 import itertools
 import shutil
+import threading
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 import small_run
-from small_run import TRAIN_STEPS, VAL_STEPS, assert_same_model, fit_with, metrics, model_of, run_env, stop_after, train
+from small_run import (
+    TRAIN_STEPS,
+    VAL_STEPS,
+    assert_same_model,
+    fit_with,
+    metrics,
+    model_of,
+    run_env,
+    stop_after,
+    train,
+    without_times,
+)
 
+from jaxnext.config.training import CheckpointConfig
 from jaxnext.data.loader import Stream
 from jaxnext.data.order import ShuffledOrder
 from jaxnext.data.splits import load_splits
 from jaxnext.errors import JaxnextError
 from jaxnext.training import saving
+from jaxnext.training.writer import Writer
 
 
 def test_checkpoints_best_last_and_every(run):
@@ -84,3 +99,88 @@ def test_a_cache_that_fails_saves_what_is_done(batches, run, images, tmp_path, m
     train(tmp_path / "r", images, resume=True, env=run_env(lines=lines), checkpoint=small_run.EVERY_THIRD)
     assert f"resuming after epoch 0, batch {min(batches, TRAIN_STEPS)} of the run" in lines
     assert_same_model(tmp_path / "r", run)
+
+
+def within_epochs(**values):
+    """Settings of a run that is saved within its epochs, by steps alone."""
+    return {"checkpoint": CheckpointConfig(every_epochs=3, every_minutes=None, **values)}
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """Positions that are written, those within epochs not in truth; each that is due is waited for."""
+    positions, write, start = [], saving._write_last, Writer.start
+
+    def noted(run, variables, rest, progress):
+        positions.append(progress.position)
+        if progress.position % (TRAIN_STEPS + VAL_STEPS) == 0:
+            write(run, variables, rest, progress)
+
+    def waited_for(self, write):
+        start(self, write)
+        self.close()
+
+    monkeypatch.setattr(saving, "_write_last", noted)
+    monkeypatch.setattr(Writer, "start", waited_for)
+    return positions
+
+
+def test_killed_within_an_epoch_it_goes_on_from_the_step_that_was_saved(run, images, tmp_path, monkeypatch):
+    lines, save = [], saving.save_beside
+
+    def killed(run, state, progress, *, given_up):
+        save(run, state, progress, given_up=given_up)
+        # As the next step does: what is written is a copy.
+        jax.tree.map(lambda leaf: leaf.delete(), (state.params, state.optimizer, state.batch_stats))
+        run.writer.wait()
+        raise SystemExit("killed")
+
+    monkeypatch.setattr("jaxnext.training.epochs.save_beside", killed)
+    with pytest.raises(SystemExit, match="killed"):
+        train(tmp_path / "r", images, **within_epochs(every_steps=4))
+    monkeypatch.undo()
+    train(tmp_path / "r", images, resume=True, env=run_env(lines=lines), checkpoint=small_run.EVERY_THIRD)
+    assert "resuming after epoch 0, batch 4 of the run" in lines
+    assert_same_model(tmp_path / "r", run)
+    assert without_times(metrics(tmp_path / "r")) == without_times(metrics(run))
+
+
+def test_every_so_many_steps_and_once_where_validation_begins(written, images, tmp_path):
+    train(tmp_path / "r", images, epochs=1, **within_epochs(every_steps=3))
+    assert written == [3, 6, 9, 13]
+    written.clear()
+    train(tmp_path / "r", images, resume=True, epochs=2, **within_epochs(every_steps=1))
+    assert written == [*range(14, 23), 23, 26]
+
+
+def test_saved_when_asked_in_training_and_in_validation(written, images, tmp_path):
+    count = itertools.count()
+    calls = [0]
+
+    def stop():
+        """Is asked before the first step, after each and after each batch of validation."""
+        calls[0] = next(count)
+        return False
+
+    # For the first time during the fifth step, then in validation.
+    env = dataclasses.replace(run_env(stop), saves_asked=lambda: (calls[0] >= 5) + (calls[0] >= 12))
+    train(tmp_path / "r", images, epochs=1, env=env, checkpoint=CheckpointConfig(every_minutes=None))
+    assert written == [5, 10, 13]
+
+
+def test_by_time_the_state_is_saved_while_training_goes_on(written, images, tmp_path):
+    # The clock counts its calls in eighths of a second.
+    train(tmp_path / "r", images, epochs=1, checkpoint=CheckpointConfig(every_minutes=1 / 60))
+    assert written[-1] == 13
+    assert 1 < len(written) < 10
+
+
+def test_a_write_that_fails_ends_the_run_with_its_sentence_and_leaves_no_thread(images, tmp_path, monkeypatch):
+    def full(*_):
+        raise JaxnextError("the disk is full")
+
+    monkeypatch.setattr(saving, "_write_last", full)
+    with pytest.raises(JaxnextError, match="^the disk is full$"):
+        train(tmp_path / "r", images, epochs=1, **within_epochs(every_steps=2))
+    assert "checkpoint writer" not in [thread.name for thread in threading.enumerate()]
+    assert not (tmp_path / "r" / "metrics.jsonl").exists()
