@@ -6,7 +6,8 @@ The kills (SIGKILL) fall into every phase in turn: imports, compilation, trainin
 norms, the writing, reading back and deleting of checkpoints, the figures and the drawing, each after a random number
 of its occurrences and a random wait. Runs alternate between a plain setting and one with mixed images, gathered
 gradients and a moving average. Parameters, moments and figures without times must be the same bits. The most that a
-kill has lost is printed. pytest does not collect this; ``test_kill.py`` runs a few kills.
+kill has lost is printed. Other signals (``--signals USR1 USR2 TERM HUP``) must end a process with 130, saved, or not at
+all. pytest does not collect this; ``test_kill.py`` runs a few kills.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
@@ -57,6 +58,8 @@ PHASES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """What marks the beginning of each phase."""
 IMPORTS = "imports"
+WAITS = {"compilation": 2.0, "drawing": 0.4}
+"""Seconds after the beginning of a phase within which a signal comes; 0.06 in the others, which are shorter."""
 
 
 @dataclasses.dataclass
@@ -72,6 +75,21 @@ class Lived:
     seen: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     """phases, and how often they began"""
     killed_in: str | None = None
+
+
+class Kill(NamedTuple):
+    """A signal some time after a phase has begun for the n-th time."""
+
+    number: signal.Signals
+    phase: str
+    nth: int
+    wait: float
+    """seconds"""
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """With which the process may end, as ``os.waitpid`` gives it; or with 0."""
+        return (int(signal.SIGKILL),) if self.number == signal.SIGKILL else (130 << 8,)
 
 
 def start(config: Path, output: Path, log: Path) -> tuple[int, int]:
@@ -136,16 +154,16 @@ def found(place: str) -> Any:
         return getattr(importlib.import_module(module), name)
 
 
-def lived(config: Path, output: Path, log: Path, phase: str | None, nth: int, wait: float) -> Lived:
-    """Run a process of the run to its end, or kill it some time after a phase has begun for the n-th time."""
+def lived(config: Path, output: Path, log: Path, kill: Kill | None) -> Lived:
+    """Run a process of the run to its end, which may come by a signal."""
     child, pipe = start(config, output, log)
     life, buffer, deadline = Lived(0, 0.0), b"", None
     try:
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if deadline is not None and left == 0:
-                os.kill(child, signal.SIGKILL)
-                life.killed_in, deadline = phase, None
+            if kill and left == 0:
+                os.kill(child, kill.number)
+                life.killed_in, deadline = kill.phase, None
                 continue
             ready, _, _ = select.select([pipe], [], [], left)
             if not ready:
@@ -159,14 +177,14 @@ def lived(config: Path, output: Path, log: Path, phase: str | None, nth: int, wa
                 life.seen[name] += 1
                 if int(index) >= 0 and name in ("training", "validation"):
                     life.batches.append((int(index), float(at)))
-                if name == phase and life.seen[name] == nth:
-                    deadline = time.monotonic() + wait
+                if kill and name == kill.phase and life.seen[name] == kill.nth:
+                    deadline = time.monotonic() + kill.wait
     finally:
         os.close(pipe)
     life.end = time.monotonic()
     life.status = os.waitpid(child, 0)[1]
-    if life.killed_in is not None and not os.WIFSIGNALED(life.status):
-        life.killed_in = None  # it was faster
+    if life.status == 0:
+        life.killed_in = None  # it was faster, or was asked to save and to go on
     return life
 
 
@@ -228,10 +246,10 @@ def killed_in_imports(config: Path, output: Path, wait: float) -> None:
 class Campaign:
     """Kills of runs in one folder."""
 
-    def __init__(self, folder: Path, seed: int, settings: Sequence[str]) -> None:
+    def __init__(self, folder: Path, seed: int, settings: Sequence[str], signals: Sequence[signal.Signals]) -> None:
         """Train the runs that nobody kills; a first one of each fills the compilation cache."""
         self.folder, self.random = folder, random.Random(seed)
-        self.settings = list(settings)
+        self.settings, self.signals = list(settings), list(signals)
         self.kills: collections.Counter[str] = collections.Counter()
         self.lost: list[tuple[int, float]] = []
         self.wrong: list[str] = []
@@ -239,7 +257,7 @@ class Campaign:
         self.whole: dict[str, Lived] = {}
         for name in self.settings:
             self._config(name).write_text(SETTINGS[name])
-            life = self._lived(name, f"whole-{name}", None, 0, 0.0)
+            life = self._lived(name, f"whole-{name}", None)
             if life.status:
                 raise SystemExit((folder / "log").read_text())
             self.whole[name] = life
@@ -255,18 +273,19 @@ class Campaign:
     def _chain(self, name: str, output: str, kills: int) -> None:
         before = None
         while True:
-            phase = self._phase(name) if self.kills.total() < kills else None
-            if phase == IMPORTS:
-                killed_in_imports(self._config(name), self.folder / output, self.random.uniform(0, 3))
+            kill = self._kill(name) if self.kills.total() < kills else None
+            if kill and kill.phase == IMPORTS:
+                killed_in_imports(self._config(name), self.folder / output, kill.wait)
                 self.kills[IMPORTS] += 1
                 continue
-            most = self.whole[name].seen[phase] // 4 if phase else 0
-            life = self._lived(name, output, phase, self.random.randint(1, max(most, 1)), self._wait(phase))
+            life = self._lived(name, output, kill)
             if before is not None:
                 self.lost.append(lost(before, life))
-            if life.killed_in is None:
+            if kill and kill.number == signal.SIGUSR1 and life.seen[kill.phase] >= kill.nth:
+                self.kills[f"{kill.phase} (SIGUSR1)"] += 1
+            if life.killed_in is None or kill is None or life.status not in kill.statuses:
                 break
-            self.kills[life.killed_in] += 1
+            self.kills[kill.phase if kill.number == signal.SIGKILL else f"{kill.phase} ({kill.number.name})"] += 1
             # Where it did no batch, what the process before has done is still what may be lost.
             before = life if life.batches or before is None else before
         if life.status:
@@ -275,16 +294,17 @@ class Campaign:
             self.wrong.append(f"{output} ({name}) differs in {', '.join(differences[:5])}")
         shutil.rmtree(self.folder / output)
 
-    def _phase(self, name: str) -> str:
-        if self.random.random() < 0.08:
-            return IMPORTS
-        return self.random.choice([phase for phase in PHASES if self.whole[name].seen[phase]])
+    def _kill(self, name: str) -> Kill:
+        number = self.signals[self.kills.total() % len(self.signals)]
+        if number == signal.SIGKILL and self.random.random() < 0.08:
+            return Kill(number, IMPORTS, 1, self.random.uniform(0, 3))
+        seen = self.whole[name].seen
+        phase = self.random.choice([phase for phase in PHASES if seen[phase]])
+        nth = self.random.randint(1, max(seen[phase] // 4, 1))
+        return Kill(number, phase, nth, self.random.uniform(0, WAITS.get(phase, 0.06)))
 
-    def _wait(self, phase: str | None) -> float:
-        return self.random.uniform(0, {"compilation": 2.0, "drawing": 0.4}.get(phase or "", 0.06))
-
-    def _lived(self, name: str, output: str, phase: str | None, nth: int, wait: float) -> Lived:
-        return lived(self._config(name), self.folder / output, self.folder / "log", phase, nth, wait)
+    def _lived(self, name: str, output: str, kill: Kill | None) -> Lived:
+        return lived(self._config(name), self.folder / output, self.folder / "log", kill)
 
     def _config(self, name: str) -> Path:
         return self.folder / f"{name}.yaml"
@@ -312,7 +332,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--signals", nargs="+", default=["KILL"], help="sent one after the other")
     arguments = parser.parse_args()
+    signals = [signal.Signals[f"SIG{name}"] for name in arguments.signals]
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
@@ -323,7 +345,7 @@ def main() -> int:
                 found(place)
         for name in ("jaxnext.training.fit", "jaxnext.cli.train", "jaxnext.cli.host", "sklearn.datasets", "small_run"):
             found(name)
-        campaign = Campaign(Path(folder), arguments.seed, arguments.settings)
+        campaign = Campaign(Path(folder), arguments.seed, arguments.settings, signals)
         campaign.run(arguments.kills)
     print(report(campaign))
     return 1 if campaign.wrong else 0

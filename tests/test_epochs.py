@@ -210,7 +210,9 @@ def test_without_a_validation_image_the_run_ends(tmp_path):
 def test_a_cache_does_not_change_a_run(run, images, tmp_path):
     for kind in ("memory", "disk"):
         place = str(tmp_path / "c") if kind == "disk" else None
-        config = small_run.config(images, checkpoint=small_run.EVERY_THIRD, **data(images, cache=kind, cache_path=place))
+        config = small_run.config(
+            images, checkpoint=small_run.EVERY_THIRD, **data(images, cache=kind, cache_path=place)
+        )
         fit(config, tmp_path / kind, False, run_env())
         assert_same_model(tmp_path / kind, run)
     lines = []
@@ -228,7 +230,9 @@ def test_threads_take_over_from_workers_when_the_cache_is_warm(run, images, tmp_
     opened = create_autospec(module.stream, side_effect=module.stream)
     monkeypatch.setattr(module, "stream", opened)
     monkeypatch.setattr(module, "default_workers", lambda cores, source, cache: int(not cache.warm))
-    config = small_run.config(images, checkpoint=small_run.EVERY_THIRD, **data(images, cache="disk", cache_path=str(tmp_path / "c")))
+    config = small_run.config(
+        images, checkpoint=small_run.EVERY_THIRD, **data(images, cache="disk", cache_path=str(tmp_path / "c"))
+    )
     fit(config, tmp_path / "r", False, run_env())
     found = [(call.kwargs["workers"], call.kwargs["start"]) for call in opened.call_args_list]
     assert found == [(1, 0), (0, TRAIN_STEPS + VAL_STEPS)]

@@ -180,7 +180,7 @@ def test_a_write_that_fails_ends_the_run_with_its_sentence_and_leaves_no_thread(
         raise JaxnextError("the disk is full")
 
     monkeypatch.setattr(saving, "_write_last", full)
-    with pytest.raises(JaxnextError, match="^the disk is full$"):
+    with pytest.raises(JaxnextError, match=r"^the disk is full$"):
         train(tmp_path / "r", images, epochs=1, **within_epochs(every_steps=2))
     assert "checkpoint writer" not in [thread.name for thread in threading.enumerate()]
     assert not (tmp_path / "r" / "metrics.jsonl").exists()

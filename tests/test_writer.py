@@ -13,7 +13,12 @@ def refuse() -> None:
 def test_it_writes_beside_one_after_the_other() -> None:
     go, done = threading.Event(), []
     writer = Writer()
-    writer.start(lambda: (go.wait(10), done.append(1)) and None)
+
+    def late() -> None:
+        go.wait(10)
+        done.append(1)
+
+    writer.start(late)
     assert writer.busy
     assert done == []
     go.set()
@@ -27,7 +32,7 @@ def test_what_fails_is_raised_once_where_it_is_asked_for() -> None:
     writer = Writer()
     writer.start(refuse)
     writer.close()
-    with pytest.raises(JaxnextError, match="^the disk is full$"):
+    with pytest.raises(JaxnextError, match=r"^the disk is full$"):
         writer.check()
     writer.check()
     for ask in (writer.wait, lambda: writer.start(lambda: None)):

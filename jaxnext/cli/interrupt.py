@@ -51,7 +51,9 @@ class SaveOnRequest:
         self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGUSR1, signal.SIGUSR2)}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         # Not as they were: one that comes now would end the process, which is about to end with a status of its own.
         for number in self._before:
             signal.signal(number, signal.SIG_IGN)

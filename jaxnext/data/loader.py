@@ -195,9 +195,9 @@ class _BatchMaker:
 def _start(iterator: grain.DatasetIterator[HostBatch]) -> None:
     """Starts the workers so that no signal for the main process, which may reach the whole group, ends one.
 
-    ``_prepare_worker`` makes a worker ignore them, but only after seconds of imports. Until then they are blocked: a new
-    process inherits the signal mask of the thread that makes it. A thread of its own, because the main one must go on
-    listening.
+    ``_prepare_worker`` makes a worker ignore them, but only after seconds of imports. Until then they are blocked: a
+    new process inherits the signal mask of the thread that makes it. A thread of its own, because the main one must go
+    on listening.
     """
 
     def run() -> None:
