@@ -47,8 +47,8 @@ def test_what_is_not_read_back_as_it_was_written_is_put_beside_and_the_one_befor
     spoil_the_next(folder, monkeypatch)
     new, kept = re.escape(str(folder.place / "5")), re.escape(str(folder.damaged / "best-5"))
     pattern = (
-        rf"^{new}: the checkpoint cannot be read \(it is not what was written: meta: expected SHA-256 \w+, found \w+\), "
-        rf"just after it was written; it is kept as {kept}, and the one before stays: is the disk in order\?$"
+        rf"^{new}: the checkpoint cannot be read \(it is not what was written: meta: expected SHA-256 \w+, found "
+        rf"\w+\), just after it was written; it is kept as {kept}, and the one before stays: is the disk in order\?$"
     )
     with pytest.raises(JaxnextError, match=pattern):
         save(folder, 5)
