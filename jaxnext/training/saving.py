@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxnext.data.image_source import fingerprint
@@ -52,7 +51,7 @@ def save_beside(run: Run, state: TrainState, progress: Progress, *, given_up: bo
         run: that is saved.
         state: at the position of ``progress``.
         progress: so far, the last step included.
-        given_up: whether a step will overwrite the state, of which the device then makes a copy first.
+        given_up: whether a step will overwrite the state, which is then copied first.
 
     Raises:
         JaxnextError: the one before could not be written.
@@ -78,9 +77,11 @@ def is_due(run: Run, position: int) -> bool:
     return not run.writer.busy and run.due.now(position)
 
 
-@jax.jit
 def _copied(tree: Any) -> Any:
-    return jax.tree.map(jnp.copy, tree)
+    """Return a copy on the host: on the device it would take memory that the next step may need."""
+    for leaf in jax.tree.leaves(tree):
+        leaf.copy_to_host_async()
+    return jax.tree.map(np.array, tree)
 
 
 def _write_last(run: Run, variables: Variables, rest: Any, progress: Progress) -> None:
