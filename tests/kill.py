@@ -44,6 +44,8 @@ training: {accumulate: 4, recalibrate: true, ema: {decay: 0.9}}
 """
 SETTINGS = {"plain": PLAIN, "recipe": PLAIN + RECIPE}
 EVERY_STEPS = 3
+KILLS_OF_A_RUN = 10
+"""At most, so that enough of the runs come to their end."""
 
 PHASES: dict[str, tuple[tuple[str, str], ...]] = {
     "compilation": (("jaxnext.training.compiled_steps.CompiledSteps", "compile"),),
@@ -268,12 +270,12 @@ class Campaign:
             name = self.settings[self.runs % len(self.settings)]
             self._chain(name, f"run-{self.runs}", kills)
             self.runs += 1
-            print(f"{self.kills.total()} kills", file=sys.stderr, flush=True)
+            print(report(self), file=sys.stderr, flush=True)
 
     def _chain(self, name: str, output: str, kills: int) -> None:
-        before = None
+        before, begun = None, self.kills.total()
         while True:
-            kill = self._kill(name) if self.kills.total() < kills else None
+            kill = self._kill(name) if self.kills.total() < min(kills, begun + KILLS_OF_A_RUN) else None
             if kill and kill.phase == IMPORTS:
                 killed_in_imports(self._config(name), self.folder / output, kill.wait)
                 self.kills[IMPORTS] += 1

@@ -12,7 +12,7 @@ import small_run
 from small_run import assert_same_model, metrics, model_of, run_env, stop_after, without_times
 
 from jaxnext.config.sections import LOSSES, MixConfig
-from jaxnext.config.training import EmaConfig, TrainingConfig
+from jaxnext.config.training import CheckpointConfig, EmaConfig, TrainingConfig
 from jaxnext.config.yaml_text import dump_config
 from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.inference.classifier import TrainedClassifier
@@ -97,7 +97,9 @@ def test_what_is_validated_is_what_is_saved_and_predicted_with(whole, images):
 
 
 def test_two_processes_stopped_and_gone_on_are_one_on_two_devices(images, tmp_path):
-    config = dataclasses.replace(recipe(images, 2), precision="float64")
+    # The first saves within epochs, too, for which it needs no other.
+    beside = CheckpointConfig(every_steps=2)
+    config = dataclasses.replace(recipe(images, 2), precision="float64", checkpoint=beside)
     (tmp_path / "small.yaml").write_text(dump_config(config))
     first, second = several_processes.train(tmp_path, "--output", "r", ends=("-", "SIGTERM:5"))
     assert (first.status, second.status) == (130, 130), (first, second)
