@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
-from typing import IO, Any
+from typing import IO
 
 FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 """Signals that go on to the first process, which tells the others; those that the system has."""
@@ -54,9 +54,13 @@ class Supervisor:
         voices = []
         try:
             for index, (command, environment) in enumerate(zip(commands, environments, strict=True)):
-                others: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} if index else {}
-                process: subprocess.Popen[bytes] = subprocess.Popen(
-                    command, env=environment, stdin=subprocess.PIPE, start_new_session=True, **others
+                process = subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL if index else None,
+                    stderr=subprocess.PIPE if index else None,
+                    start_new_session=True,
                 )
                 self._running.append(process)
                 if process.stderr is not None:
