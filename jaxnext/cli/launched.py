@@ -11,6 +11,7 @@ from pathlib import Path
 from jaxnext.cli import train
 from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.main import main
+from jaxnext.cli.parser import given_value
 
 _CODE = "import sys; sys.path.append({!r}); from jaxnext.cli.launched import launched; sys.exit(launched())"
 
@@ -31,7 +32,9 @@ def command(argv: Sequence[str], invocation: Invocation) -> list[str]:
 def launched() -> int:
     """Do what ``command`` says; return the exit status."""
     argv, file, is_script, launch = json.loads(sys.argv[1])
-    threading.Thread(target=_end_with_launcher, args=(sys.stdin.fileno(),), daemon=True).start()
+    # The first of all tells the others.
+    if given_value(argv, "process_id") == "0":
+        threading.Thread(target=_end_with_launcher, args=(sys.stdin.fileno(),), daemon=True).start()
     return main(train.run, argv, Invocation(file, is_script, tuple(launch)))
 
 

@@ -25,6 +25,7 @@ class Relay:
         """
         self._to: tuple[str, int] = (host, port)
         self._lost: Callable[[], None] | None = None
+        self._held: list[socket.socket] = []
         self._server = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
         _start(self._accept)
@@ -36,7 +37,8 @@ class Relay:
     def close(self) -> None:
         """From now on let connections end, and take no further ones."""
         self._lost = None
-        self._server.close()
+        for each in (self._server, *self._held):
+            _close(each)
 
     def _accept(self) -> None:
         while True:
@@ -67,10 +69,12 @@ class Relay:
                 near.sendall(data)
         # One that never answered was not the service: process 0 tries whether the port is free.
         if (lost := self._lost) is not None and answered and not ended_here.is_set():
+            # Without a reference they would be closed.
+            self._held += [near, far]
             lost()
             return
         for each in (near, far):
-            each.close()
+            _close(each)
 
 
 def _send(near: socket.socket, far: socket.socket, ended_here: threading.Event) -> None:
@@ -79,6 +83,13 @@ def _send(near: socket.socket, far: socket.socket, ended_here: threading.Event) 
             far.sendall(data)
         ended_here.set()
         far.shutdown(socket.SHUT_WR)
+
+
+def _close(end: socket.socket) -> None:
+    """Close a socket; without its shutdown a thread that waits in it would hold it open."""
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
 
 
 def _start(target: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ from typing import IO
 FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 """Signals that go on to the first process, which tells the others; those that the system has."""
 
-_FAREWELL_SECONDS = 12
+_FAREWELL_SECONDS = 8
 """That the others have to say why they end, when one has ended with an error. A frozen one says nothing."""
 _POLL_SECONDS = 0.2
 
@@ -82,9 +82,11 @@ class Supervisor:
 
     def _wait(self) -> None:
         deadline = None
-        while any(process.poll() is None for process in self._running):
-            if deadline is None and any(process.returncode for process in self._running):
-                deadline = time.monotonic() + _FAREWELL_SECONDS
+        while None in (statuses := [process.poll() for process in self._running]):
+            if deadline is None and any(statuses):
+                # One that was told to end before it could heed it has not said so to the others.
+                farewell = 0 if statuses[0] == -(self.asked or 0) else _FAREWELL_SECONDS
+                deadline = time.monotonic() + farewell
             if deadline is not None and time.monotonic() > deadline:
                 return
             time.sleep(_POLL_SECONDS)

@@ -69,7 +69,9 @@ class Watch(threading.Thread):
             return
         if sentence != self._said:
             self.tell(sentence, who="")
-        print(f"error: {sentence}", file=sys.stderr)
+        # Whoever read it may have ended, too.
+        with contextlib.suppress(OSError, ValueError):
+            print(f"error: {sentence}", file=sys.stderr)
         self.leave(1)
 
     def lost_first(self) -> None:
