@@ -22,7 +22,7 @@ CONNECT_SECONDS = 300
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy", "no_grpc_proxy")
 """Environment variables that gRPC reads; the last has what is reached without one."""
 
-_SHUTDOWN_SECONDS = 10
+_SHUTDOWN_SECONDS = 5
 """Within which all leave JAX's service, when all are at their end."""
 
 
@@ -91,11 +91,24 @@ def together(
         # While all are watched: JAX would wait long for one that has died, and end this process.
         processes.barrier()
     watch.close()
+    _shut_down(relay, status)
+    return status
+
+
+def _shut_down(relay: Relay | None, status: int) -> None:
+    """Leave JAX's service, as all do now; where one has died since, end with the status of what is done."""
+    import jax
+
+    late = threading.Timer(_SHUTDOWN_SECONDS, end_process, [status])
+    late.daemon = True
+    late.start()
+    if relay is not None:
+        # JAX would end this process where the first one is killed now.
+        relay.hold(lambda: None)
+    jax.distributed.shutdown()
+    late.cancel()
     if relay is not None:
         relay.close()
-    with contextlib.suppress(jax.errors.JaxRuntimeError):
-        jax.distributed.shutdown()
-    return status
 
 
 def _initialize(how: Distributed, seconds: float) -> Relay | None:
@@ -123,7 +136,6 @@ def _initialize(how: Distributed, seconds: float) -> Relay | None:
                 **dataclasses.asdict(how),
                 initialization_timeout=int(seconds) + 60,
                 heartbeat_timeout_seconds=PATIENCE,
-                shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
             )
     except (ValueError, RuntimeError) as error:
         if how == Distributed():

@@ -37,6 +37,8 @@ class Watch(threading.Thread):
         super().__init__(name="watch-other-processes", daemon=True)
         self.processes, self.failed = processes, False
         self._over = threading.Event()
+        # Held by the one who says why this process ends.
+        self._speaks = threading.Lock()
         self._said: str | None = None
         self._first_is_lost = False
         self._others = [index for index in range(processes.count) if index != processes.index]
@@ -65,10 +67,11 @@ class Watch(threading.Thread):
 
     def end(self, sentence: str) -> None:
         """Say why and end this process, from any thread, unless it is about to end for a reason of its own."""
-        if self.failed or self._over.is_set():
+        if self._over.is_set() or not self._speaks.acquire(blocking=False):
             return
+        self.failed = True
         if sentence != self._said:
-            self.tell(sentence, who="")
+            self._set(_FAILED, sentence)
         # Whoever read it may have ended, too.
         with contextlib.suppress(OSError, ValueError):
             print(f"error: {sentence}", file=sys.stderr)
@@ -81,11 +84,15 @@ class Watch(threading.Thread):
         self._first_is_lost = True
         self.end(_AGAIN.format("process 0 has ended without a word"))
 
-    def tell(self, sentence: str, who: str | None = None) -> None:
-        """Tell why this process is about to end; only the first that does so is heard."""
+    def tell(self, sentence: str) -> None:
+        """Tell why this process is about to end; only the first that does so is heard.
+
+        Where the watching thread is about to end it, and says why, it does not return.
+        """
+        if not self._speaks.acquire(blocking=False):
+            threading.Event().wait()
         self.failed = True
-        who = f"process {self.processes.index} has ended: " if who is None else who
-        self._set(_FAILED, f"{who}{sentence}")
+        self._set(_FAILED, f"process {self.processes.index} has ended: {sentence}")
 
     def leave(self, status: int) -> NoReturn:
         """End the process at once: an orderly end would wait for the others.
