@@ -143,17 +143,19 @@ def test_more_processes_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_process_has_gpus_of_its_own() -> None:
     arguments = Arguments(2, 0, [], ["0", "3", "GPU-5", "6", "7"])
     shares = [environment({"A": "b", "CUDA_VISIBLE_DEVICES": "x"}, arguments, index) for index in (0, 1)]
-    assert shares == [{"A": "b", "CUDA_VISIBLE_DEVICES": "0,3"}, {"A": "b", "CUDA_VISIBLE_DEVICES": "GPU-5,6"}]
+    assert shares == [
+        {"A": "b", "CUDA_VISIBLE_DEVICES": "0,3", "JAX_LOCAL_DEVICE_IDS": "0,1"},
+        {"A": "b", "CUDA_VISIBLE_DEVICES": "GPU-5,6", "JAX_LOCAL_DEVICE_IDS": "0,1"},
+    ]
     assert environment({"A": "b"}, Arguments(2, 0, [], []), 1) == {"A": "b"}
 
 
 def test_the_gpus_of_this_machine(tmp_path: Path) -> None:
-    for name in ("0000:01:00.0", "0000:02:00.0"):
-        (tmp_path / name).mkdir()
+    for name in ("nvidia0", "nvidia3", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
     assert gpus_of({}, tmp_path) == ["0", "1"]
     assert gpus_of({"JAX_PLATFORMS": "cuda,cpu"}, tmp_path) == ["0", "1"]
     assert gpus_of({"JAX_PLATFORMS": "cpu"}, tmp_path) == []
     assert gpus_of({"CUDA_VISIBLE_DEVICES": "1,GPU-a"}, tmp_path) == ["1", "GPU-a"]
     assert gpus_of({"CUDA_VISIBLE_DEVICES": ""}, tmp_path) == []
     assert gpus_of({"CUDA_VISIBLE_DEVICES": "-1"}, tmp_path) == []
-    assert gpus_of({}, tmp_path / "none") == []

@@ -17,8 +17,8 @@ from jaxnext.cli.supervisor import Supervisor
 from jaxnext.config.packaged import configs_folder
 from jaxnext.errors import UsageError
 
-_GPUS = Path("/proc/driver/nvidia/gpus")
-"""Where NVIDIA's driver lists its devices."""
+_DEVICES = Path("/dev")
+"""Where NVIDIA's driver has ``nvidia0``, ``nvidia1``, ...; in a container those that it may use."""
 _PAUSE_SECONDS = 1
 
 
@@ -57,7 +57,7 @@ def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arg
             raise UsageError(f"{name}: expected none, since launch connects the processes, found one; leave it out")
     # A mistake is one sentence, not one of each process.
     train.parse(options, invocation, configs_dir)
-    gpus = gpus_of(os.environ, _GPUS)
+    gpus = gpus_of(os.environ, _DEVICES)
     if values["processes"] is None and not gpus:
         raise UsageError("--processes is missing: give their number, for no GPU was found")
     processes = values["processes"] or len(gpus)
@@ -123,15 +123,19 @@ def environment(base: Mapping[str, str], arguments: Arguments, index: int) -> di
     """Return the environment of a process: its own share of the GPUs, all shares of one size."""
     share = len(arguments.gpus) // arguments.processes
     own = arguments.gpus[index * share : (index + 1) * share]
-    return {**base, **({"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {})}
+    if not own:
+        return dict(base)
+    # Slurm's variables would have JAX take one of them only.
+    numbers = ",".join(map(str, range(share)))
+    return {**base, "CUDA_VISIBLE_DEVICES": ",".join(own), "JAX_LOCAL_DEVICE_IDS": numbers}
 
 
-def gpus_of(environment: Mapping[str, str], listed: Path) -> list[str]:
-    """Return the GPUs that processes may use, as CUDA_VISIBLE_DEVICES names them.
+def gpus_of(environment: Mapping[str, str], devices: Path) -> list[str]:
+    """Return NVIDIA's GPUs that processes may use, as CUDA_VISIBLE_DEVICES names them.
 
     Args:
         environment: of this process; where it names some, or JAX is to compute on something else, that holds.
-        listed: folder with an entry for each.
+        devices: folder with an entry for each.
     """
     platforms = environment.get("JAX_PLATFORMS", "")
     if platforms and not {"cuda", "gpu"} & set(platforms.split(",")):
@@ -139,7 +143,7 @@ def gpus_of(environment: Mapping[str, str], listed: Path) -> list[str]:
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name and name != "-1"]
-    return [str(number) for number in range(len(list(listed.iterdir())))] if listed.is_dir() else []
+    return [str(number) for number, _ in enumerate(devices.glob("nvidia[0-9]*"))]
 
 
 def outcome(statuses: Sequence[int], asked: int | None) -> int:
