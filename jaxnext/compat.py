@@ -66,14 +66,15 @@ def _is_known(name: str, value: bool | int | str, device: Any) -> bool:
     return True
 
 
-def coordination_client() -> Any:
-    """Return JAX's client of the coordination service, by which its own modules share keys between processes.
+def coordination() -> tuple[Any, int, int]:
+    """Return JAX's client of the coordination service, by which its own modules share keys, and this process's place.
 
     ``jax._src.distributed.global_state`` (jax 0.10.0 to 0.12.0;
     https://github.com/jax-ml/jax/blob/main/jax/_src/distributed.py); Orbax takes it from there, too.
 
     Returns:
-        The client, ``None`` in a run of one process.
+        The client, ``None`` in a run of one process; the index of this process and their number, which the public
+        functions say only when the devices have been found, and that takes long.
 
     Raises:
         JaxnextError: it is gone: without it the processes of a run cannot tell each other that one has failed.
@@ -84,12 +85,39 @@ def coordination_client() -> Any:
         from jax._src import distributed
 
         state = distributed.global_state
-        return state.client if state.num_processes > 1 else None
+        return (state.client if state.num_processes > 1 else None), state.process_id, state.num_processes
     except (ImportError, AttributeError) as error:
         raise JaxnextError(
             f"--distributed: expected a JAX whose coordination service can be used, as 0.10 to 0.12, found "
             f"{jax.__version__} ({error})"
         ) from error
+
+
+def cluster(address: str | None, seconds: int) -> tuple[str | None, int | None, int | None]:
+    """Return where the cluster around this process has put process 0, the number of processes, and which this is.
+
+    ``jax._src.clusters.ClusterEnv`` (jax 0.10.0 to 0.12.0;
+    https://github.com/jax-ml/jax/blob/main/jax/_src/clusters/cluster.py). Without it ``jax.distributed.initialize``
+    finds them out itself, and where process 0 is killed the others end with JAX's own message.
+
+    Args:
+        address: of process 0, where it is known.
+        seconds: within which it has to be found.
+
+    Returns:
+        ``None`` for what is not known.
+
+    Raises:
+        ValueError, RuntimeError: as ``jax.distributed.initialize``.
+    """
+    try:
+        from jax._src.clusters import ClusterEnv
+
+        find = ClusterEnv.auto_detect_unset_distributed_params
+    except (ImportError, AttributeError):
+        return None, None, None
+    found = find(address, None, None, None, None, seconds)
+    return found[0], found[1], found[2]
 
 
 def scope_of(equation: Any) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import os
+import threading
 
 import jax
 import pytest
@@ -153,3 +154,23 @@ def run(images, tmp_path_factory):
     output = tmp_path_factory.mktemp("runs") / "small"
     small_run.train(output, images, checkpoint=small_run.EVERY_THIRD)
     return output
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """Threads that have ended their process, and the status, as a list; a second stands for 20."""
+    from ends import Left
+
+    from jaxnext.cli import watch
+
+    ends = []
+
+    def end(status):
+        ends.append((threading.current_thread().name, status))
+        raise Left
+
+    monkeypatch.setattr(watch, "end_process", end)
+    monkeypatch.setattr(watch, "SILENCE", 1)
+    for name, seconds in {"POLL": 0.025, "BEAT": 0.05, "FAREWELL": 0.5, "SUSPICIOUS": 0.2}.items():
+        monkeypatch.setattr(watch, f"_{name}_SECONDS", seconds)
+    return ends

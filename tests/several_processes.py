@@ -1,7 +1,8 @@
-"""Runs of two real processes on the CPU, connected by ``jax.distributed``."""
+"""Runs of real processes on the CPU, connected by ``jax.distributed``."""
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -60,12 +61,25 @@ def train(
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         processes.append(subprocess.Popen(command, cwd=folder, env=environment(), text=True, **pipes))
     try:
-        found = [process.communicate(timeout=240) for process in processes]
+        found = []
+        for process in processes:
+            found.append(process.communicate(timeout=240))
+            for other in processes:
+                # What was frozen goes on when the first has ended.
+                other.send_signal(signal.SIGCONT)
     finally:
         for process in processes:
             process.kill()
     first, second = (Ended(p.returncode, *text) for p, text in zip(processes, found, strict=True))
     return first, second
+
+
+def launch(folder: Path, count: int, *options: object) -> Ended:
+    """A run of so many processes that ``launch`` starts, with ``--config small.yaml`` of ``folder``."""
+    command = [sys.executable, str(ROOT / "scripts" / "launch.py"), "--processes", str(count)]
+    command += ["--", "train", "--config", "small.yaml", *map(str, options)]
+    found = subprocess.run(command, cwd=folder, env=environment(), text=True, capture_output=True, timeout=240)
+    return Ended(found.returncode, found.stdout, found.stderr)
 
 
 def ids_of(folder: Path) -> list[tuple[int, list[int]]]:

@@ -3,53 +3,36 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import jax
 import pytest
 import several_processes
+from ends import Left
 from test_processes import Memory
 
 from jaxnext import compat
 from jaxnext.cli import distributed as cli_distributed
 from jaxnext.cli import main as cli
-from jaxnext.cli.distributed import Distributed, Watch, together
+from jaxnext.cli.distributed import Distributed, together
 from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training.processes import Processes
 
 
-class Left(BaseException):
-    """Stands for the end of the process."""
-
-
-@pytest.fixture
-def ended(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Threads that have ended their process, and the status."""
-    ends: list[tuple[str, int]] = []
-
-    def end(status: int) -> None:
-        ends.append((threading.current_thread().name, status))
-        raise Left
-
-    monkeypatch.setattr(cli_distributed, "_end", end)
-    monkeypatch.setattr(cli_distributed, "_POLL_SECONDS", 0.05)
-    monkeypatch.setattr(cli_distributed, "_FAREWELL_SECONDS", 0.5)
-    return ends
-
-
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> Memory:
-    """Two processes that have found each other; this one is the second."""
-    store = Memory()
+    """Two processes that have found each other; this one is the second, and the first waits for it at the end."""
+    store = Memory(1)
     monkeypatch.setattr(cli_distributed, "_initialize", lambda how, seconds: None)
-    monkeypatch.setattr(compat, "coordination_client", lambda: store)
-    monkeypatch.setattr(jax, "process_index", lambda: 1)
-    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(compat, "coordination", lambda: (store, 1, 2))
     monkeypatch.setattr(jax.distributed, "shutdown", lambda: store.key_value_set("shut down", "in order"))
     return store
+
+
+def others(values: dict[str, str]) -> dict[str, str]:
+    """What is kept beside the signs of life."""
+    return {key: value for key, value in values.items() if not key.startswith("jaxnext/alive/")}
 
 
 def test_an_orderly_end(connected: Memory, ended: list[Any]) -> None:
@@ -61,8 +44,10 @@ def test_an_orderly_end(connected: Memory, ended: list[Any]) -> None:
 
     assert together(Distributed(), command, cli.main) == 130
     assert seen == [(1, 2, connected)]
-    assert connected.values == {"shut down": "in order"}
+    assert others(connected.values) == {"shut down": "in order"}
+    assert list(connected.barriers) == ["jaxnext/barrier/1"]
     assert ended == []
+    assert signal.getsignal(signal.SIGCONT) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize(
@@ -75,8 +60,8 @@ def test_an_orderly_end(connected: Memory, ended: list[Any]) -> None:
         (
             jax.errors.JaxRuntimeError("UNKNOWN: Gloo failed\nat a.cc"),
             1,
-            "the computation with the other processes has failed (UNKNOWN: Gloo failed); where one of them has ended, "
-            "start all again with --resume auto",
+            "the computation with the other processes has failed (UNKNOWN: Gloo failed); process 0 gives no sign of "
+            "life; start all again with --resume auto",
             r"error: the computation with the other processes .*\n",
         ),
     ],
@@ -90,54 +75,9 @@ def test_an_error_is_told_and_ends_the_process(
     with pytest.raises(Left):
         together(Distributed(), command, cli.main)
     assert ended == [("MainThread", status)]
-    assert connected.values == {"jaxnext/failed": f"process 1 has ended: {told}", "jaxnext/left/1": "yes"}
+    expected = {"jaxnext/failed": f"process 1 has ended: {told}", "jaxnext/left/1": "yes"}
+    assert others(connected.values) == expected
     assert re.fullmatch(said, capsys.readouterr().err)
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_the_failure_of_another_ends_this_one_wherever_it_is(connected: Memory, ended: list[Any], capsys: Any) -> None:
-    def command(processes: Processes) -> int:
-        connected.key_value_set("jaxnext/failed", "process 0 has ended: no disk")
-        deadline = time.monotonic() + 5
-        while not ended and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return 0
-
-    together(Distributed(), command, cli.main)
-    assert ended == [("watch-other-processes", 1)]
-    assert capsys.readouterr().err == "error: process 0 has ended: no disk\n"
-    assert connected.values["jaxnext/left/1"] == "yes"
-
-
-def test_where_both_fail_each_says_its_own_and_the_first_is_kept(
-    connected: Memory, ended: list[Any], capsys: Any
-) -> None:
-    connected.key_value_set("jaxnext/failed", "process 0 has ended: nan")
-    watch = Watch(Processes(1, 2))
-    watch.processes.store = connected
-    watch.tell("infinite")
-    assert connected.values["jaxnext/failed"] == "process 0 has ended: nan"
-    watch.start()
-    time.sleep(0.2)
-    watch.close()
-    assert (ended, capsys.readouterr().err) == ([], "")
-
-
-def test_the_first_process_leaves_last(ended: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Memory(3)
-    watch = Watch(Processes(0, 3))
-    watch.processes.store = store
-    store.key_value_set("jaxnext/left/1", "yes")
-    threading.Timer(0.2, store.key_value_set, ["jaxnext/left/2", "yes"]).start()
-    monkeypatch.setattr(cli_distributed, "_FAREWELL_SECONDS", 60)
-    with pytest.raises(Left):
-        watch.leave(1)
-    assert list(store.values) == ["jaxnext/left/1", "jaxnext/left/2", "jaxnext/left/0"]
-    monkeypatch.setattr(cli_distributed, "_FAREWELL_SECONDS", 0.5)
-    del store.values["jaxnext/left/2"], store.values["jaxnext/left/0"]
-    with pytest.raises(Left):
-        watch.leave(1)  # Killed, another never says that it leaves.
-    assert ended == [("MainThread", 1)] * 2
 
 
 def test_a_port_in_use() -> None:
@@ -152,6 +92,7 @@ def test_a_port_in_use() -> None:
 
 def test_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     def initialize(**options: Any) -> None:
+        assert options["heartbeat_timeout_seconds"] == 7 * 24 * 3600
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
         raise ValueError("coordinator_address should be defined.")
 

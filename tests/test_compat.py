@@ -70,18 +70,31 @@ def test_jax_tells_of_compilations_and_of_programs_found(tmp_path: Any) -> None:
 
 def test_a_run_of_one_process_has_no_coordination() -> None:
     assert distributed.global_state.num_processes == 1
-    assert compat.coordination_client() is None
+    assert compat.coordination() == (None, 0, 1)
 
 
 def test_the_coordination_client_of_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "global_state", SimpleNamespace(client="client", num_processes=2))
-    assert compat.coordination_client() == "client"
+    monkeypatch.setattr(distributed, "global_state", SimpleNamespace(client="client", num_processes=2, process_id=1))
+    assert compat.coordination() == ("client", 1, 2)
+
+
+def test_the_cluster_around_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compat.cluster(None, 1) == (None, None, None)
+    monkeypatch.setenv("OMPI_MCA_orte_hnp_uri", "1531576320.0;tcp://10.96.0.1:34911")
+    for name, value in {"SIZE": "3", "RANK": "2", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(f"OMPI_COMM_WORLD_{name}", value)
+    assert compat.cluster("host:7", 1) == ("host:7", 3, 2)
+    address, number, index = compat.cluster(None, 1)
+    assert (address or "").startswith("10.96.0.1:")
+    assert (number, index) == (3, 2)
+    monkeypatch.delattr("jax._src.clusters.ClusterEnv")
+    assert compat.cluster(None, 1) == (None, None, None)
 
 
 def test_a_jax_without_that_client_is_an_error_of_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(distributed, "global_state")
     with pytest.raises(JaxnextError, match=f"^--distributed: expected a JAX .*, found {jax.__version__} "):
-        compat.coordination_client()
+        compat.coordination()
 
 
 def test_equations_say_the_module_that_they_are_of() -> None:

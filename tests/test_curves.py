@@ -83,6 +83,13 @@ def test_labels_that_would_cover_each_other_are_left_out_and_their_lines_stay() 
     assert len(figure.axes[0].get_lines()) == 2 + 3
 
 
+def test_of_a_rate_that_falls_in_each_of_a_thousand_epochs_some_lines_are_drawn() -> None:
+    history = [record | {"learning_rate": 1 / record["epoch"]} for record in history_of(1000)]
+    figure = curve(history, "loss")
+    assert [place for _, place in labels(figure)] == [1.5 + 25 * i for i in range(40)]
+    assert len(figure.axes[0].get_lines()) == 2 + 40
+
+
 def test_one_epoch_is_not_at_the_edge() -> None:
     axes = curve(history_of(1), "loss").axes[0]
     assert axes.get_xlim() == (0.5, 1.5)

@@ -46,3 +46,12 @@ def test_the_command_that_resumes_in_an_activated_environment(tmp_path: Path, mo
     assert SCRIPT.resume_command([]) == f"{python.name} train.py --resume auto"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert Invocation(str(installed)).resume_command([]) == "jaxnext train --resume auto"
+
+
+def test_the_command_that_resumes_what_was_launched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    launched = Invocation("/bin/jaxnext", launch=("--processes=2", "--restarts=0"))
+    argv = ["--config", "fc", "--coordinator_address", "127.0.0.1:7", "--num_processes", "2", "--process_id", "0"]
+    expected = "/bin/jaxnext launch --processes=2 --restarts=0 -- train --config fc --resume auto"
+    assert launched.resume_command(argv) == expected
+    assert launched.resume_command([*argv[2:], "--config", "fc"]) == expected

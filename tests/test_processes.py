@@ -17,12 +17,15 @@ class Memory:
         self.count, self.barriers = count, dict[str, threading.Barrier]()
         self.changed = threading.Condition()
 
-    def key_value_set(self, key: str, value: str) -> None:
+    def key_value_set(self, key: str, value: str, allow_overwrite: bool = False) -> None:
         with self.changed:
-            if key in self.values:
+            if key in self.values and not allow_overwrite:
                 raise RuntimeError(f"ALREADY_EXISTS: {key}")
             self.values[key] = value
             self.changed.notify_all()
+
+    def key_value_dir_get(self, key: str) -> list[tuple[str, str]]:
+        return [(name, value) for name, value in self.values.items() if name.startswith(key)]
 
     def key_value_try_get(self, key: str) -> str:
         if key not in self.values:

@@ -7,22 +7,23 @@ import signal
 import socket
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import NoReturn
 
 from jaxnext import compat
+from jaxnext.cli.relay import Relay
+from jaxnext.cli.watch import Watch, end_process
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.training.processes import Processes
+from jaxnext.training.processes import PATIENCE, Processes
 
 CONNECT_SECONDS = 300
 """How long the processes wait for each other at the start."""
 
-_POLL_SECONDS = 0.5
-_FAREWELL_SECONDS = 5
-_FAILED = "jaxnext/failed"
-_LEFT = "jaxnext/left"
+_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy", "no_grpc_proxy")
+"""Environment variables that gRPC reads; the last has what is reached without one."""
+
+_SHUTDOWN_SECONDS = 5
+"""Within which all leave JAX's service, when all are at their end."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,17 +60,19 @@ def together(
     """
     import jax
 
-    _initialize(how, connect_seconds)
-    processes = Processes(jax.process_index(), jax.process_count(), compat.coordination_client())
+    relay = _initialize(how, connect_seconds)
+    client, index, count = compat.coordination()
+    processes = Processes(index, count, client)
     watch = Watch(processes)
+    if relay is not None:
+        relay.hold(watch.lost_first)
 
     def guarded() -> int:
         try:
             return command(processes)
         except jax.errors.JaxRuntimeError as error:
             # Time for the watch to hear of the process whose end this comes from, and to name it.
-            time.sleep(4 * _POLL_SECONDS)
-            sentence = _lost(error)
+            sentence = _lost(error, watch.named())
             watch.tell(sentence)
             raise JaxnextError(sentence) from error
         except BaseException as error:
@@ -77,81 +80,39 @@ def together(
             raise
 
     status = 1
-    try:
-        status = main(guarded)
-    except BaseException:
-        watch.failed = True
-        traceback.print_exc()
-    if watch.failed:
-        watch.leave(status)
+    with _when_continued(watch):
+        try:
+            status = main(guarded)
+        except BaseException:
+            watch.failed = True
+            traceback.print_exc()
+        if watch.failed:
+            watch.leave(status)
+        # While all are watched: JAX would wait long for one that has died, and end this process.
+        processes.barrier()
     watch.close()
-    jax.distributed.shutdown()
+    _shut_down(relay, status)
     return status
 
 
-class Watch(threading.Thread):
-    """Tells the other processes that this one has failed, and ends this one when another has.
+def _shut_down(relay: Relay | None, status: int) -> None:
+    """Leave JAX's service, as all do now; where one has died since, end with the status of what is done."""
+    import jax
 
-    A process that is killed tells nobody. JAX finds out, at once or after 100 seconds without a sign of life, and ends
-    the others with a message of its own.
-    """
-
-    def __init__(self, processes: Processes) -> None:
-        super().__init__(name="watch-other-processes", daemon=True)
-        self.processes, self.failed = processes, False
-        self._over = threading.Event()
-        if processes.store is not None:
-            self.start()
-
-    def run(self) -> None:
-        """Ask every half second whether a process has failed."""
-        while not self._over.wait(_POLL_SECONDS):
-            sentence = self._failure()
-            if sentence is not None and not self.failed:
-                print(f"error: {sentence}", file=sys.stderr)
-                self.leave(1)
-
-    def tell(self, sentence: str) -> None:
-        """Tell why this process is about to end; only the first that does so is heard."""
-        self.failed = True
-        self._set(_FAILED, f"process {self.processes.index} has ended: {sentence}")
-
-    def leave(self, status: int) -> NoReturn:
-        """End the process at once: an orderly end would wait for the others.
-
-        The coordination service, through which they hear of it, runs in the first one: it leaves as the last.
-        """
-        if self.processes.first and self.processes.store is not None:
-            deadline = time.monotonic() + _FAREWELL_SECONDS
-            for other in range(1, self.processes.count):
-                left = max(int(1000 * (deadline - time.monotonic())), 1)
-                with contextlib.suppress(RuntimeError):
-                    self.processes.store.blocking_key_value_get(f"{_LEFT}/{other}", left)
-            time.sleep(_POLL_SECONDS)
-        self._set(f"{_LEFT}/{self.processes.index}", "yes")
-        _end(status)
-
-    def close(self) -> None:
-        """Stop watching."""
-        self._over.set()
-        if self.is_alive():
-            self.join()
-
-    def _failure(self) -> str | None:
-        if self.processes.store is not None:
-            # An error where nobody has failed, and where process 0 was killed, which JAX finds out.
-            with contextlib.suppress(RuntimeError):
-                return self.processes.store.key_value_try_get(_FAILED)
-        return None
-
-    def _set(self, key: str, value: str) -> None:
-        if self.processes.store is not None:
-            # An error where it is set already, and where process 0 was killed.
-            with contextlib.suppress(RuntimeError):
-                self.processes.store.key_value_set(key, value)
+    late = threading.Timer(_SHUTDOWN_SECONDS, end_process, [status])
+    late.daemon = True
+    late.start()
+    if relay is not None:
+        # JAX would end this process where the first one is killed now.
+        relay.hold(lambda: None)
+    jax.distributed.shutdown()
+    late.cancel()
+    if relay is not None:
+        relay.close()
 
 
-def _initialize(how: Distributed, seconds: float) -> None:
+def _initialize(how: Distributed, seconds: float) -> Relay | None:
+    """Bring the processes together; return the way to the first, ``None`` where this is it or JAX alone knows it."""
     import jax
 
     where = f"at {how.coordinator_address}" if how.coordinator_address else "where the cluster has put the first one"
@@ -161,9 +122,21 @@ def _initialize(how: Distributed, seconds: float) -> None:
     if how.process_id == 0 and how.coordinator_address is not None:
         _check_port(how.coordinator_address)
     missed.start()
+    relay = None
     try:
-        with _interruptible():
-            jax.distributed.initialize(**dataclasses.asdict(how), initialization_timeout=int(seconds) + 60)
+        with _interruptible(), _without_proxy():
+            if how == Distributed():
+                how = Distributed(*compat.cluster(os.environ.get("JAX_COORDINATOR_ADDRESS"), int(seconds)))
+            if how.process_id and how.coordinator_address is not None:
+                host, _, port = how.coordinator_address.rpartition(":")
+                relay = Relay(host.strip("[]"), int(port))
+                how = dataclasses.replace(how, coordinator_address=relay.address)
+            # The watch looks for signs of life: JAX would end this process with its list.
+            jax.distributed.initialize(
+                **dataclasses.asdict(how),
+                initialization_timeout=int(seconds) + 60,
+                heartbeat_timeout_seconds=PATIENCE,
+            )
     except (ValueError, RuntimeError) as error:
         if how == Distributed():
             raise UsageError(
@@ -173,6 +146,7 @@ def _initialize(how: Distributed, seconds: float) -> None:
         raise JaxnextError(f"the processes cannot be brought together {where} ({error})") from error
     finally:
         missed.cancel()
+    return relay
 
 
 def _check_port(address: str) -> None:
@@ -198,22 +172,39 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextlib.contextmanager
+def _without_proxy() -> Iterator[None]:
+    """Within it gRPC reaches this machine without a proxy for the web, where one is set."""
+    before = {name: os.environ.get(name) for name in _PROXIES}
+    *proxies, without = before.values()
+    if any(proxies):
+        os.environ[_PROXIES[-1]] = ",".join(filter(None, (without or os.environ.get("no_proxy"), "127.0.0.1")))
+    try:
+        yield
+    finally:
+        if any(proxies) and without is None:
+            del os.environ[_PROXIES[-1]]
+        elif without is not None:
+            os.environ[_PROXIES[-1]] = without
+
+
+@contextlib.contextmanager
+def _when_continued(watch: Watch) -> Iterator[None]:
+    """Within it a process that was frozen is held, when it goes on, until it is sure of the others."""
+    before = signal.signal(signal.SIGCONT, watch.hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCONT, before)
+
+
 def _missed(sentence: str) -> None:
     print(f"error: {sentence}; start all of them, with the same address and number", file=sys.stderr)
-    _end(1)
+    end_process(1)
 
 
-def _lost(error: Exception) -> str:
+def _lost(error: Exception, named: str) -> str:
     reason = str(error).partition("\n")[0]
     reason = reason if len(reason) <= 300 else f"{reason[:300]} ..."
-    return (
-        f"the computation with the other processes has failed ({reason}); where one of them has ended, start all again "
-        "with --resume auto"
-    )
-
-
-def _end(status: int) -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(status)
+    who = f"{named}; start" if named else "where one of them has ended, start"
+    return f"the computation with the other processes has failed ({reason}); {who} all again with --resume auto"

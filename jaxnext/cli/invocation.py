@@ -5,6 +5,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 _SCRIPTS = {
@@ -16,6 +17,10 @@ _SCRIPTS = {
 """Scripts that are not called as their command is."""
 
 
+CONNECTION = ("--coordinator_address", "--num_processes", "--process_id")
+"""Options of ``train`` by which several processes that are started by hand find each other."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Invocation:
     """What stands before the options of a command."""
@@ -24,6 +29,8 @@ class Invocation:
     """the program, as ``sys.argv[0]`` has it"""
     is_script: bool = False
     """whether it is a script of the checkout, which Python runs"""
+    launch: tuple[str, ...] = ()
+    """options of ``launch``, where that has started this process with ``CONNECTION`` and a value each"""
 
     def usage(self, command: str) -> str:
         """Return how a command is called in this way, for a usage line or a hint."""
@@ -34,7 +41,10 @@ class Invocation:
         words = list(argv)
         if not any(word.partition("=")[0] == "--resume" for word in words):
             words += ["--resume", "auto"]
-        return self.again("train", words)
+        if not self.launch:
+            return self.again("train", words)
+        own = [word for before, word in pairwise(["", *words]) if not {before, word} & set(CONNECTION)]
+        return self.again("launch", [*self.launch, "--", "train", *own])
 
     def again(self, command: str, argv: Sequence[str]) -> str:
         """Return the shell command that runs a command with these options in the way that the user called."""

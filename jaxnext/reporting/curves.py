@@ -14,6 +14,8 @@ from jaxnext.atomic import whole_file
 
 TRAIN, VALIDATION = "#0072B2", "#D55E00"
 """Blue and vermilion of Okabe and Ito's palette, told apart with any colour vision."""
+_LINES = 100
+"""Of the learning rate's falls; more take seconds to draw, after each epoch."""
 
 
 def draw_curves(history: Sequence[dict[str, Any]], folder: Path) -> None:
@@ -82,16 +84,15 @@ def _range(values: Sequence[float], name: str) -> tuple[float, float]:
 
 def _mark_reductions(axes: Axes, history: Sequence[dict[str, Any]], at_top: bool) -> None:
     """Draw a dotted line where the learning rate fell, with the new one written where the curves are not: late in a
-    run the loss is low and the accuracy high. A label that would cover the one before is left out."""
-    labelled = -math.inf
-    for before, record in pairwise(history):
-        if record["learning_rate"] >= before["learning_rate"]:
-            continue
+    run the loss is low and the accuracy high. A label that would cover the one before is left out, and its line, too,
+    where there are more than ``_LINES``: a schedule may let the rate fall in each of a thousand epochs."""
+    fallen = [after for before, after in pairwise(history) if after["learning_rate"] < before["learning_rate"]]
+    labelled: list[float] = []
+    for record in fallen:
         place = record["epoch"] - 0.5
-        axes.axvline(place, color="0.7", linestyle=":", linewidth=1)
-        if place - labelled < len(history) / 40:
+        if labelled and place - labelled[-1] < len(history) / 40:
             continue
-        labelled = place
+        labelled.append(place)
         axes.annotate(
             f"learning rate {record['learning_rate']:.3g}",
             (place, 0.98 if at_top else 0.02),
@@ -103,3 +104,6 @@ def _mark_reductions(axes: Axes, history: Sequence[dict[str, Any]], at_top: bool
             fontsize=7,
             color="0.4",
         )
+    lines = [record["epoch"] - 0.5 for record in fallen] if len(fallen) <= _LINES else labelled
+    for place in lines:
+        axes.axvline(place, color="0.7", linestyle=":", linewidth=1)

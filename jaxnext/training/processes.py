@@ -22,8 +22,12 @@ _PART = 2**20
 class Store(Protocol):
     """What is used of the client of JAX's coordination service. Where a call fails, it raises a ``RuntimeError``."""
 
-    def key_value_set(self, key: str, value: str) -> None:
-        """Keep a value for all processes to see; one that is there already is an error."""
+    def key_value_set(self, key: str, value: str, allow_overwrite: bool = False) -> None:
+        """Keep a value for all processes to see; one that is there already is an error unless it may be."""
+        ...
+
+    def key_value_dir_get(self, key: str) -> list[tuple[str, str]]:
+        """Return the keys and values whose keys begin so."""
         ...
 
     def key_value_try_get(self, key: str) -> str:
