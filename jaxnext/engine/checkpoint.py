@@ -15,6 +15,8 @@ checkpoint is whole or not there. A new one is finished before the one it replac
 import contextlib
 import dataclasses
 import logging
+import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +26,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from jaxnext.compat import ended_writes
 from jaxnext.config import yaml_text
 from jaxnext.config.mapping import build
 from jaxnext.config.older_formats import upgrade_written
@@ -284,13 +287,17 @@ class Checkpoints:
                     f"{self.root / kind}: expected to save a checkpoint newer than {newest}, found number {number}; "
                     "the folder holds another run: give another --output"
                 )
-            manager.save(number, args=ocp.args.Composite(**items))
+            with ended_writes():
+                manager.save(number, args=ocp.args.Composite(**items))
             for leftover in (self.root / kind).glob(LEFTOVER):
                 shutil.rmtree(leftover)
         except JaxnextError:
             raise
         except Exception as error:
-            raise JaxnextError(f"{self.root / kind}: the checkpoint cannot be written ({_reason(error)})") from error
+            for leftover in (self.root / kind).glob(LEFTOVER):
+                shutil.rmtree(leftover, ignore_errors=True)
+            reason = _system_reason(error) or _reason(error)
+            raise JaxnextError(f"{self.root / kind}: the checkpoint cannot be written ({reason})") from error
 
     def _newest(self, kind: str) -> int:
         number = self.latest(kind)
@@ -365,6 +372,14 @@ def _alone() -> ocp.options.MultiprocessingOptions:
     return ocp.options.MultiprocessingOptions(
         primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process{index}"
     )
+
+
+def _system_reason(error: Exception) -> str | None:
+    """Return what the system says, where it refused a write; TensorStore names its own files beside, and the number."""
+    if isinstance(error, OSError):
+        return error.strerror
+    found = re.search(r"\[os_error_code='(\d+)'", str(error))
+    return os.strerror(int(found[1])) if found else None
 
 
 def _reason(error: Exception) -> str:

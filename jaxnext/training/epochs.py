@@ -23,7 +23,7 @@ from jaxnext.training.phases import changes, entered, phase_of
 from jaxnext.training.progress import Progress, Record
 from jaxnext.training.recalibration import recalibrated
 from jaxnext.training.run import Run
-from jaxnext.training.saving import save_epoch, save_last, write_history
+from jaxnext.training.saving import check_saved, save_epoch, save_last, write_history
 from jaxnext.training.time_left import time_left
 
 
@@ -58,6 +58,7 @@ def train_epochs(run: Run, state: TrainState, progress: Progress, verified: bool
         run.limit.agree(env.stop)
         if not run.limit.reached:
             env.console.say(f"stopped and saved; go on with: {env.console.resume_command}")
+    check_saved(run, progress)
     _say_end(run, progress)
     return progress
 

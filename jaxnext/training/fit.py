@@ -56,12 +56,12 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
     for line in (*check_frozen(config.model, shapes["params"]), *config.optimizer.build().lines(shapes["params"])):
         env.console.say(line)
     # Of several processes the first one writes.
-    alone = locked(output, "training into") if env.processes.first else contextlib.nullcontext()
-    with alone, Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.final_size):
+    alone = locked(output, "training into") if env.processes.first else contextlib.nullcontext(lambda: None)
+    with alone as check_there, Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.final_size):
         # Another process may have been there since.
         run_folder.check(output, config, resume)
         set_aside_damaged(checkpoints, env)
-        run = Run(config, output, splits, classes, model, checkpoints, env, cache, shapes["params"])
+        run = Run(config, output, splits, classes, model, checkpoints, env, cache, shapes["params"], check_there)
         goes_on = checkpoints.latest("last") is not None
         state, progress = resumed(run, shapes) if goes_on else fresh(run, shapes)
         if env.processes.count > 1:

@@ -20,6 +20,7 @@ from jaxnext.types import Variables
 
 def save_epoch(run: Run, state: TrainState, progress: Progress, best: bool) -> None:
     """Write the checkpoints, metrics and curves after an epoch; ``best``: of all epochs it is."""
+    run.check_there()
     epoch, every = len(progress.history), run.config.checkpoint_every
     kinds = ["best"] * best + ["every"] * bool(every and epoch % every == 0)
     variables, meta = model_of(state), _meta(run, progress)
@@ -33,10 +34,11 @@ def save_last(run: Run, state: TrainState, progress: Progress) -> None:
     """Save all that the run needs to go on from here; of several processes the first one does.
 
     Raises:
-        JaxnextError: the weights are not finite, although the loss of their step was.
+        JaxnextError: the weights are not finite, although the loss of their step was; or the folder is gone.
     """
     if not run.processes.first:
         return
+    run.check_there()
     variables = model_of(state)
     trained = jax.tree.map(np.asarray, (state.params, state.batch_stats)) if state.average else ()
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((variables, trained))):
@@ -52,11 +54,22 @@ def write_history(run: Run, progress: Progress) -> None:
     """Write ``metrics.jsonl`` and the curves, from the records of the finished epochs."""
     if not run.processes.first:
         return
-    # Imported when there is something to draw, for Matplotlib takes longer to import than a step to run.
-    from jaxnext.reporting.curves import draw_curves
-
     run_folder.write_metrics(run.output, progress.history)
-    draw_curves(progress.history, run.output)
+    run.monitor.curves(progress.history)
+
+
+def check_saved(run: Run, progress: Progress) -> None:
+    """Refuse to call a run done whose folder, or best checkpoint, has been removed meanwhile.
+
+    Raises:
+        JaxnextError: names it.
+    """
+    if not run.processes.first or progress.best is None:
+        return
+    run.check_there()
+    best = run.checkpoints.root / "best" / str(progress.best["epoch"])
+    if not best.is_dir():
+        raise JaxnextError(f"{best}: expected the run's best checkpoint, found that it has been removed")
 
 
 def model_of(state: TrainState) -> Variables:
