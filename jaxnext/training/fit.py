@@ -57,7 +57,11 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
         env.console.say(line)
     # Of several processes the first one writes.
     alone = locked(output, "training into") if env.processes.first else contextlib.nullcontext(lambda: None)
-    with alone as check_there, Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.final_size):
+    with (
+        alone as check_there,
+        Checkpoints(output) as checkpoints,
+        out_of_memory(config.batch_size, config.data.final_size),
+    ):
         # Another process may have been there since.
         run_folder.check(output, config, resume)
         set_aside_damaged(checkpoints, env)

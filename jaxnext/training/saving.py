@@ -11,6 +11,7 @@ from jaxnext.engine import run_folder
 from jaxnext.engine.checkpoint import Meta
 from jaxnext.engine.ema import Average
 from jaxnext.engine.state import TrainState
+from jaxnext.errors import JaxnextError
 from jaxnext.training.compiled_steps import variables_of
 from jaxnext.training.progress import Progress
 from jaxnext.training.run import Run
@@ -67,8 +68,8 @@ def check_saved(run: Run, progress: Progress) -> None:
     if not run.processes.first or progress.best is None:
         return
     run.check_there()
-    best = run.checkpoints.root / "best" / str(progress.best["epoch"])
-    if not best.is_dir():
+    best = run.checkpoints.root / "best"
+    if not any(number.name.isdecimal() for number in best.glob("*")):
         raise JaxnextError(f"{best}: expected the run's best checkpoint, found that it has been removed")
 
 
