@@ -139,7 +139,7 @@ class Disk:
         def writes(descriptor: Any, *arguments: Any) -> Any:
             if concerned:
                 number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
-                path = os.readlink(f"/proc/self/fd/{number}")
+                path = str(Path(f"/proc/self/fd/{number}").readlink())
                 if self._is_in(path) and self._begins():
                     self._refuse(path)
             return real(descriptor, *arguments)
@@ -162,7 +162,7 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
-    """Return every file below a folder with its bytes, and every folder; of hidden files, those of jaxnext's writing too."""
+    """Return every file below a folder with its bytes, and every folder with nothing."""
     if not folder.exists():
         return {}
     return {

@@ -42,7 +42,9 @@ def test_ctrl_c_is_quiet(capsys: Any) -> None:
     assert tuple(capsys.readouterr()) == ("", "")
 
 
-@pytest.mark.parametrize("error", [ValueError, BrokenPipeError, FileNotFoundError(2, "No such file or directory", "/a")])
+@pytest.mark.parametrize(
+    "error", [ValueError, BrokenPipeError, FileNotFoundError(2, "No such file or directory", "/a")]
+)
 def test_a_defect_keeps_its_traceback(error: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # A broken pipe of something else than the output, such as a worker process, is a defect too.
     with (tmp_path / "output").open("w") as output:

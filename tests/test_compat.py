@@ -101,13 +101,14 @@ def test_what_a_failed_save_has_begun_comes_to_its_end() -> None:
         await asyncio.sleep(0)
         raise OSError("full", task)
 
+    def write() -> None:
+        time.sleep(0.1)
+        ended.append("thread")
+
     before = asyncio_utils._run_sync_via_new_loop
+    # What still writes for it at that time.
+    future._SignalingThread(target=write, send_signals=[], receive_signals=[]).start()
     with pytest.raises(OSError, match="full"), compat.ended_writes():
-        # What still writes for it at that time.
-        thread = future._SignalingThread(
-            target=lambda: (time.sleep(0.1), ended.append("thread")), send_signals=[], receive_signals=[]
-        )
-        thread.start()
         asyncio_utils.run_sync(save())
     assert ended == ["task", "thread"]
     assert asyncio_utils._run_sync_via_new_loop is before

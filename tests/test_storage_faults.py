@@ -263,14 +263,28 @@ CACHE = (
     r"with --resume auto, give another --data\.cache_path, or set --data\.cache none"
 )
 WRITERS = {
-    "checkpoint best": Writer(write_best, r"{place}checkpoints/best: the checkpoint cannot be written \({why}\)", gone_after=9, step=7, may_add=CHECKPOINT),
-    "checkpoint last": Writer(write_last, r"{place}checkpoints/last: the checkpoint cannot be written \({why}\)", gone_after=9, step=7, may_add=CHECKPOINT),
+    "checkpoint best": Writer(
+        write_best,
+        r"{place}checkpoints/best: the checkpoint cannot be written \({why}\)",
+        gone_after=9,
+        step=7,
+        may_add=CHECKPOINT,
+    ),
+    "checkpoint last": Writer(
+        write_last,
+        r"{place}checkpoints/last: the checkpoint cannot be written \({why}\)",
+        gone_after=9,
+        step=7,
+        may_add=CHECKPOINT,
+    ),
     "metrics": Writer(write_metrics, a_file("metrics.jsonl")),
     "config": Writer(write_config, a_file("config.yaml")),
     "curves": Writer(draw, r".+: its curves: the run goes on without it \(.+{why}\)\)", ends=False),
     "first batch": Writer(first_batch, r"first_batch.png: the run goes on without it \(.+{why}\)\)", ends=False),
     "page": Writer(page, r"report.html: the run goes on without it \(.+{why}\)\)", ends=False),
-    "loggers": Writer(loggers, r"loggers.json: the run goes on without it \(.+{why}\)\)", ends=False, partly=r"loggers\.json"),
+    "loggers": Writer(
+        loggers, r"loggers.json: the run goes on without it \(.+{why}\)\)", ends=False, partly=r"loggers\.json"
+    ),
     "new cache": Writer(cache_new, CACHE, may_add=r"cache2(/\w+(/[\w.]+)?)?"),
     "cache": Writer(cache_fill, CACHE, partly=r"\w+/(pixels|stamps)\.bin"),
     "index": Writer(index, r"warning: .+: the listing: the file cannot be written \({why}\), so that .+", ends=False),
@@ -301,8 +315,7 @@ def faulty(writer: Writer, folder: Path, fault: str, after: int) -> tuple[int, b
         try:
             writer.write(folder, 2, lines)
         except JaxnextError as error:
-            assert error.exit_status == 1
-            return disk.refused, True, [str(error)]
+            return disk.refused, error.exit_status == 1, [str(error)]
     return disk.refused, False, lines
 
 
@@ -363,7 +376,9 @@ def test_at_every_operation(what: str, tmp_path: Path, logs: dict[str, Seen]) ->
             assert [name for name in changed if not re.fullmatch(writer.partly, name)] == [], place
             added = {name: after[name] for name in after if name not in before and name in whole}
             added = [name for name, content in added.items() if content != whole[name]]
-            added += [name for name in after if name not in (before | whole) and not name.rpartition("/")[2].startswith(".")]
+            added += [
+                name for name in after if name not in (before | whole) and not name.rpartition("/")[2].startswith(".")
+            ]
             assert [name for name in added if not re.fullmatch(writer.may_add, name)] == [], place
 
 

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from jaxnext.cli.console import accept_any_name
 from jaxnext.cli.invocation import Invocation
 from jaxnext.data.pillow_warnings import silence_pillow
-from jaxnext.errors import JaxnextError, UsageError, one_line
+from jaxnext.errors import JaxnextError, UsageError, harmless, one_line
 from jaxnext.version import __version__
 
 INTERRUPTED = 130
@@ -69,7 +69,7 @@ def main(command: Callable[..., int], *arguments: Any) -> int:
         finally:
             sys.stdout.flush()
     except JaxnextError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {harmless(str(error))}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -87,7 +87,7 @@ def main(command: Callable[..., int], *arguments: Any) -> int:
             name = "standard output"
             _forget(sys.stdout)
         place = f"{name}: " if name is not None else ""
-        print(f"error: {place}{error.strerror or one_line(error)}", file=sys.stderr)
+        print(f"error: {harmless(str(place))}{error.strerror or one_line(error)}", file=sys.stderr)
         return 1
 
 

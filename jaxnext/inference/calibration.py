@@ -89,6 +89,10 @@ def read_calibration(checkpoint: Path, which: str, variables: Variables | None =
         found = Calibration(**{**values, "log_loss": tuple(values["log_loss"]), "ece": tuple(values["ece"])})
     except (TypeError, KeyError) as error:
         raise JaxnextError(f"{file}: expected what jaxnext calibrate writes, found other keys ({error})") from error
+    for name in ("temperature", "threshold"):
+        value = getattr(found, name)
+        if not isinstance(value, int | float | None) or (name == "temperature" and not 0 < value < float("inf")):
+            raise JaxnextError(f"{file}: expected a number for {name}, found {value!r:.80}")
     if found.weights != digest_of(read_model(checkpoint, which)[0] if variables is None else variables):
         raise JaxnextError(f"{file}: expected what was fitted to the weights of {which}, found others; run {command}")
     return found
@@ -133,7 +137,7 @@ def _shown(value: Any) -> str:
 def _entries(file: Path) -> dict[str, Any]:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise JaxnextError(f"{file}: the file cannot be read ({one_line(error)})") from error
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise JaxnextError(f"{file}: expected format {FORMAT} of what jaxnext calibrate writes, found another")

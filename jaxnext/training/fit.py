@@ -105,13 +105,17 @@ def class_names(config: Config, splits: Splits) -> tuple[str, ...]:
     """Return names of the model's outputs: the data's classes, and a number for each output beyond them.
 
     Raises:
-        JaxnextError: more classes in the data than outputs, or fewer training images than a batch.
+        JaxnextError: more classes in the data than outputs, a single class, or fewer training images than a batch.
     """
     found, wanted = len(splits.classes), config.model.classes
     if wanted is not None and found > wanted:
         raise JaxnextError(
             f"model.classes: expected at least the {found} classes of the data, found {wanted}; "
             f"leave it out, or set --model.classes {found}"
+        )
+    if max(found, wanted or 0) < 2:
+        raise JaxnextError(
+            f"data.path {config.data.path}: expected images of at least two classes, found only {splits.classes[0]}"
         )
     if config.batch_size > len(splits.train):
         raise JaxnextError(

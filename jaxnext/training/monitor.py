@@ -228,7 +228,7 @@ def _read_logged(path: Path) -> dict[str, dict[str, Any]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {name: {"id": known["id"], "epochs": int(known["epochs"])} for name, known in found.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise JaxnextError(
             f"{path}: expected how far each logger has come, found another file ({_text(error)}); remove it, and they "
             "are shown all epochs"
