@@ -106,13 +106,13 @@ def scope_of(equation: Any) -> str:
 
 
 @contextlib.contextmanager
-def ended_writes(seconds: float = 10) -> Iterator[None]:
-    """Wait, where a save of Orbax's fails within the block, until all that it has begun to write has ended.
+def orbax_ended(seconds: float = 10) -> Iterator[None]:
+    """Wait, where a save or a restore of Orbax's fails within the block, until all that it has begun has ended.
 
-    Orbax leaves at the first write that fails: it closes its event loop, and what TensorStore answers to the others is
+    Orbax leaves at the first file that fails: it closes its event loop, and what TensorStore answers of the others is
     a traceback each, "Event loop is closed"; and threads that still write for it log theirs when nobody expects them.
     ``asyncio_utils._run_sync_via_new_loop`` and ``futures.future._SignalingThread`` (orbax-checkpoint 0.12.8;
-    https://github.com/google/orbax/tree/main/checkpoint/orbax/checkpoint/_src). Without them a failed save says what it
+    https://github.com/google/orbax/tree/main/checkpoint/orbax/checkpoint/_src). Without them a failed call says what it
     says, with those tracebacks beside it.
 
     Args:

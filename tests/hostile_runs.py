@@ -67,7 +67,7 @@ CASES = {
         model,
         (
             '{here}/run/checkpoints/last/7: the checkpoint cannot be read (Item "meta" was not found in '
-            "the checkpoint. Available items: ['model', 'optimizer', 'progress', 'digests'])"
+            "the checkpoint. Available items: ..."
         ),
     ),
     "checkpoint no model": Case(
@@ -75,7 +75,7 @@ CASES = {
         model,
         (
             '{here}/run/checkpoints/last/7: the checkpoint cannot be read (Item "model" was not found in '
-            "the checkpoint. Available items: ['optimizer', 'progress', 'digests', 'meta'])"
+            "the checkpoint. Available items: ..."
         ),
     ),
     "checkpoint no digests": Case(
@@ -88,7 +88,7 @@ CASES = {
         resumed,
         (
             '{here}/run/checkpoints/last/7: the checkpoint cannot be read (Item "optimizer" was not '
-            "found in the checkpoint. Available items: ['model', 'progress', 'digests', 'meta'])"
+            "found in the checkpoint. Available items: ..."
         ),
     ),
     "checkpoint no progress": Case(
@@ -96,7 +96,7 @@ CASES = {
         resumed,
         (
             '{here}/run/checkpoints/last/7: the checkpoint cannot be read (Item "progress" was not found '
-            "in the checkpoint. Available items: ['model', 'optimizer', 'digests', 'meta'])"
+            "in the checkpoint. Available items: ..."
         ),
     ),
     "checkpoint newer": Case(

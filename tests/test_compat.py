@@ -108,7 +108,7 @@ def test_what_a_failed_save_has_begun_comes_to_its_end() -> None:
     before = asyncio_utils._run_sync_via_new_loop
     # What still writes for it at that time.
     future._SignalingThread(target=write, send_signals=[], receive_signals=[]).start()
-    with pytest.raises(OSError, match="full"), compat.ended_writes():
+    with pytest.raises(OSError, match="full"), compat.orbax_ended():
         asyncio_utils.run_sync(save())
     assert ended == ["task", "thread"]
     assert asyncio_utils._run_sync_via_new_loop is before

@@ -83,8 +83,10 @@ def check(value: Any, hint: Any, key: str) -> Any:
         return dict(sorted(items))
     elif _matches(value, hint):
         return float(value) if hint is float else value
-    large = isinstance(value, int) and abs(value) >= _LARGEST
-    raise ValueError(f"{key}: expected {expected(hint)}{' of at most 18 digits' * large}, found {found(value)}")
+    wanted = expected(hint)
+    if wanted == expected(int) and isinstance(value, int) and abs(value) >= _LARGEST:
+        wanted += " of at most 18 digits"
+    raise ValueError(f"{key}: expected {wanted}, found {found(value)}")
 
 
 def _matches(value: Any, hint: Any) -> bool:

@@ -26,7 +26,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxnext.compat import ended_writes
+from jaxnext.compat import orbax_ended
 from jaxnext.config import yaml_text
 from jaxnext.config.mapping import build
 from jaxnext.config.older_formats import upgrade_written
@@ -289,7 +289,7 @@ class Checkpoints:
                     f"{self.root / kind}: expected to save a checkpoint newer than {newest}, found number {number}; "
                     "the folder holds another run: give another --output"
                 )
-            with ended_writes():
+            with orbax_ended():
                 manager.save(number, args=ocp.args.Composite(**items))
             for leftover in (self.root / kind).glob(LEFTOVER):
                 shutil.rmtree(leftover)
@@ -317,7 +317,8 @@ class Checkpoints:
         arguments: dict[str, Any] = {name: ocp.args.StandardRestore() for name in arrays}
         arguments |= {name: ocp.args.JsonRestore() for name in (*values, *[_DIGESTS] * has_digests)}
         try:
-            restored = self._manager(kind).restore(number, args=ocp.args.Composite(**arguments))
+            with orbax_ended():
+                restored = self._manager(kind).restore(number, args=ocp.args.Composite(**arguments))
             items = {name: restored[name] for name in arguments}
             # What another version has written is said to be that.
             meta = Meta.from_json(items["meta"])
