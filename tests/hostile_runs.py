@@ -447,7 +447,7 @@ CASES = {
             '{"format": 1, "best": {"temperature": "x", "images": 1, "log_loss": [1,1], "ece": [1,1]}}',
         ),
         calibration,
-        "{here}/calibration.json: expected a number for temperature, found 'x'",
+        "{here}/calibration.json: expected a temperature above 0, found 'x'",
     ),
     "sorted foreign": Case(
         file("sorted.csv", "a,b\n1,2\n"),

@@ -89,10 +89,10 @@ def read_calibration(checkpoint: Path, which: str, variables: Variables | None =
         found = Calibration(**{**values, "log_loss": tuple(values["log_loss"]), "ece": tuple(values["ece"])})
     except (TypeError, KeyError) as error:
         raise JaxnextError(f"{file}: expected what jaxnext calibrate writes, found other keys ({error})") from error
-    for name in ("temperature", "threshold"):
-        value = getattr(found, name)
-        if not isinstance(value, int | float | None) or (name == "temperature" and not 0 < value < float("inf")):
-            raise JaxnextError(f"{file}: expected a number for {name}, found {value!r:.80}")
+    if not isinstance(found.temperature, int | float) or not 0 < found.temperature < float("inf"):
+        raise JaxnextError(f"{file}: expected a temperature above 0, found {found.temperature!r:.80}")
+    if not isinstance(found.threshold, int | float | None):
+        raise JaxnextError(f"{file}: expected a number or null for threshold, found {found.threshold!r:.80}")
     if found.weights != digest_of(read_model(checkpoint, which)[0] if variables is None else variables):
         raise JaxnextError(f"{file}: expected what was fitted to the weights of {which}, found others; run {command}")
     return found
