@@ -4,8 +4,11 @@ Nothing here imports JAX before a function is called: ``--help`` does without it
 the operations must know by itself, stand in ``ops/cpu/onednn.py``.
 """
 
+import asyncio
+import contextlib
 import functools
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jaxnext.errors import JaxnextError
@@ -128,3 +131,52 @@ def scope_of(equation: Any) -> str:
     the nodes of exported nets then lack the module's name.
     """
     return str(getattr(getattr(equation, "source_info", None), "name_stack", ""))
+
+
+@contextlib.contextmanager
+def orbax_ended(seconds: float = 10) -> Iterator[None]:
+    """Wait, where a save or a restore of Orbax's fails within the block, until all that it has begun has ended.
+
+    Orbax leaves at the first file that fails: it closes its event loop, and what TensorStore answers of the others is
+    a traceback each, "Event loop is closed"; and threads that still write for it log theirs when nobody expects them.
+    ``asyncio_utils._run_sync_via_new_loop`` and ``futures.future._SignalingThread`` (orbax-checkpoint 0.12.8;
+    https://github.com/google/orbax/tree/main/checkpoint/orbax/checkpoint/_src). Without them a failed call says what it
+    says, with those tracebacks beside it.
+
+    Args:
+        seconds: for which threads are waited for at most.
+    """
+    from orbax.checkpoint._src import asyncio_utils
+    from orbax.checkpoint._src.futures import future
+
+    run = getattr(asyncio_utils, "_run_sync_via_new_loop", None)
+    kind = getattr(future, "_SignalingThread", ())
+    if run is not None:
+        asyncio_utils._run_sync_via_new_loop = _run_to_the_end  # pyright: ignore[reportPrivateUsage]
+    try:
+        yield
+    except BaseException:
+        for thread in threading.enumerate():
+            if isinstance(thread, kind):
+                # Its own ``join`` raises what the thread has raised.
+                threading.Thread.join(thread, seconds)
+        raise
+    finally:
+        if run is not None:
+            asyncio_utils._run_sync_via_new_loop = run  # pyright: ignore[reportPrivateUsage]
+
+
+def _run_to_the_end(coroutine: Any) -> Any:
+    """Run a coroutine in a loop of its own, as Orbax does; where it fails, the tasks it has begun come to their end."""
+    loop = asyncio.new_event_loop()
+    try:
+        asyncio.set_event_loop(loop)
+        try:
+            return loop.run_until_complete(coroutine)
+        except BaseException:
+            if tasks := asyncio.all_tasks(loop):
+                loop.run_until_complete(asyncio.wait(tasks))
+            raise
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()

@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -14,7 +14,7 @@ LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def locked(folder: Path, doing: str) -> Iterator[None]:
+def locked(folder: Path, doing: str) -> Iterator[Callable[[], None]]:
     """Keep other processes out of a folder during the block; the file of the lock goes with it.
 
     It is ``flock``'s, which Linux keeps on NFS, too, for all machines that see the folder.
@@ -23,16 +23,29 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
         folder: made where it is not there; where it is empty at the end, and was made here, it is removed.
         doing: what a process does in it, for the message: ``training into``.
 
+    Returns:
+        a function that raises a ``JaxnextError`` once the folder is no longer there, or is another.
+
     Raises:
         JaxnextError: another process has the lock, or it cannot be had.
     """
     made = not folder.exists()
-    with _lock(folder, doing):
+    with _lock(folder, doing) as file:
+
+        def check() -> None:
+            if not _is_there(folder / LOCK, file):
+                raise JaxnextError(
+                    f"{folder}: the folder, or the {LOCK} in it, has been removed or replaced while this process was "
+                    f"{doing} it; what it held is lost, unless it has been moved elsewhere"
+                )
+
         try:
-            yield
+            yield check
         finally:
             with contextlib.suppress(OSError):
-                (folder / LOCK).unlink()
+                # One that somebody has put there since is another process's.
+                if _is_there(folder / LOCK, file):
+                    (folder / LOCK).unlink()
                 if made:
                     folder.rmdir()
 
@@ -62,5 +75,5 @@ def _lock(folder: Path, doing: str) -> IO[bytes]:
 def _is_there(path: Path, file: IO[bytes]) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False

@@ -10,8 +10,9 @@ from jaxnext.cli import compare as command
 from jaxnext.cli import comparing
 from jaxnext.cli.compare import parse
 from jaxnext.cli.invocation import Invocation
+from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import dump_config
-from jaxnext.errors import UsageError
+from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training import epochs
 
 INSTALLED = Invocation()
@@ -47,6 +48,16 @@ def test_mistakes(configs: Path, options: str, sentence: str) -> None:
     with pytest.raises(UsageError) as error:
         parse(options.split(), INSTALLED, configs)
     assert str(error.value).startswith(sentence)
+
+
+def test_a_run_whose_records_are_broken(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "last" / "1").mkdir(parents=True)
+    (tmp_path / "metrics.jsonl").write_text("{")
+    with pytest.raises(JaxnextError) as error:
+        command.finished(tmp_path, Config())
+    assert str(error.value).startswith(
+        f"{tmp_path}/metrics.jsonl: expected the records of a run's epochs, found another file (Expecting property name"
+    )
 
 
 def figures(output: Path) -> Any:

@@ -29,6 +29,7 @@ def test_main_passes_arguments_and_status() -> None:
         (PermissionError(13, "Permission denied", "/locked/runs"), 1, "/locked/runs: Permission denied"),
         (PermissionError(1, "Operation not permitted"), 1, "Operation not permitted"),
         (PermissionError("not for you"), 1, "not for you"),
+        (OSError(28, "No space left on device", "/full/out"), 1, "/full/out: No space left on device"),
     ],
 )
 def test_what_the_user_did_is_one_sentence(error: Exception, status: int, sentence: str, capsys: Any) -> None:
@@ -41,13 +42,15 @@ def test_ctrl_c_is_quiet(capsys: Any) -> None:
     assert tuple(capsys.readouterr()) == ("", "")
 
 
-@pytest.mark.parametrize("error", [ValueError, BrokenPipeError])
-def test_a_defect_keeps_its_traceback(error: type[Exception], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error", [ValueError, BrokenPipeError, FileNotFoundError(2, "No such file or directory", "/a")]
+)
+def test_a_defect_keeps_its_traceback(error: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # A broken pipe of something else than the output, such as a worker process, is a defect too.
     with (tmp_path / "output").open("w") as output:
         monkeypatch.setattr(sys, "stdout", output)
         monkeypatch.setattr(sys, "stderr", output)
-        with pytest.raises(error):
+        with pytest.raises(error if isinstance(error, type) else type(error)):
             main(MagicMock(side_effect=error))
 
 
@@ -63,6 +66,16 @@ def test_a_closed_pipe_is_quiet(tmp_path: Path, unbuffered: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
     result = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (result.stdout, result.stderr) == ("1\n", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_to_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(lambda: print("x") or 0) == 1
+        # Nothing is left for the end of the process.
+        full.flush()
+    assert capsys.readouterr().err == "error: standard output: No space left on device\n"
 
 
 def call(*argv: str, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -1,7 +1,9 @@
 """Each of these fails where a new version of a library no longer has a name that ``compat`` takes from its inside."""
 
+import asyncio
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -95,6 +97,34 @@ def test_a_jax_without_that_client_is_an_error_of_one_sentence(monkeypatch: pyte
     monkeypatch.delattr(distributed, "global_state")
     with pytest.raises(JaxnextError, match=f"^--distributed: expected a JAX .*, found {jax.__version__} "):
         compat.coordination()
+
+
+def test_what_a_failed_save_has_begun_comes_to_its_end() -> None:
+    from orbax.checkpoint._src import asyncio_utils
+    from orbax.checkpoint._src.futures import future
+
+    ended: list[str] = []
+
+    async def slow() -> None:
+        await asyncio.sleep(0.05)
+        ended.append("task")
+
+    async def save() -> None:
+        task = asyncio.create_task(slow())
+        await asyncio.sleep(0)
+        raise OSError("full", task)
+
+    def write() -> None:
+        time.sleep(0.1)
+        ended.append("thread")
+
+    before = asyncio_utils._run_sync_via_new_loop
+    # What still writes for it at that time.
+    future._SignalingThread(target=write, send_signals=[], receive_signals=[]).start()
+    with pytest.raises(OSError, match="full"), compat.orbax_ended():
+        asyncio_utils.run_sync(save())
+    assert ended == ["task", "thread"]
+    assert asyncio_utils._run_sync_via_new_loop is before
 
 
 def test_equations_say_the_module_that_they_are_of() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from jaxnext.errors import JaxnextError, UsageError, one_line, printable
+from jaxnext.errors import JaxnextError, UsageError, harmless, one_line, printable, visible
 
 
 def test_exit_statuses() -> None:
@@ -20,3 +20,8 @@ def test_one_line() -> None:
 
 def test_printable() -> None:
     assert printable("caf\udce9 ä\ud800") == r"caf\udce9 ä\ud800"
+
+
+def test_what_a_terminal_does_not_obey() -> None:
+    assert visible("a\n\x1b[31m\x9bb\udce9 ä") == r"a\n\x1b[31m\x9bb\udce9 ä"
+    assert harmless("a\n\tb\r\x1b[2J\udce9") == "a\n\tb\\r\\x1b[2J\udce9"

@@ -58,6 +58,26 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(tmp_path, monkeyp
     assert len(calls) == 2
 
 
+def test_a_folder_that_is_removed_or_replaced_is_noticed(tmp_path):
+    run = tmp_path / "run"
+    sentence = (
+        f"{run}: the folder, or the .lock in it, has been removed or replaced while this process was training into it; "
+        "what it held is lost, unless it has been moved elsewhere"
+    )
+    with locked(run, "training into") as check:
+        check()
+        run.rename(tmp_path / "moved")
+        with pytest.raises(JaxnextError) as error:
+            check()
+        assert str(error.value) == sentence
+        run.mkdir()
+        (run / LOCK).touch()
+        with pytest.raises(JaxnextError, match="removed or replaced"):
+            check()
+    # The new one is another process's.
+    assert (run / LOCK).exists()
+
+
 def test_an_error_of_the_block_is_not_the_locks(tmp_path):
     with pytest.raises(BlockingIOError, match="mine"), locked(tmp_path, "sorting into"):
         raise BlockingIOError("mine")

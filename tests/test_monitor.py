@@ -12,7 +12,7 @@ from test_compiled_steps import host_batch
 from test_curves import history_of
 
 from jaxnext.config.sections import LOGGERS
-from jaxnext.errors import UsageError
+from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.training.loggers import mlflow, tensorboard
 from jaxnext.training.monitor import Monitor
 from jaxnext.training.processes import Processes
@@ -125,6 +125,25 @@ def test_a_picture_that_cannot_be_drawn_is_one_line(tmp_path) -> None:
     monitor.first_batch(host_batch())
     assert lines == ["first_batch.png: the run goes on without it (none left)"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("[]", "'list' object has no attribute 'items'"),
+        ('{"tensorboard": {"epochs": 1}}', "'id'"),
+        ('{"tensorboard": {"id": "a", "epochs": null}}', "int() argument must be"),
+    ],
+)
+def test_what_does_not_say_how_far_loggers_are(tmp_path, logs, text: str, found: str) -> None:
+    (tmp_path / "loggers.json").write_text(text)
+    with pytest.raises(JaxnextError) as error, monitor_of(tmp_path, []).watching((), True):
+        pass
+    assert str(error.value).startswith(
+        f"{tmp_path}/loggers.json: expected how far each logger has come, found another file ({found}"
+    )
+    assert str(error.value).endswith("); remove it, and they are shown all epochs")
 
 
 @pytest.mark.slow

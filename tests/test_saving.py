@@ -3,6 +3,7 @@ import itertools
 import shutil
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -63,6 +64,38 @@ def test_parameters_that_are_not_finite_are_not_saved(images, tmp_path, monkeypa
         train(tmp_path / "r", images, resume=True, epochs=2, env=run_env(stop_after(3)))
     monkeypatch.undo()
     jax.tree.map(np.testing.assert_array_equal, model_of(tmp_path / "r")[0], good)
+
+
+def test_a_run_whose_folder_is_removed_does_not_end_well(images, tmp_path):
+    output, stop, lines = tmp_path / "r", stop_after(3), []
+
+    def remove():
+        if stop():
+            shutil.rmtree(output, ignore_errors=True)
+        return False
+
+    with pytest.raises(JaxnextError) as error:
+        train(output, images, epochs=1, env=run_env(remove, lines))
+    assert str(error.value) == (
+        f"{output}: the folder, or the .lock in it, has been removed or replaced while this process was training into "
+        "it; what it held is lost, unless it has been moved elsewhere"
+    )
+    assert not output.exists()
+    assert not any(line.startswith("done") for line in lines)
+
+
+def test_a_run_without_its_best_checkpoint_is_not_done(tmp_path):
+    place = tmp_path / "best"
+    run = SimpleNamespace(
+        processes=SimpleNamespace(first=True), check_there=lambda: None, checkpoints=SimpleNamespace(root=tmp_path)
+    )
+    saving.check_saved(run, SimpleNamespace(best=None))
+    (place / "3.orbax-checkpoint-tmp").mkdir(parents=True)
+    with pytest.raises(JaxnextError) as error:
+        saving.check_saved(run, SimpleNamespace(best={"epoch": 3}))
+    assert str(error.value) == f"{place}: expected the run's best checkpoint, found that it has been removed"
+    (place / "3").mkdir()
+    saving.check_saved(run, SimpleNamespace(best={"epoch": 3}))
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from jaxnext.cli.trained_options import TrainedArguments
 from jaxnext.config.packaged import configs_folder
 from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import config_names, find_config
-from jaxnext.errors import UsageError
+from jaxnext.errors import JaxnextError, UsageError
 from jaxnext.ops.cpu.allocator import keep_freed_memory
 
 PAGE, FIGURES, PREDICTIONS = "compare.html", "compare.json", "predictions.csv"
@@ -127,7 +127,11 @@ def finished(folder: Path, config: Config) -> bool:
 
     if not run_folder.holds_run(folder) or not (folder / run_folder.METRICS).is_file():
         return False
-    history = [json.loads(line) for line in (folder / run_folder.METRICS).read_text().splitlines()]
+    file = folder / run_folder.METRICS
+    try:
+        history = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise JaxnextError(f"{file}: expected the records of a run's epochs, found another file ({error})") from error
     return len(history) == config.epochs or stopped_early(history, config.training.early_stopping) is not None
 
 

@@ -7,22 +7,24 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from jaxnext.errors import harmless
+
 
 def say(line: str) -> None:
     """Show a line to the user at once, on standard output."""
-    print(line, flush=True)
+    print(harmless(line), flush=True)
 
 
 def warn(line: str) -> None:
     """Show a line to the user on standard error, above the progress bar where one is shown, not at its end."""
     from tqdm import tqdm
 
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(harmless(line), file=sys.stderr)
 
 
 def note(line: str) -> None:
     """Show a line to the user on standard error; needs nothing beside Python."""
-    print(line, file=sys.stderr, flush=True)
+    print(harmless(line), file=sys.stderr, flush=True)
 
 
 def batch_bar(batches: Iterable[Any], total: int) -> Iterable[Any]:

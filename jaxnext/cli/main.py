@@ -1,5 +1,6 @@
 """The command ``jaxnext``, and from an exception to an exit status for every command."""
 
+import errno
 import importlib
 import os
 import select
@@ -11,11 +12,15 @@ from typing import Any, TextIO
 from jaxnext.cli.console import accept_any_name
 from jaxnext.cli.invocation import Invocation
 from jaxnext.data.pillow_warnings import silence_pillow
-from jaxnext.errors import JaxnextError, UsageError, one_line
+from jaxnext.errors import JaxnextError, UsageError, harmless, one_line
 from jaxnext.version import __version__
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
+
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE}
+"""What a full, broken, read-only or lost disk answers, where no other place has made a sentence of it."""
 
 
 def console() -> int:
@@ -64,21 +69,25 @@ def main(command: Callable[..., int], *arguments: Any) -> int:
         finally:
             sys.stdout.flush()
     except JaxnextError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {harmless(str(error))}", file=sys.stderr)
         return error.exit_status
-    except PermissionError as error:
-        place = f"{error.filename}: " if error.filename is not None else ""
-        print(f"error: {place}{error.strerror or one_line(error)}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         closed = [stream for stream in (sys.stdout, sys.stderr) if _is_closed(stream)]
         if not closed:
             raise
-        # The interpreter flushes once more on exit, which would print a traceback.
-        for stream in closed:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _forget(*closed)
+        return 1
+    except OSError as error:
+        if not (isinstance(error, PermissionError) or error.errno in _DISK):
+            raise
+        name = error.filename
+        if name is None and not _is_written(sys.stdout):
+            name = "standard output"
+            _forget(sys.stdout)
+        place = f"{name}: " if name is not None else ""
+        print(f"error: {harmless(str(place))}{error.strerror or one_line(error)}", file=sys.stderr)
         return 1
 
 
@@ -99,6 +108,21 @@ def _console(argv: Sequence[str], invocation: Invocation) -> int:
     if word not in known:
         raise UsageError(f"unknown command {word!r}: expected one of {names}")
     return run(word, argv[1:], invocation)
+
+
+def _forget(*streams: TextIO) -> None:
+    """Lose what a stream still has: the interpreter flushes once more on exit, which would print a traceback."""
+    for stream in streams:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _is_written(stream: TextIO) -> bool:
+    """Return whether a stream takes what is still to be written."""
+    try:
+        stream.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _is_closed(stream: TextIO) -> bool:

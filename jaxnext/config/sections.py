@@ -103,6 +103,7 @@ class DataConfig:
             sides = size if isinstance(size, tuple) else (size, size)
             require(len(sides) == 2, "data.image_size", "a whole number or [height, width]", found)
             require(min(sides) >= 1, "data.image_size", "at least 1 pixel", found)
+            require(max(sides) < 2**16, "data.image_size", "at most 65535 pixels", found)
         require(0 < self.crop_share <= 1, "data.crop_share", "a share above 0 and at most 1", self.crop_share)
         require(0 < self.val_fraction < 1, "data.val_fraction", "a share between 0 and 1", self.val_fraction)
         require(self.folds is None or self.folds >= 2, "data.folds", "null or at least 2", self.folds)

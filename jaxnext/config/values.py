@@ -7,6 +7,9 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_LARGEST = 10**18
+"""Whole numbers from here on are refused: nothing of a training run is counted so far, and arrays hold no larger."""
+
 
 def require(ok: bool, key: str, expected: str, found: object) -> None:
     """Refuse a value that is out of range.
@@ -80,7 +83,10 @@ def check(value: Any, hint: Any, key: str) -> Any:
         return dict(sorted(items))
     elif _matches(value, hint):
         return float(value) if hint is float else value
-    raise ValueError(f"{key}: expected {expected(hint)}, found {found(value)}")
+    wanted = expected(hint)
+    if wanted == expected(int) and isinstance(value, int) and abs(value) >= _LARGEST:
+        wanted += " of at most 18 digits"
+    raise ValueError(f"{key}: expected {wanted}, found {found(value)}")
 
 
 def _matches(value: Any, hint: Any) -> bool:
@@ -92,6 +98,8 @@ def _matches(value: Any, hint: Any) -> bool:
         return isinstance(value, str) and value in typing.get_args(hint)
     if isinstance(value, bool):
         return hint is bool
+    if hint is int:
+        return isinstance(value, int) and abs(value) < _LARGEST
     if hint is float:
         return isinstance(value, int | float) and abs(value) <= sys.float_info.max
     return isinstance(hint, type) and isinstance(value, hint)

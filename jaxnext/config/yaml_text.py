@@ -18,6 +18,7 @@ from jaxnext.config.sections import Config
 from jaxnext.config.values import found, nearest
 from jaxnext.errors import UsageError
 
+_MOST_VALUES = 100_000
 _TAG = "tag:yaml.org,2002:"
 _CORE_SCHEMA = (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -71,13 +72,53 @@ def load_yaml(text: str) -> Any:
         ValueError: The text is not YAML, or repeats a key; the message is one clause, with the line.
     """
     try:
-        return yaml.load(text, _Loader)
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _check_count(node)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise ValueError(f"{error.problem}{place}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise ValueError("values in one another, deeper than is read") from error
+    except (yaml.YAMLError, ValueError) as error:
         raise ValueError(" ".join(str(error).split())) from error
+    except (KeyError, TypeError, AttributeError) as error:  # PyYAML's, of texts that are not as their tag says
+        raise ValueError(f"a value that is not as its tag says ({' '.join(str(error).split())})") from error
+
+
+def _check_count(node: yaml.Node) -> None:
+    """Refuse a document whose aliases stand for very many values, or for themselves: to show one would never end.
+
+    Raises:
+        ValueError: there are more than ``_MOST_VALUES``, or an anchor holds its own alias.
+    """
+    counts: dict[int, int | None] = {}
+
+    def count(node: yaml.Node) -> int:
+        known = counts.setdefault(id(node), 0)
+        if known is None:
+            raise ValueError(f"an anchor that contains itself (line {node.start_mark.line + 1})")
+        if known:
+            return known
+        counts[id(node)] = None
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        found = counts[id(node)] = 1 + sum(map(count, inner))
+        if found > _MOST_VALUES:
+            raise ValueError(f"its aliases stand for more than {_MOST_VALUES:,} values")
+        return found
+
+    count(node)
 
 
 def load_config(path: Path, *, written: bool = False) -> Config:

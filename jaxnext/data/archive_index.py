@@ -25,6 +25,9 @@ MAX_SIZE = 2**30
 MAX_RATIO, SMALL = 200, 2**26
 """An entry of more than ``SMALL`` bytes that shrank to one in ``MAX_RATIO`` or less is refused: no photograph does."""
 
+DEEPEST = 100
+"""Folders of an entry's path; no archive of images has deeper ones."""
+
 _METHODS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 93: "Zstandard", 9: "Deflate64"}
 _ENCRYPTED = 0x1
 
@@ -139,11 +142,15 @@ def _checked(path: Path, name: str) -> str:
     """The path of an entry without what says nothing (``./``, ``//``).
 
     Raises:
-        JaxnextError: it leads out of the archive.
+        JaxnextError: it leads out of the archive, or is in very many folders.
     """
     parts = name.split("/")
     if name[:1] == "/" or ".." in parts or name[1:2] == ":" or "\0" in name:
         raise JaxnextError(f"{path}: expected paths inside of the archive, found the entry {name!a}")
+    if len(parts) > DEEPEST:
+        raise JaxnextError(
+            f"{path}: expected entries at most {DEEPEST} folders deep, found {name[:40]!a}... in {len(parts) - 1:,}"
+        )
     return name if "" not in parts and "." not in parts else "/".join(part for part in parts if part not in ("", "."))
 
 

@@ -3,7 +3,7 @@
 import errno
 from typing import NamedTuple
 
-from jaxnext.errors import JaxnextError, printable
+from jaxnext.errors import JaxnextError, visible
 
 _OF_THE_FILE = {None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP}
 """Numbers of errors that come again whenever the file is read; records of packed data sets have none."""
@@ -26,7 +26,7 @@ class BadImage(NamedTuple):
 
     def __str__(self) -> str:
         """What the user is told of it."""
-        return f"{printable(self.name)}: the image cannot be read ({self.reason})"
+        return f"{visible(self.name)}: the image cannot be read ({self.reason})"
 
 
 def bad_image(name: str, error: CorruptImage | OSError) -> BadImage:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from jaxnext.data.class_folders import class_folders
 from jaxnext.data.folder_index import FolderIndex
 from jaxnext.data.image_source import file_identity, some, stamp_of
-from jaxnext.data.listing import is_image, list_folder, list_images
+from jaxnext.data.listing import check_file, is_image, list_folder, list_images
 from jaxnext.errors import JaxnextError
 
 
@@ -129,6 +129,7 @@ def files_source(paths: Sequence[Path], may_lack: bool = False) -> FolderSource:
         elif not is_image(path.name):
             raise JaxnextError(f"{path}: expected an image file, found the extension {path.suffix!r}")
         else:
+            check_file(str(path))
             root, found = path.parent, [path.name]
         roots.append(str(root))
         names += found

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxnext.errors import printable
+from jaxnext.errors import visible
 
 
 class ImageSource(Protocol):
@@ -127,7 +127,7 @@ def some(names: Sequence[str], chosen: Sequence[int] | None = None) -> str:
     """The first names of a list, and how many more there are, for messages."""
     picked = [names[i] for i in chosen] if chosen is not None else list(names)
     more = f" and {len(picked) - 5} more" if len(picked) > 5 else ""
-    return printable(", ".join(picked[:5]) + more)
+    return visible(", ".join(picked[:5]) + more)
 
 
 def fingerprint(source: ImageSource) -> str:

@@ -4,6 +4,7 @@ import collections
 import errno
 import functools
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +13,9 @@ from PIL import Image, ImageFile
 from jaxnext.data import heif
 from jaxnext.data.folder_index import Folder, FolderIndex
 from jaxnext.errors import JaxnextError
+
+_DEEPEST = 100
+"""Folders in one another; deeper ones are made by a program that went astray."""
 
 
 @functools.cache
@@ -113,6 +117,8 @@ def _walk(
     identity = (status.st_dev, status.st_ino)
     if identity in ancestors:
         raise JaxnextError(f"{path}: the link leads back to a folder that contains it")
+    if len(ancestors) > _DEEPEST:
+        raise JaxnextError(f"{root}: expected folders at most {_DEEPEST} deep in one another, found deeper ones")
     folder = index.find(under, status) if index else None
     if folder is None:
         folders, files, hidden, links = _scan(path)
@@ -142,6 +148,21 @@ def _outside(root: Path, folder: Path, links: Sequence[str]) -> Iterator[str]:
             yield name
 
 
+def check_file(path: str) -> None:
+    """Refuse what is named as an image, and would never begin or never end to be read.
+
+    Raises:
+        JaxnextError: it is a named pipe, a socket or a device.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except FileNotFoundError:  # a link to nothing is a bad image, as others
+        return
+    kinds = {stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
+    if kind := kinds.get(stat.S_IFMT(mode)):
+        raise JaxnextError(f"{path}: expected an image file, found a {kind}; remove it")
+
+
 def _scan(folder: Path) -> tuple[list[str], list[str], list[str], list[str]]:
     """Names as ``list_folder`` has them, and those of links among them."""
     folders: list[str] = []
@@ -152,6 +173,8 @@ def _scan(folder: Path) -> tuple[list[str], list[str], list[str], list[str]]:
         with os.scandir(folder) as scan:
             for entry in scan:
                 name, is_dir = entry.name, entry.is_dir()
+                if not is_dir and not entry.is_file() and is_image(name):
+                    check_file(entry.path)
                 if name[0] == ".":
                     hidden.append(f"{name}/" if is_dir else name)
                 else:

@@ -66,7 +66,7 @@ def read_table(path: Path, wanted: Sequence[Column], content: bytes | None = Non
         stored = path.open("rb") if content is None else io.BytesIO(content)
         with io.TextIOWrapper(stored, encoding="utf-8-sig", newline="") as file:
             first = file.readline()
-            sign = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=lambda sign: _width(first, sign))
+            sign = _delimiter(path, first)
             # Strict: a quote that is not closed is an error, and not the rest of the file.
             reader = csv.reader(itertools.chain([first], file), delimiter=sign, strict=True, skipinitialspace=True)
             try:
@@ -92,6 +92,13 @@ def describe_columns(path: Path, table: Table, wanted: Sequence[Column]) -> str:
     return f"{path}: {len(table):,} rows; {taken}" + (f" ({guessed} to name another)" if guessed else "")
 
 
+def _delimiter(path: Path, first: str) -> str:
+    try:
+        return "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=lambda sign: _width(first, sign))
+    except csv.Error as error:
+        raise JaxnextError(f"{path}: line 1 is not as CSV has it ({error})") from error
+
+
 def _width(line: str, delimiter: str) -> int:
     return len(next(csv.reader([line], delimiter=delimiter), []))
 
@@ -112,6 +119,8 @@ def _place(path: Path, header: Sequence[str], column: Column) -> int | None:
             f"{path}: expected a column of {column.what} ({', '.join(column.guesses)}), found the columns "
             f"{some(header)}; name it with --{column.key}"
         )
+    if found and (count := names.count(names[found[0]])) > 1:
+        raise JaxnextError(f"{path}: expected one column {header[found[0]]!r}, found {count} of them; rename one")
     return found[0] if found else None
 
 

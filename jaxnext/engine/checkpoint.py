@@ -75,6 +75,8 @@ class Meta:
         Raises:
             ValueError: for another format, or preprocessing that this version does not do.
         """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"expected what it says of its model, found {str(values)[:80]!a}")
         if values.get("format") not in range(1, FORMAT + 1):
             raise ValueError(f"expected checkpoint format {FORMAT} or an earlier one, found {values.get('format')!r}")
         config = build(upgrade_written(yaml_text.load_yaml(values["config"])))

@@ -7,6 +7,8 @@ compared before anything older is deleted. One thread at a time may use a folder
 import contextlib
 import itertools
 import logging
+import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from jaxnext.compat import orbax_ended
 from jaxnext.engine.digests import Digests, difference, digests_of
 from jaxnext.errors import JaxnextError
 
@@ -102,7 +105,10 @@ class CheckpointFolder:
         except JaxnextError:
             raise
         except Exception as error:
-            raise JaxnextError(f"{self.place}: the checkpoint cannot be written ({_reason(error)})") from error
+            for leftover in self.place.glob(LEFTOVER):
+                shutil.rmtree(leftover, ignore_errors=True)
+            reason = _system_reason(error) or _reason(error)
+            raise JaxnextError(f"{self.place}: the checkpoint cannot be written ({reason})") from error
 
     @_quiet()
     def read(self, number: int, arrays: Iterable[str], values: Iterable[str]) -> tuple[dict[str, Any], Digests | None]:
@@ -115,7 +121,8 @@ class CheckpointFolder:
         arguments: dict[str, Any] = {name: ocp.args.StandardRestore() for name in arrays}
         arguments |= {name: ocp.args.JsonRestore() for name in (*values, *[DIGESTS] * has_digests)}
         try:
-            restored = self._manager().restore(number, args=ocp.args.Composite(**arguments))
+            with orbax_ended():
+                restored = self._manager().restore(number, args=ocp.args.Composite(**arguments))
             items = {name: restored[name] for name in arguments}
         except Exception as error:
             raise self.unreadable(number, error) from error
@@ -155,7 +162,8 @@ class CheckpointFolder:
                 f"{self.place}: expected to save a checkpoint newer than {newest}, found number {number}; "
                 "the folder holds another run: give another --output"
             )
-        manager.save(number, args=ocp.args.Composite(**items))
+        with orbax_ended():
+            manager.save(number, args=ocp.args.Composite(**items))
 
     def _damage(self, number: int, arrays: Iterable[str], values: Iterable[str]) -> JaxnextError | None:
         """Read a checkpoint; return the sentence for what is not as it was written."""
@@ -216,6 +224,14 @@ def _alone() -> ocp.options.MultiprocessingOptions:
     return ocp.options.MultiprocessingOptions(
         primary_host=index, active_processes={index}, barrier_sync_key_prefix=f"process{index}"
     )
+
+
+def _system_reason(error: Exception) -> str | None:
+    """Return what the system says, where it refused a write; TensorStore names its own files beside, and the number."""
+    if isinstance(error, OSError):
+        return error.strerror
+    found = re.search(r"\[os_error_code='(\d+)'", str(error))
+    return os.strerror(int(found[1])) if found else None
 
 
 def _reason(error: Exception) -> str:

@@ -89,6 +89,10 @@ def read_calibration(checkpoint: Path, which: str, variables: Variables | None =
         found = Calibration(**{**values, "log_loss": tuple(values["log_loss"]), "ece": tuple(values["ece"])})
     except (TypeError, KeyError) as error:
         raise JaxnextError(f"{file}: expected what jaxnext calibrate writes, found other keys ({error})") from error
+    if not isinstance(found.temperature, int | float) or not 0 < found.temperature < float("inf"):
+        raise JaxnextError(f"{file}: expected a temperature above 0, found {found.temperature!r:.80}")
+    if not isinstance(found.threshold, int | float | None):
+        raise JaxnextError(f"{file}: expected a number or null for threshold, found {found.threshold!r:.80}")
     if found.weights != digest_of(read_model(checkpoint, which)[0] if variables is None else variables):
         raise JaxnextError(f"{file}: expected what was fitted to the weights of {which}, found others; run {command}")
     return found
@@ -133,7 +137,7 @@ def _shown(value: Any) -> str:
 def _entries(file: Path) -> dict[str, Any]:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise JaxnextError(f"{file}: the file cannot be read ({one_line(error)})") from error
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise JaxnextError(f"{file}: expected format {FORMAT} of what jaxnext calibrate writes, found another")

@@ -63,6 +63,6 @@ def _unreadable(file: Path) -> str | None:
                 json.loads(line)
     except JaxnextError as error:
         return str(error)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return f"{file}: the file cannot be read ({one_line(error)})"
     return None

@@ -41,6 +41,9 @@ def read_run(folder: Path) -> RunFacts:
     for record in history:
         if lacking := sorted(needed - record.keys()):
             raise JaxnextError(f"{folder / METRICS}: expected {', '.join(lacking)} in every record, found {record}")
+        if others := [name for name in sorted(needed) if not isinstance(record[name], int | float)]:
+            shown = f"{others[0]} {record[others[0]]!r:.80}"
+            raise JaxnextError(f"{folder / METRICS}: expected numbers in every record, found {shown}")
     description = _object(folder / "run.json", _text(folder / "run.json"))
     corrupt = folder / "corrupt.csv"
     return RunFacts(
@@ -62,7 +65,7 @@ def _text(path: Path) -> str:
 def _object(path: Path, line: str) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise JaxnextError(f"{path}: expected JSON, as a run writes it, found {line[:80]!r}") from error
     if not isinstance(found, dict):
         raise JaxnextError(f"{path}: expected a JSON object, as a run writes it, found {line[:80]!r}")

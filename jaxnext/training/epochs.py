@@ -24,7 +24,7 @@ from jaxnext.training.phases import changes, entered, phase_of
 from jaxnext.training.progress import Progress, Record
 from jaxnext.training.recalibration import recalibrated
 from jaxnext.training.run import Run
-from jaxnext.training.saving import is_due, save_beside, save_epoch, save_last, write_history
+from jaxnext.training.saving import check_saved, is_due, save_beside, save_epoch, save_last, write_history
 from jaxnext.training.time_left import time_left
 
 
@@ -60,6 +60,7 @@ def train_epochs(run: Run, state: TrainState, progress: Progress, verified: bool
         run.limit.agree(env.stop)
         if not run.limit.reached:
             env.console.say(f"stopped and saved; go on with: {env.console.resume_command}")
+    check_saved(run, progress)
     _say_end(run, progress)
     return progress
 

@@ -56,12 +56,16 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
     for line in (*check_frozen(config.model, shapes["params"]), *config.optimizer.build().lines(shapes["params"])):
         env.console.say(line)
     # Of several processes the first one writes.
-    alone = locked(output, "training into") if env.processes.first else contextlib.nullcontext()
-    with alone, Checkpoints(output) as checkpoints, out_of_memory(config.batch_size, config.data.final_size):
+    alone = locked(output, "training into") if env.processes.first else contextlib.nullcontext(lambda: None)
+    with (
+        alone as check_there,
+        Checkpoints(output) as checkpoints,
+        out_of_memory(config.batch_size, config.data.final_size),
+    ):
         # Another process may have been there since.
         run_folder.check(output, config, resume)
         set_aside_damaged(checkpoints, env)
-        run = Run(config, output, splits, classes, model, checkpoints, env, cache, shapes["params"])
+        run = Run(config, output, splits, classes, model, checkpoints, env, cache, shapes["params"], check_there)
         goes_on = checkpoints.latest("last") is not None
         state, progress = resumed(run, shapes) if goes_on else fresh(run, shapes)
         if env.processes.count > 1:
@@ -101,13 +105,17 @@ def class_names(config: Config, splits: Splits) -> tuple[str, ...]:
     """Return names of the model's outputs: the data's classes, and a number for each output beyond them.
 
     Raises:
-        JaxnextError: more classes in the data than outputs, or fewer training images than a batch.
+        JaxnextError: more classes in the data than outputs, a single class, or fewer training images than a batch.
     """
     found, wanted = len(splits.classes), config.model.classes
     if wanted is not None and found > wanted:
         raise JaxnextError(
             f"model.classes: expected at least the {found} classes of the data, found {wanted}; "
             f"leave it out, or set --model.classes {found}"
+        )
+    if max(found, wanted or 0) < 2:
+        raise JaxnextError(
+            f"data.path {config.data.path}: expected images of at least two classes, found only {splits.classes[0]}"
         )
     if config.batch_size > len(splits.train):
         raise JaxnextError(

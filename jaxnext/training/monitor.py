@@ -19,7 +19,7 @@ from jaxnext.data.loader import HostBatch
 from jaxnext.engine import run_folder
 from jaxnext.engine.pictured import compile_logits_step, on_first_device
 from jaxnext.engine.state import TrainState
-from jaxnext.errors import UsageError, one_line
+from jaxnext.errors import JaxnextError, UsageError, one_line
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.summary import parameter_counts
 from jaxnext.training.compiled_steps import CompiledSteps, variables_of
@@ -141,11 +141,19 @@ class Monitor:
         if self._config.report_every and epoch % self._config.report_every == 0:
             self._page(_REFRESH)
 
+    def curves(self, history: Sequence[Record]) -> None:
+        """Draw the curves of the finished epochs."""
+        with self._tried(f"{self._output}: its curves"):
+            # Imported when there is something to draw, for Matplotlib takes longer to import than a step to run.
+            from jaxnext.reporting.curves import draw_curves
+
+            draw_curves(history, self._output)
+
     def _open(self, goes_on: bool) -> None:
         """Open the loggers, in the places where they were if the run goes on."""
         path = self._output / LOGGERS
         if goes_on and path.exists():
-            self._logged = json.loads(path.read_text(encoding="utf-8"))
+            self._logged = _read_logged(path)
         for choice in self._config.logger:
             logger, name = choice.build(), choice.type
             known = self._logged.get(name, {"id": None, "epochs": 0})
@@ -157,7 +165,8 @@ class Monitor:
             if logger.images:
                 self._images.add(name)
         if self._logs:
-            run_folder.write_json(path, self._logged)
+            with self._tried(LOGGERS):
+                run_folder.write_json(path, self._logged)
 
     def _log(self, shown: Shown) -> None:
         """Show something to each logger that has not seen its epoch; one that fails is shown no more."""
@@ -190,7 +199,7 @@ class Monitor:
         if not (self._output / run_folder.METRICS).exists():
             return
         with self._tried(PAGE):
-            # Imported when there is something to draw, as in ``saving``.
+            # Imported when there is something to draw, as above.
             from jaxnext.reporting.live_page import live_page
             from jaxnext.reporting.run_facts import read_run
 
@@ -212,6 +221,18 @@ class Monitor:
                 console = self._env.console
                 say = (console.warn or console.say) if self._env.processes.first else lambda line: None
                 say(f"{what}: the run goes on without it ({_text(error)})")
+
+
+def _read_logged(path: Path) -> dict[str, dict[str, Any]]:
+    """Return which epochs each logger has been shown, and by what it goes on."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {name: {"id": known["id"], "epochs": int(known["epochs"])} for name, known in found.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise JaxnextError(
+            f"{path}: expected how far each logger has come, found another file ({_text(error)}); remove it, and they "
+            "are shown all epochs"
+        ) from error
 
 
 def _text(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """What a training run consists of, and what its phases ask of it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,12 @@ class Run:
         env: RunEnvironment,
         cache: Cache,
         params: Mapping[str, Any],
+        check_there: Callable[[], None],
     ) -> None:
+        """Take the parts; ``check_there`` raises a ``JaxnextError`` once the folder is no longer there."""
         self.config, self.output, self.splits, self.classes = config, output, splits, classes
         self.model, self.checkpoints, self.env, self.cache = model, checkpoints, env, cache
-        self.processes = env.processes
+        self.processes, self.check_there = env.processes, check_there
         # Of several processes the first one speaks.
         warn = (env.console.warn or env.console.say) if self.processes.first else lambda line: None
         self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, warn)

@@ -11,6 +11,7 @@ from jaxnext.engine import run_folder
 from jaxnext.engine.checkpoint import Meta
 from jaxnext.engine.ema import Average
 from jaxnext.engine.state import TrainState
+from jaxnext.errors import JaxnextError
 from jaxnext.training.compiled_steps import variables_of
 from jaxnext.training.progress import Progress
 from jaxnext.training.run import Run
@@ -20,6 +21,7 @@ from jaxnext.types import Variables
 
 def save_epoch(run: Run, state: TrainState, progress: Progress, best: bool) -> None:
     """Write the checkpoints, metrics and curves after an epoch; ``best``: of all epochs it is."""
+    run.check_there()
     epoch, every = len(progress.history), run.config.checkpoint.every_epochs
     kinds = ["best"] * best + ["every"] * bool(every and epoch % every == 0)
     run.writer.wait()
@@ -34,10 +36,11 @@ def save_last(run: Run, state: TrainState, progress: Progress) -> None:
     """Save all that the run needs to go on from here; of several processes the first one does.
 
     Raises:
-        JaxnextError: the weights are not finite, although the loss of their step was.
+        JaxnextError: the weights are not finite, although the loss of their step was; or the folder is gone.
     """
     if not run.processes.first:
         return
+    run.check_there()
     run.writer.wait()
     run.corrupt.write()
     _write_last(run, model_of(state), rest_of(state), progress)
@@ -54,8 +57,9 @@ def save_beside(run: Run, state: TrainState, progress: Progress, *, given_up: bo
         given_up: whether a step will overwrite the state, which is then copied first.
 
     Raises:
-        JaxnextError: the one before could not be written.
+        JaxnextError: the one before could not be written, or the folder is gone.
     """
+    run.check_there()
     run.corrupt.take_up(run.processes)
     run.corrupt.write()
     # The arrays of one device are those of all, and of this process alone: no other has to take part.
@@ -99,11 +103,22 @@ def write_history(run: Run, progress: Progress) -> None:
     """Write ``metrics.jsonl`` and the curves, from the records of the finished epochs."""
     if not run.processes.first:
         return
-    # Imported when there is something to draw, for Matplotlib takes longer to import than a step to run.
-    from jaxnext.reporting.curves import draw_curves
-
     run_folder.write_metrics(run.output, progress.history)
-    draw_curves(progress.history, run.output)
+    run.monitor.curves(progress.history)
+
+
+def check_saved(run: Run, progress: Progress) -> None:
+    """Refuse to call a run done whose folder, or best checkpoint, has been removed meanwhile.
+
+    Raises:
+        JaxnextError: names it.
+    """
+    if not run.processes.first or progress.best is None:
+        return
+    run.check_there()
+    best = run.checkpoints.root / "best"
+    if not any(number.name.isdecimal() for number in best.glob("*")):
+        raise JaxnextError(f"{best}: expected the run's best checkpoint, found that it has been removed")
 
 
 def model_of(state: TrainState) -> Variables:

@@ -12,6 +12,7 @@ from jaxnext.atomic import whole_folder
 from jaxnext.config.packaged import configs_folder
 from jaxnext.config.sections import Config, ModelConfig
 from jaxnext.config.yaml_text import dump_config, load_config
+from jaxnext.data.class_names import check_names
 from jaxnext.data.listing import list_folder
 from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.engine.network import network
@@ -136,12 +137,13 @@ def read_classes(path: Path) -> tuple[str, ...]:
     """Read class names from a text file (a line each, in the order of the outputs) or a folder's folders, sorted.
 
     Raises:
-        JaxnextError: nothing there, an empty line, a name that stands twice.
+        JaxnextError: nothing there, an empty line, a name that stands twice, names as ``check_names`` refuses them.
     """
     if path.is_dir():
         names = tuple(list_folder(path)[0])
         if not names:
             raise JaxnextError(f"--classes {path}: expected a folder for each class, found no folders")
+        check_names(f"--classes {path}", names)
         return names
     try:
         names = tuple(read_lines(path))
@@ -158,6 +160,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
                 f"--classes {path}: the name {name!r} stands in line {seen[name]} and again in line {line}"
             )
         seen[name] = line
+    check_names(f"--classes {path}", names)
     return names
 
 

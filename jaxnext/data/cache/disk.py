@@ -168,7 +168,7 @@ def _check(folder: Path, what: dict[str, Any], sizes: dict[str, int]) -> str:
     noted = folder / "cache.json"
     try:
         found = json.loads(noted.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise JaxnextError(f"{noted}: expected the description of a decoded cache, found no JSON of it; {remedy}")

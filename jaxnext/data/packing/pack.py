@@ -119,7 +119,7 @@ def _already(
     try:
         found = json.loads((target / "metadata.json").read_text(encoding="utf-8"))
         noted = ((found["image_size"], found.get("pixels")), found["contents"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         noted = None
     same = noted is not None and noted[0] == _noted(pixels) and set(noted[1]) == {shard.file for shard in shards}
     if noted is not None and same:
@@ -164,7 +164,7 @@ def _finished(work: Path, shard: Shard) -> ShardReport | None:
             return None
         corrupt = [BadImage(name, reason) for name, reason in found.pop("corrupt")]
         return ShardReport(corrupt=corrupt, **found)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

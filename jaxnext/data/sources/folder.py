@@ -109,11 +109,20 @@ def open_trees(context: OpenContext) -> list[FileTree]:
     paths = (context.path,) if isinstance(context.path, str) else context.path
     if not paths:
         raise UsageError("data.path: expected the folder that holds train/, found null; give --data.path FOLDER")
-    resolved = [Path(path).resolve() for path in paths]
+    resolved = [_resolved(path) for path in paths]
     twice = next((path for path, real in zip(paths, resolved, strict=True) if resolved.count(real) > 1), None)
     if twice is not None:
         raise UsageError(f"data.path: expected each folder once, found {twice} twice")
     return [_tree(path, context.index) for path in paths]
+
+
+def _resolved(path: str) -> Path:
+    try:
+        return Path(path).resolve()
+    except ValueError as error:
+        raise UsageError(f"data.path: expected a path, found one with a null character: {path[:80]!a}") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: pathlib's, of a link that leads to itself
+        raise JaxnextError(f"data.path {path}: expected a folder, found a link in a circle") from error
 
 
 def _tree(path: str, store: Path | None) -> FileTree:

@@ -107,7 +107,7 @@ class Journal:
             raise ValueError("its options are missing")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise JaxnextError(f"{path}: expected the options of a sort, found another file ({error})") from error
 
     def write_settings(self, values: dict[str, Any]) -> None:
@@ -174,7 +174,15 @@ def _parse(path: Path) -> tuple[list[Placement], bool]:
             f"{path}: expected the table of a sort, with the columns {','.join(COLUMNS)}, found another file; move it "
             "away, or sort into another folder"
         )
-    return [Placement(*map(_as_it_was, row)) for row in rows], is_whole
+    found = [Placement(*map(_as_it_was, row)) for row in rows]
+    for row in found:
+        # Taking a sort back moves what is there.
+        if {"", ".", ".."} & set(row.destination.split("/")):
+            raise JaxnextError(
+                f"{path}: expected places in the folder that was sorted into, found {row.destination!a}; it is "
+                "not as a sort has written it"
+            )
+    return found, is_whole
 
 
 def _is_head(first: Sequence[str], is_whole: bool, count: int) -> bool:
