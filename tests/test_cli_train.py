@@ -278,3 +278,19 @@ def test_programs_for_few_pixels_do_without_onednn(
         ["--config", "tiny", "--batch_size", str(batch_size), "--data.image_size=64", "--onednn=false"], INSTALLED
     )
     assert given == [{"small": small, "use_onednn": False}]
+
+
+def test_requests_to_save_are_answered_before_anything_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(*_: object) -> Arguments:
+        signal.raise_signal(signal.SIGUSR1)
+        signal.raise_signal(signal.SIGUSR2)
+        raise UsageError("both came")
+
+    before = [signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)]
+    monkeypatch.setattr(command, "parse", parse)
+    try:
+        with pytest.raises(UsageError, match=r"^both came$"):
+            command.run([], INSTALLED)
+    finally:
+        for number, handler in zip((signal.SIGUSR1, signal.SIGUSR2), before, strict=True):
+            signal.signal(number, handler)
