@@ -151,7 +151,9 @@ def orbax_ended(seconds: float = 10) -> Iterator[None]:
 
     run = getattr(asyncio_utils, "_run_sync_via_new_loop", None)
     kind = getattr(future, "_SignalingThread", ())
-    if run is not None:
+    # Another thread may be within it, too.
+    replaced = run is not None and run is not _run_to_the_end
+    if replaced:
         asyncio_utils._run_sync_via_new_loop = _run_to_the_end  # pyright: ignore[reportPrivateUsage]
     try:
         yield
@@ -162,7 +164,7 @@ def orbax_ended(seconds: float = 10) -> Iterator[None]:
                 threading.Thread.join(thread, seconds)
         raise
     finally:
-        if run is not None:
+        if replaced:
             asyncio_utils._run_sync_via_new_loop = run  # pyright: ignore[reportPrivateUsage]
 
 

@@ -127,6 +127,18 @@ def test_a_picture_that_cannot_be_drawn_is_one_line(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.draws_curves
+def test_a_folder_that_was_removed_is_not_made_anew_for_a_picture(tmp_path) -> None:
+    image = np.zeros((5, 4, 4, 3), np.float32)
+    steps = SimpleNamespace(pictured=lambda host, step: SimpleNamespace(image=image, partner=None, shares=None))
+    lines: list[str] = []
+    monitor = monitor_of(tmp_path / "r", lines, steps)
+    (tmp_path / "r").rmdir()
+    monitor.first_batch(host_batch())
+    assert lines == [f"first_batch.png: the run goes on without it ({tmp_path}/r: the folder has been removed)"]
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

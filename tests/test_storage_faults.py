@@ -329,7 +329,11 @@ def begun(writer: Writer, folder: Path) -> dict[str, bytes | None]:
 
 
 @pytest.mark.draws_curves
-@pytest.mark.parametrize("what", WRITERS)
+@pytest.mark.parametrize(
+    # Its figures take as long as all others together.
+    "what",
+    [pytest.param(what, marks=[pytest.mark.slow] * (what == "evaluation")) for what in WRITERS],
+)
 def test_what_was_there_before_is_there_after(what: str, tmp_path: Path, logs: dict[str, Seen]) -> None:
     writer, folder = WRITERS[what], tmp_path / "out"
     before = begun(writer, folder)

@@ -188,6 +188,9 @@ class Monitor:
     def _write(self, name: str, picture: UInt8Image) -> None:
         from jaxnext.training.pictures import write_picture
 
+        if not self._output.is_dir():
+            # It would be made anew, for a picture alone; the run ends at its next checkpoint.
+            raise JaxnextError(f"{self._output}: the folder has been removed")
         write_picture(picture, self._output / f"{name}.png")
 
     def _predicted(self, state: TrainState, host: HostBatch) -> NDArray[Any]:
