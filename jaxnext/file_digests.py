@@ -72,7 +72,7 @@ def check_sums(folder: Any, wanted: Callable[[str], bool] = lambda name: True) -
         if match is None or "/" in name or name in (".", ".."):
             yield Checked(f"{folder / SUMS}: line {number}", "expected a SHA-256 and the name of a file, found another")
         elif wanted(name):
-            yield Checked(str(folder / name), _problem(folder / name, match[1].decode()))
+            yield Checked(str(folder / name), problem_of(folder / name, match[1].decode()))
 
 
 def sealed(content: bytes) -> bytes:
@@ -107,7 +107,7 @@ def check_file(path: Path) -> Checked:
             match = _LINE.match(beside(path).read_bytes())
             if match is None:
                 return Checked(str(beside(path)), "expected a SHA-256 and the name of a file, found another")
-            return Checked(str(path), _problem(path, match[1].decode()))
+            return Checked(str(path), problem_of(path, match[1].decode()))
         content = path.read_bytes()
     except OSError as error:
         return Checked(str(path), f"the file cannot be read ({error.strerror or error})")
@@ -120,7 +120,8 @@ def check_file(path: Path) -> Checked:
     return Checked(str(path), _difference(match[1].decode(), digest.hexdigest()))
 
 
-def _problem(path: Any, expected: str) -> str | None:
+def problem_of(path: Any, expected: str) -> str | None:
+    """Return what is wrong with a file, also of a bucket, that has to have a SHA-256; ``None`` where nothing is."""
     try:
         return _difference(expected, sha256(path))
     except FileNotFoundError:

@@ -6,7 +6,7 @@ import small_run
 
 from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.errors import JaxnextError
-from jaxnext.file_digests import write_beside, write_sums
+from jaxnext.file_digests import sha256, write_beside, write_sums
 from jaxnext.inference.verify import verify
 
 
@@ -60,6 +60,18 @@ def test_a_packed_data_set_is_found_below_the_folder(tmp_path):
     status, said, (warned,) = check(tmp_path)
     assert (status, said) == (1, [])
     assert warned.startswith(f"{place / 'shard'}: expected the SHA-256 ba7816bf")
+    # Of an earlier version.
+    (place / "SHA256SUMS").rename(place / "other")
+    (place / "metadata.json").write_text(f'{{"sha256": {{"shard": "{sha256(place / "other")}"}}}}')
+    assert check(tmp_path)[0] == 1
+    (place / "other").rename(place / "shard")
+    assert check(tmp_path) == (0, [f"{place / 'shard'}: whole"], [])
+    (place / "metadata.json").write_text("{}")
+    assert check(tmp_path) == (
+        1,
+        [],
+        [f"{place / 'metadata.json'}: expected the SHA-256 of each shard, found none ('sha256')"],
+    )
 
 
 def test_an_exported_file_and_a_cache(tmp_path):

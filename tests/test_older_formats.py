@@ -21,7 +21,7 @@ from jaxnext.training.fit import fit
 
 GOLDEN = Path(__file__).parent / "golden"
 OLD = GOLDEN / "format1"
-"""A run of two epochs on the digits, written by the last version of this format, as the checkpoints of the others are."""
+"""A run of two epochs on the digits; those of the other formats are the ``best`` of such a run."""
 
 
 def test_old_settings_stand_where_they_stand_now() -> None:

@@ -9,10 +9,12 @@ from jaxnext.data.cache.entry_digests import caches, check_cache
 from jaxnext.engine.checkpoint import KINDS, Checkpoints
 from jaxnext.engine.run_folder import CONFIG, METRICS
 from jaxnext.errors import JaxnextError, one_line
-from jaxnext.file_digests import SUMS, Checked, check_file, check_sums
+from jaxnext.file_digests import SUMS, Checked, check_file, check_sums, problem_of
 
 DAMAGED_STATUS = 1
 """Exit status where something is damaged."""
+_METADATA = "metadata.json"
+"""Of a packed data set."""
 
 
 def verify(path: Path, *, say: Callable[[str], None], warn: Callable[[str], None]) -> int:
@@ -51,11 +53,24 @@ def _looked_at(path: Path, say: Callable[[str], None]) -> Iterator[Checked]:
     for pattern in ("", "*/", "*/*/"):
         if found := sorted(sums.parent for sums in path.glob(f"{pattern}{SUMS}")):
             return (checked for folder in found for checked in check_sums(folder))
+        if found := sorted(path.glob(f"{pattern}{_METADATA}")):
+            return (checked for file in found for checked in _shards(file))
     raise JaxnextError(
         f"{path}: expected an exported file, or the folder of a run, a ported checkpoint, a packed data set, a decoded "
         f"cache or an export, found {'no checkpoints/, cache.json or ' + SUMS if path.is_dir() else 'nothing'}"
         f"{' in it' if path.is_dir() else ''}"
     )
+
+
+def _shards(metadata: Path) -> Iterator[Checked]:
+    """The shards of a data set that an earlier version has packed, which has digests of them alone."""
+    try:
+        noted = dict(json.loads(metadata.read_text(encoding="utf-8"))["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        yield Checked(str(metadata), f"expected the SHA-256 of each shard, found none ({one_line(error)})")
+        return
+    for name, digest in sorted(noted.items()):
+        yield Checked(str(metadata.with_name(name)), problem_of(metadata.with_name(name), digest))
 
 
 def _run(folder: Path, say: Callable[[str], None]) -> Iterator[Checked]:
