@@ -1,4 +1,4 @@
-"""Read a run whole, and say what is damaged: ``python scripts/verify.py RUN``; see ``--help``."""
+"""Read what was written whole, and say what is damaged: ``python scripts/verify.py PATH``; see ``--help``."""
 
 import sys
 

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "jaxnext"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("compat", "errors", "types", "version"),
-    ("atomic", "folder_lock", "text_lines", "tree"),
+    ("atomic", "file_digests", "folder_lock", "text_lines", "tree"),
     ("config",),
     ("ops",),
     ("augment", "losses", "mix", "normalization"),

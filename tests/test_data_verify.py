@@ -13,10 +13,10 @@ from jaxnext.config.sections import SOURCES, DataConfig
 from jaxnext.data.cache.decoded import Cache, open_cache
 from jaxnext.data.folder_source import FolderSource, class_folder_source
 from jaxnext.data.image_source import Subset
-from jaxnext.data.packing.digest import sha256
 from jaxnext.data.splits import load_splits
 from jaxnext.data.verify import check_shards, find_bad_images, share_of
 from jaxnext.errors import JaxnextError
+from jaxnext.file_digests import sha256
 
 # The command line silences it: that an image is too large is said by jaxnext.
 pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

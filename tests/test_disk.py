@@ -73,6 +73,7 @@ def test_the_next_run_finds_what_this_one_stored(tmp_path: Path, source: FolderS
     assert folder == store.folder
     assert sorted(file.name for file in folder.iterdir()) == [
         "cache.json",
+        "digests.bin",
         "durable.bin",
         "lock",
         "pixels.bin",
@@ -169,12 +170,14 @@ def test_pixels_reach_the_disk_before_it_is_noted(
     store, order = opened(tmp_path / "c", source), []
     fill(store, 0)
     note = cache_disk._write_durable
-    monkeypatch.setattr(os, "fsync", lambda descriptor: order.append(descriptor == store._pixels_file))
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: order.append(descriptor in (store._pixels_file, store._digests_file))
+    )
     monkeypatch.setattr(cache_disk, "_write_durable", lambda *args: (order.append("noted"), note(*args)))
     store.flush()
-    assert order == [True, "noted", False]
+    assert order == [True, True, "noted", False]
     store.flush()
-    assert len(order) == 3  # Nothing is new.
+    assert len(order) == 4  # Nothing is new.
 
 
 # A full disk, and folders that do not match

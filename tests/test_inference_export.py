@@ -8,10 +8,11 @@ import pytest
 
 import jaxnext
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.file_digests import check_file, check_sums
 from jaxnext.inference.export import export, read_net
 from jaxnext.inference.export_check import Comparison
 from jaxnext.inference.exporter import FORMATS, Net
-from jaxnext.inference.exporters import pth, stablehlo
+from jaxnext.inference.exporters import pth, safetensors, stablehlo
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,24 @@ def test_what_is_there_stays_unless_it_may_go(net: Net, tmp_path: Path) -> None:
     (folder / "mine").rename(folder / "net")
     exported(net, Told(), folder, overwrite=True)
     assert (folder / "net").read_text() == "new"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "net.x"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "net.x", "net.x.sha256"]
+    assert list(check_sums(folder)) == [(str(folder / "net"), None)]
+
+
+def test_a_file_has_its_digest_in_it_or_beside_it(net: Net, tmp_path: Path) -> None:
+    file, digest = tmp_path / "net.x", tmp_path / "net.x.sha256"
+    exported(net, Told(), file)
+    assert digest.read_text() == "11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437  net.x\n"
+    file.unlink()
+    with pytest.raises(JaxnextError) as error:
+        exported(net, Told(), file)
+    assert str(error.value) == (
+        f"{digest}: expected nothing there yet, found a file; --output another, or --overwrite true"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["net.x.sha256"]
+    exported(net, safetensors.Exporter(), file, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["net.x"]
+    assert check_file(file) == (str(file), None)
 
 
 def test_mistakes(net: Net, tmp_path: Path) -> None:

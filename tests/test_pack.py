@@ -16,11 +16,11 @@ from square import square
 
 from jaxnext.config.sections import SOURCES, DataConfig
 from jaxnext.data.decode import decode
-from jaxnext.data.packing.digest import sha256
 from jaxnext.data.pixels import Pixels
 from jaxnext.data.resize import resize
 from jaxnext.data.splits import Splits, load_splits
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.file_digests import sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -129,6 +129,7 @@ def test_output_is_the_same_to_the_byte(folder: Path, tmp_path: Path) -> None:
     two = pack_folder(copy, tmp_path / "two", pixels=square(24), threads=3).folder
     assert contents(one) == contents(two)
     assert sorted(contents(one)) == [
+        "SHA256SUMS",
         "dataset_info.json",
         "features.json",
         "label.labels.txt",

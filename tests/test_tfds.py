@@ -8,6 +8,7 @@ from tfds_sets import F, example, two_shards, write_set
 from jaxnext.data.sources.tfds import Source
 from jaxnext.data.splits import OpenContext, Splits
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.file_digests import write_sums
 
 
 def opened(folder: Path, index: Path | None = None, seed: int = 0, **options: Any) -> Splits:
@@ -79,3 +80,18 @@ def test_a_file_is_named_with_its_setting(tmp_path: Path) -> None:
     with pytest.raises(JaxnextError) as error:
         opened(tmp_path / "images.zip")
     assert str(error.value).startswith(f"data.path {tmp_path}/images.zip: no such folder; ")
+
+
+def test_metadata_that_are_not_what_was_packed(tmp_path: Path) -> None:
+    folder = write_set(tmp_path, {"train": two_shards(8), "validation": two_shards(2, 8)})
+    # Shards are read on request.
+    write_sums(folder, {file.name: 64 * "0" for file in folder.iterdir() if "array_record" in file.name})
+    assert len(opened(folder).train) == 8
+    file = folder / "features.json"
+    file.write_text(file.read_text() + " ")
+    with pytest.raises(JaxnextError) as error:
+        opened(folder)
+    assert str(error.value).startswith(f"{file}: expected the SHA-256 ")
+    assert str(error.value).endswith(
+        "; copy it again or pack the data set again, or delete SHA256SUMS beside it where you have changed it yourself"
+    )

@@ -128,7 +128,7 @@ def test_pth_says_how_the_order_of_the_classes_is_to_be_had(tmp_path: Path) -> N
     written = f"{output}: backbone, head; 56 tensors, 1,585 parameters"
     hint = "a .pth file has no place for class names; write their order beside it with --classes net.txt"
     assert export(checkpoint, output) == [hint, written]
-    assert [path.name for path in output.parent.iterdir()] == ["net.pth"]
+    assert sorted(path.name for path in output.parent.iterdir()) == ["net.pth", "net.pth.sha256"]
     assert export(checkpoint, output, classes) == [written, f"{classes}: 5 class names"]
     assert classes.read_bytes() == "b\na\n1\nä\nc d\n".encode()
     assert read_classes(classes) == ("b", "a", "1", "ä", "c d")
@@ -230,7 +230,7 @@ def test_an_output_is_replaced_whole_or_left_as_it_was(tmp_path: Path) -> None:
     assert output.read_text() == "old"
     export(checkpoint, output)
     assert load_state_dict(output)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.pth", "w"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.pth", "net.pth.sha256", "w"]
     folder = tmp_path / "names.pth"
     folder.mkdir()
     with pytest.raises(JaxnextError, match="expected an earlier export to replace, found a folder"):

@@ -17,6 +17,7 @@ from jaxnext.data.image_source import file_identity, some, stamp_of
 from jaxnext.data.index_file import IndexFile
 from jaxnext.data.tfds_builder import INFO, open_folder, open_name
 from jaxnext.errors import JaxnextError, UsageError, one_line
+from jaxnext.file_digests import SUMS, check_sums
 
 FILE_NAMES = ("file_name", "filename", "image/filename", "image/file_name")
 """Features that hold the name of an image's file."""
@@ -92,7 +93,8 @@ def open_tfds(name: str | None, path: str | None, default: str | None) -> Any:
         default: the folder with all data sets where ``path`` is None.
 
     Raises:
-        UsageError, JaxnextError: as ``open_folder`` and ``open_name``; the data set is not in ``array_record`` files.
+        UsageError, JaxnextError: as ``open_folder`` and ``open_name``; the data set is not in ``array_record`` files;
+            its metadata are not those that were packed.
     """
     if path is None and (name is None or default is None):
         raise UsageError("data.path: expected the folder of a TFDS data set, found null; give --data.path FOLDER")
@@ -103,7 +105,23 @@ def open_tfds(name: str | None, path: str | None, default: str | None) -> Any:
             f"{builder.data_dir}: expected a data set in array_record files, found {' and '.join(formats)}"
             f"; prepare it with: tfds build {builder.name} --file_format=array_record"
         )
+    _check_sums(builder)
     return builder
+
+
+def _check_sums(builder: Any) -> None:
+    """Refuse metadata that are not what was packed; the shards are long and are read on request."""
+    from etils import epath
+
+    folder: Any = epath.Path(builder.data_dir)
+    if not (folder / SUMS).exists():
+        return
+    for place, problem in check_sums(folder, lambda name: "array_record" not in name):
+        if problem is not None:
+            raise JaxnextError(
+                f"{place}: {problem}; copy it again or pack the data set again, or delete {SUMS} beside it where you "
+                "have changed it yourself"
+            )
 
 
 def validation_split(builder: Any) -> str | None:

@@ -11,11 +11,11 @@ from jaxnext.data.bad_image import BadImage, CorruptImage, bad_image
 from jaxnext.data.cache.decoded import Cache, Reader, whole_source
 from jaxnext.data.decode import decode
 from jaxnext.data.image_source import ImageSource, Subset
-from jaxnext.data.packing.digest import sha256
 from jaxnext.data.pixels import Pixels
 from jaxnext.data.tfds_split import TfdsSource
 from jaxnext.data.threads import Stopped, in_order
 from jaxnext.errors import JaxnextError, one_line
+from jaxnext.file_digests import sha256
 
 _CHUNK = 32
 

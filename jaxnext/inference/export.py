@@ -13,6 +13,7 @@ from jaxnext.data.pixels import Pixels
 from jaxnext.engine.checkpoint import read_model
 from jaxnext.engine.network import network
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.file_digests import beside, has_seal, write_beside, write_sums
 from jaxnext.inference.calibration import check_temperature, read_calibration
 from jaxnext.inference.export_check import TOLERANCE, Comparison, compare, given_images, made_images
 from jaxnext.inference.exporter import FORMATS, Exporter, Net
@@ -65,6 +66,8 @@ def export(
 ) -> Comparison | None:
     """Write a net in a format. It appears whole, after what was written has given the net's own answers, or not at all.
 
+    It has its SHA-256 with it, as ``file_digests`` says; ``jaxnext verify`` compares them.
+
     Args:
         net: that is exported.
         exporter: of the format.
@@ -109,7 +112,7 @@ def export(
         asked = given_images(images, net.pixels, warn)
     if not weights and net.meta.config.precision == "bfloat16":
         say(f"{net.checkpoint}: was trained in bfloat16, and is exported and compared in float32")
-    with _placed(output) as part:
+    with _placed(output, overwrite) as part:
         exporter.write(net, part)
         if weights:
             exporter.run(net, part, [])
@@ -168,23 +171,34 @@ def _check_free(output: Path, classes: Path | None, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def _placed(output: Path) -> Iterator[Path]:
-    """Give the path of a file or folder that takes the place of ``output`` when the block ends well."""
+def _placed(output: Path, overwrite: bool) -> Iterator[Path]:
+    """Give the path of what takes the place of ``output``, with its digests, when the block ends well."""
     if not output.name:
         raise JaxnextError(f"{output}: expected the name of a file, found a folder")
-    beside = output.with_name(f".{output.name}.part")
+    work = output.with_name(f".{output.name}.part")
     try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        part = beside / output.name
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        part = work / output.name
         yield part
+        needs_file = part.is_file() and not has_seal(part)
+        if part.is_dir():
+            write_sums(part)
+        if needs_file and not overwrite and beside(output).exists():
+            raise JaxnextError(
+                f"{beside(output)}: expected nothing there yet, found a file; --output another, or --overwrite true"
+            )
         if output.is_dir() and not output.is_symlink():
             _clear(output, part)
+        # A digest of what was there before is none of this.
+        beside(output).unlink(missing_ok=True)
         part.replace(output)
+        if needs_file:
+            write_beside(output)
     except OSError as error:
         raise JaxnextError(f"{output}: the export cannot be written ({error.strerror or error})") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _clear(output: Path, part: Path) -> None:

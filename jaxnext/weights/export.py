@@ -11,6 +11,7 @@ import safetensors.numpy
 from jaxnext.atomic import whole_file
 from jaxnext.engine.checkpoint import Meta, preprocessing
 from jaxnext.errors import JaxnextError
+from jaxnext.file_digests import UNSEALED, sealed
 from jaxnext.porting.files.state_dict import load_state_dict
 from jaxnext.porting.files.write_torch import write_torch
 from jaxnext.porting.torchvision import to_torch, torch_order, weight_map
@@ -39,7 +40,8 @@ def export_weights(
         meta: what the checkpoint says of itself.
         output: the file; one that is there is replaced.
         form: its format. A safetensors file has the class names as a JSON list in its metadata, under ``classes``, and
-            how an image becomes an input under ``preprocessing``; a ``.pth`` file has no place for them.
+            how an image becomes an input under ``preprocessing``, and its own SHA-256; a ``.pth`` file has no place
+            for them.
         name: of the checkpoint, for errors.
 
     Raises:
@@ -50,10 +52,10 @@ def export_weights(
         if form == "pth":
             write_torch(file, tensors)
         else:
-            about = {"format": "pt", "preprocessing": json.dumps(preprocessing(meta.config))}
+            about = {"format": "pt", "preprocessing": json.dumps(preprocessing(meta.config)), "sha256": UNSEALED}
             if meta.classes is not None:
                 about["classes"] = json.dumps(meta.classes)
-            file.write(safetensors.numpy.save(tensors, about))
+            file.write(sealed(safetensors.numpy.save(tensors, about)))
 
 
 def check_weights(leaves: Mapping[LeafPath, np.ndarray], output: Path, name: str) -> None:

@@ -4,6 +4,7 @@
     FOLDER/pixels.bin    uint8 [n, height, width, 3]; sparse until it is filled
     FOLDER/stamps.bin    int64 [n]; 0: no entry; else the stamp of the file that the entry was decoded from
     FOLDER/durable.bin   the stamps of those entries whose pixels are known to have reached the disk
+    FOLDER/digests.bin   of each entry its stamp and a SHA-256, which ``jaxnext verify`` reads
     FOLDER/lock          locked byte by byte while an entry is written
     FOLDER/settle.lock   locked while the folder is opened or settled
 
@@ -30,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxnext.atomic import whole_file
+from jaxnext.data.cache import entry_digests
 from jaxnext.data.cache.store import Store
 from jaxnext.data.decode import PIXELS_VERSION
 from jaxnext.data.image_source import ImageSource, fingerprint
@@ -51,6 +53,7 @@ class DiskStore(Store):
         with _errors(folder):
             self._pixels_file = _opened(self, folder / "pixels.bin")
             self._stamps_file = _opened(self, folder / "stamps.bin")
+            self._digests_file = _opened(self, folder / entry_digests.FILE)
             self._lock_file = _opened(self, folder / "lock")
             # np.asarray: indexing a np.memmap makes another one, which takes longer than a small copy.
             entries = np.asarray(np.memmap(folder / "pixels.bin", np.uint8, "r", shape=shape))
@@ -71,6 +74,7 @@ class DiskStore(Store):
             stamps = self._stamps.copy()
             if not np.array_equal(stamps, self._durable):
                 os.fsync(self._pixels_file)
+                os.fsync(self._digests_file)
                 _write_durable(self.folder, stamps)
                 self._durable = stamps
 
@@ -89,7 +93,10 @@ class DiskStore(Store):
     def _write(self, number: int, stamp: int, pixels: UInt8Image) -> None:
         with _errors(self.folder):
             self._write_stamp(number, 0)
-            _write_all(self._pixels_file, np.ascontiguousarray(pixels).data, number * pixels.size)
+            entry = np.ascontiguousarray(pixels).data
+            _write_all(self._pixels_file, entry, number * pixels.size)
+            record = entry_digests.record(stamp, entry)
+            _write_all(self._digests_file, record, number * len(record))
             self._write_stamp(number, stamp)
 
     def _write_stamp(self, number: int, stamp: int) -> None:
@@ -126,6 +133,10 @@ def open_disk(
         folder.mkdir(parents=True, exist_ok=True)
         with _exclusive(folder):
             (folder / "lock").touch()
+            # Caches of earlier versions have none.
+            if not (folder / entry_digests.FILE).exists():
+                with whole_file(folder / entry_digests.FILE, "wb") as file:
+                    file.truncate(len(source) * entry_digests.RECORD.itemsize)
             if not noted.exists():
                 _create(folder, sizes)
                 _note(folder, what, boot)
@@ -175,7 +186,8 @@ def _check(folder: Path, what: dict[str, Any], sizes: dict[str, int]) -> str:
     for key, value in what.items():
         if found.get(key) != value:
             raise JaxnextError(f"{noted}: expected {key} {value!r}, found {found.get(key)!r}; {remedy}")
-    for name, size in (sizes | {"durable.bin": sizes["stamps.bin"]}).items():
+    digests = what["count"] * entry_digests.RECORD.itemsize
+    for name, size in (sizes | {"durable.bin": sizes["stamps.bin"], entry_digests.FILE: digests}).items():
         there = (folder / name).stat().st_size if (folder / name).exists() else 0
         if there != size:
             raise JaxnextError(f"{folder / name}: expected {size:,} bytes, found {there:,}; {remedy}")

@@ -1,7 +1,6 @@
-"""Digests of files, and of the images that a shard is packed from: what tells whether they are still the same."""
+"""Digests of the images that a shard is packed from: what tells whether they are still the same."""
 
 import hashlib
-from pathlib import Path
 
 from jaxnext.data.image_source import ImageSource
 
@@ -37,9 +36,3 @@ def contents_of(source: ImageSource, numbers: range) -> str:
             digest = b""
         contents.add(source, i, digest)
     return contents.hexdigest()
-
-
-def sha256(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file's content."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

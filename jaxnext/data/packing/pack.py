@@ -11,12 +11,13 @@ from typing import Any, Literal, NamedTuple
 from jaxnext.atomic import whole_file
 from jaxnext.data.bad_image import BadImage
 from jaxnext.data.image_source import ImageSource
-from jaxnext.data.packing.digest import contents_of, sha256
+from jaxnext.data.packing.digest import contents_of
 from jaxnext.data.packing.plan import Shard, dataset_name, find_splits, plan_shards
 from jaxnext.data.packing.shards import ShardReport, features_of, pack_shard
 from jaxnext.data.pixels import Pixels
 from jaxnext.data.splits import OpenContext
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.file_digests import sha256, write_sums
 from jaxnext.folder_lock import locked
 
 VERSION = "1.0.0"
@@ -98,8 +99,8 @@ def pack(
                 say(f"{work}: {reused} of {len(shards)} shards were finished by an earlier call")
             if corrupt and on_corrupt == "stop":
                 return Outcome(target, corrupt, finished=False)
-            _write_metadata(work, name, pixels, sources, shards, reports)
             _remove_others(work, shards)
+            _write_metadata(work, name, pixels, sources, shards, reports)
             work.replace(target)
             shutil.rmtree(target / _REPORTS, ignore_errors=True)
         except OSError as error:
@@ -184,7 +185,7 @@ def _write_metadata(
     shards: list[Shard],
     reports: list[ShardReport],
 ) -> None:
-    """TFDS's files beside the shards: features, class names, splits, checksums."""
+    """TFDS's files beside the shards: features, class names, splits; and the digests of all."""
     import tensorflow_datasets as tfds
 
     splits = []
@@ -218,3 +219,4 @@ def _write_metadata(
     info.set_file_format("array_record")
     info.set_splits(tfds.core.SplitDict(splits))
     info.write_to_directory(str(work))
+    write_sums(work, checksums)

@@ -16,11 +16,12 @@ from jaxnext.atomic import whole_file
 from jaxnext.data.bad_image import BadImage, CorruptImage, bad_image
 from jaxnext.data.decode import decode
 from jaxnext.data.image_source import ImageSource
-from jaxnext.data.packing.digest import ContentDigest, sha256
+from jaxnext.data.packing.digest import ContentDigest
 from jaxnext.data.packing.plan import Shard
 from jaxnext.data.pixels import Pixels
 from jaxnext.data.resize import resize
 from jaxnext.errors import JaxnextError, one_line
+from jaxnext.file_digests import sha256
 
 _Stored = tuple[bytes, bytes | BadImage]
 _AS_STORED = Pixels((1, 1), orientation="stored", depth="clip", background="ignore")

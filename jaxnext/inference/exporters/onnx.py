@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Exporter:
     """One file of ONNX with the folded net, for any number of images (pip install 'jaxnext[onnx]').
 
-    It gives ``logits`` and ``probabilities``; names of classes and preprocessing are JSON in its metadata.
+    It gives ``logits`` and ``probabilities``; names of classes and preprocessing are JSON in its metadata, where
+    its SHA-256 is, too.
     """
 
     preprocessing: bool = False
@@ -51,10 +52,12 @@ class Exporter:
 
     def write(self, net: "Net", output: Path) -> None:
         """Write one file; see ``inference.exporter.Exporter``."""
+        from jaxnext.file_digests import UNSEALED, sealed
         from jaxnext.inference.onnx.model import build
 
         model = build(net, bytes_in=self.preprocessing, resize=self.resize, opset=self.opset)
-        output.write_bytes(model.SerializeToString())
+        model.metadata_props.add(key="sha256", value=UNSEALED)
+        output.write_bytes(sealed(model.SerializeToString()))
 
     def run(self, net: "Net", output: Path, images: "Sequence[UInt8Image]") -> NDArray[np.floating]:
         """Compute logits with onnxruntime; see ``inference.exporter.Exporter``.
