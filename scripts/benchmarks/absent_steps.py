@@ -39,7 +39,8 @@ def inference(config: Config, classes: int, devices: Sequence[Any]) -> Any:
     """Return lowered inference from bytes to probabilities, the batch norms folded, so many images a device."""
     mesh = parallel.mesh_of(devices)
     model = network(config.model, classes, config.precision)
-    folded = jax.eval_shape(lambda variables: fold(variables, model), variable_shapes(model))
+    # It is folded on the host, where only shapes count.
+    folded = fold(jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), variable_shapes(model)), model)
     images = np.broadcast_to(np.uint8(0), (config.batch_size * mesh.size, *config.data.size, 3))
     step = steps.compile_predict_step(model, mesh)
     return step.lower(_shapes(folded, mesh, PartitionSpec()), _shapes(images, mesh, PartitionSpec(parallel.AXIS)))  # pyright: ignore

@@ -148,7 +148,10 @@ def _record(options: argparse.Namespace, config: Any, chip: Any, devices: list[A
         "collectives": compiled_text.collectives(text),
         "parts": compiled_text.summed(found, lambda kernel: compiled_text.part_of(kernel.source)),
         "kinds": compiled_text.summed(found, lambda kernel: kernel.kind, most=TOP),
-        "top": [kernel._asdict() for kernel in sorted(found, key=lambda kernel: (kernel.cycles, kernel.bytes))[: -TOP - 1 : -1]],
+        "top": [
+            kernel._asdict()
+            for kernel in sorted(found, key=lambda kernel: (kernel.cycles, kernel.bytes))[: -TOP - 1 : -1]
+        ],
         "flops": arithmetic,
         "arithmetic_ms": 1e3 * arithmetic / chip.flops,
         "memory_ms": 1e3 * moved / chip.bytes_per_second,

@@ -28,7 +28,14 @@ class Chip:
 
 
 def _gpu(
-    name: str, cores: int, capability: tuple[int, int], clock: float, bandwidth: float, memory: int, l2: int, shared: int
+    name: str,
+    cores: int,
+    capability: tuple[int, int],
+    clock: float,
+    bandwidth: float,
+    memory: int,
+    l2: int,
+    shared: int,
 ) -> str:
     return f"""
 gpu_device_info {{
@@ -73,7 +80,9 @@ def chip_of(target: str) -> Chip:
     chip = CHIPS.get(name)
     if chip is None:
         raise UsageError(f"--target: expected one of {', '.join(CHIPS)}, found {target!r}")
-    if not re.fullmatch(r"[1-9]\d*" if chip.gpu else r"[1-9]\d*(x[1-9]\d*){1,2}", size if colon or not chip.gpu else "1"):
+    if not re.fullmatch(
+        r"[1-9]\d*" if chip.gpu else r"[1-9]\d*(x[1-9]\d*){1,2}", size if colon or not chip.gpu else "1"
+    ):
         expected = f"{name} or {name}:8" if chip.gpu else f"{name}:2x2, the chips along each axis"
         raise UsageError(f"--target: expected {expected}, found {target!r}")
     return chip
