@@ -321,8 +321,23 @@ def test_the_rule(
         for name, expected in (("float32", single), ("bfloat16", bfloat16), ("float64", float64)):
             for dtype, size in ((name, (7, 7)), (jnp.dtype(name), (56, 56)), (getattr(jnp, name), (7, 7))):
                 assert choose("cpu", groups, per_group, size, dtype) == expected
-                for platform in ("cuda", "rocm", "tpu"):
+                for platform in ("cuda", "rocm"):
                     assert choose(platform, groups, per_group, size, dtype) == ALL_NATIVE
+
+
+@pytest.mark.parametrize(
+    ("groups", "per_group", "expected"),
+    [
+        (32, 4, "packed128"),
+        (64, 127, "packed128"),
+        (2, 2, "packed128"),
+        (64, 128, "native"),
+        (32, 1, "native"),
+        (1, 64, "native"),
+    ],
+)
+def test_the_rule_on_tpus(groups: int, per_group: int, expected: Formulation) -> None:
+    assert choose("tpu", groups, per_group, (7, 7), "bfloat16") == Plan(expected, expected, expected)
 
 
 def test_onednn_where_it_cannot_be_used(onednn_calls: None) -> None:
@@ -344,11 +359,12 @@ def test_the_formulation_follows_the_platform(calls_onednn: bool, onednn_calls: 
     assert cpu.count("@__onednn$convolution") == (3 if calls_onednn else 0)
     # Four blocks of 32 channels for each of the three parts.
     assert cpu.count("stablehlo.convolution") == cpu.count("feature_group_count = 1 ") == (0 if calls_onednn else 12)
-    for text in (cuda, tpu):
-        assert text.count("stablehlo.convolution") == 3
-        # XLA's own gradient of the kernel groups the batch, in which the input's channels lie.
-        assert text.count("feature_group_count = 32 ") == 2
-        assert text.count("batch_group_count = 32 ") == 1
+    # One block of 128 channels.
+    assert tpu.count("stablehlo.convolution") == tpu.count("feature_group_count = 1 ") == 3
+    assert cuda.count("stablehlo.convolution") == 3
+    # XLA's own gradient of the kernel groups the batch, in which the input's channels lie.
+    assert cuda.count("feature_group_count = 32 ") == 2
+    assert cuda.count("batch_group_count = 32 ") == 1
 
 
 def test_a_plan_computes_each_part_by_its_own_formulation() -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from benchmarks import data, footprint, grouped_conv, model, serve, suite
+from benchmarks import ahead, data, footprint, grouped_conv, model, serve, suite
 from benchmarks.report import check_destination, count, note, write_json
 from jaxnext.errors import JaxnextError
 
@@ -16,6 +16,7 @@ PARTS = {
     "data": data,
     "footprint": footprint,
     "serve": serve,
+    "ahead": ahead,
     "suite": suite,
 }
 """Each has ``HELP``, ``add_arguments(parser)``, ``run(options, say)``, which returns a result for JSON, and
@@ -38,7 +39,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
         part.add_arguments(sub)
-        if part is not suite:
+        if part not in (suite, ahead):
             sub.add_argument("--rounds", type=count, default=5, help="samples of each function, taken in turn")
         sub.add_argument("--json", metavar="FILE", help="also write the result to this file")
     return parser.parse_args(argv)
