@@ -191,14 +191,15 @@ def test_every_mismatch_is_reported_once_and_nothing_is_written(tmp_path):
     broken = tensors()
     del broken["bn1.weight"]
     broken["conv1.weight"] = broken["conv1.weight"][:2]
-    broken["extra"] = np.zeros(3, np.float32)
+    broken["layer1.0.extra"] = np.zeros(3, np.float32)
+    broken["extra"] = np.zeros(3, np.float32)  # none of the net's: named, and left aside
     save_zip(tmp_path / "net.pth", broken)
     with pytest.raises(JaxnextError) as error:
         port(tmp_path / "net.pth", tmp_path / "w", config())
     text = str(error.value)
     assert "params/backbone/stem_conv/kernel (conv1.weight): expected (4, 3, 7, 7), found (2, 3, 7, 7)" in text
     assert "params/backbone/stem_norm/scale (bn1.weight): expected (4,), found nothing" in text
-    assert "extra: expected nothing, found (3,)" in text
+    assert "layer1.0.extra: expected nothing, found (3,)" in text
     assert text.count("\n") == 3
     assert [p.name for p in tmp_path.iterdir()] == ["net.pth"]
 

@@ -161,7 +161,7 @@ def _tensor(args: tuple[object, ...], dtype: str | None = None) -> Tensor | Unre
 
 
 def keep(target: dict[str | int, object], key: object, value: object) -> None:
-    """Set an item of a dict that the pickle describes, if ``key`` can be a name: text of at most ``MAX_NAME``, a number.
+    """Set an item of a dict that the pickle describes, if ``key`` is a number or text of at most ``MAX_NAME``.
 
     Raises:
         JaxnextError: it is a tensor's, and longer.
@@ -255,10 +255,7 @@ _INERT: Final = (
     *("torch.device", "argparse.Namespace", "types.SimpleNamespace", "_codecs.encode"),
     *("collections.Counter", "collections.deque"),
     # Among them what pickle protocol 2 writes for bytes, with the names that Python 2 had.
-    *(
-        f"builtins.{name}"
-        for name in ("bytes", "bytearray", "str", "unicode", "complex", "range", "xrange", "slice")
-    ),
+    *(f"builtins.{name}" for name in ("bytes", "bytearray", "str", "unicode", "complex", "range", "xrange", "slice")),
     # Python 3.13 moved the classes of paths, which 3.14 moved back.
     *(
         f"{module}.{kind}"

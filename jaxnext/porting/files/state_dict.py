@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from jaxnext.porting.files.torch_file import (
     read_zip,
     tensor_array,
 )
-from jaxnext.porting.files.wrappers import choose, no_tensors, resave_line
+from jaxnext.porting.files.wrappers import choose, resave_line
 from jaxnext.porting.files.zip_directory import read_directory
 
 PREFIXES: Final = ("module.", "_orig_mod.", "model.")
@@ -37,6 +37,7 @@ MAX_TENSORS: Final = 50_000
 """A state dict with more is refused; a large model's has some thousand."""
 
 _SHOWN: Final = 12
+_T = TypeVar("_T")
 
 
 class WeightFile(NamedTuple):
@@ -145,7 +146,7 @@ def load_state_dict(path: Path, say: Callable[[str], None] = lambda line: None) 
     return without_prefixes(arrays)
 
 
-def without_prefixes(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def without_prefixes(tensors: dict[str, _T]) -> dict[str, _T]:
     """Take ``PREFIXES`` off, again and again, as long as every name has the same one.
 
     ``AVERAGING_COUNTER`` alone may stand beside names that have ``module.``.

@@ -1,8 +1,8 @@
-"""Which of the state dicts in a file is read where no net decides: the one under the first of ``WRAPPERS`` that has any."""
+"""Which state dict of a file is read where no net decides: that under the first of ``WRAPPERS`` that has tensors."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
 from jaxnext.errors import JaxnextError
 from jaxnext.porting.files.candidates import Candidate, Described
@@ -40,11 +40,17 @@ def choose(found: Sequence[Candidate], budget: Budget) -> Choice:
             does not name the file.
     """
     known = sorted((each for each in found if rank(each.keys) is not None), key=lambda each: rank(each.keys) or ())
-    if not known:
-        if len(found) != 1:
-            places = [place(each.keys) for each in found]
-            no_tensors(_listed(places, "is a dict of tensors, and", "are dicts of tensors, and") if places else "")
+    if not known and len(found) == 1:
         return Choice(found[0].tensors(budget), "")
+    if not known:
+        what = (
+            "it holds several dicts of tensors, none of them bare or"
+            if found
+            else "it holds no tensors, neither bare nor"
+        )
+        places = [place(each.keys) for each in found]
+        listed = f": found {', '.join(places[:_SHOWN])}{' and more' if len(places) > _SHOWN else ''}" if found else ""
+        raise JaxnextError(f"it holds {what} under {', '.join(WRAPPERS)}{listed}")
     dicts = [_Found(each.keys, each.tensors(budget)) for each in known]
     read: list[_Found] = []
     stray: list[str] = []
@@ -87,11 +93,6 @@ def place(keys: tuple[str, ...]) -> str:
 def _listed(names: Sequence[str], singular: str, plural: str) -> str:
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more} {plural if len(names) > 1 else singular} not read"
-
-
-def no_tensors(found: str) -> NoReturn:
-    """Raise the error for a file without a state dict."""
-    raise JaxnextError(f"it holds no state dict, neither bare nor under {', '.join(WRAPPERS)}{found and '; '}{found}")
 
 
 def resave_line(path: Path) -> str:
