@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxnext.errors import JaxnextError
+from jaxnext.porting.files.candidates import Described
 from jaxnext.porting.files.state_dict import WeightFile, read_weights
 from jaxnext.porting.heads import (
     Head,
@@ -73,6 +74,9 @@ def net_weights(
     tensors, beside, alias = take_head(selected.tensors, selected.beside)
     if not head:
         tensors = without_head(tensors)
+    file.check(_parts(tensors))
+    _refuse_unknown(path, tensors)
+    if not head:
         say(f"{path}: its head is left aside, as --head none asks for")
     else:
         try:
@@ -85,7 +89,6 @@ def net_weights(
         lines += [f"its head is taken from {alias!a}"] if alias else []
         for line in lines:
             say(f"{path}: {line}")
-    _refuse_unknown(path, tensors)
     if beside:
         say(f"{path}: left aside, as none of the net's: {summed_up(list(beside))}")
     arrays, filled = fill_biases(_values(file, tensors))
@@ -120,6 +123,17 @@ def _refuse_unknown(path: Path, tensors: Mapping[str, Source]) -> None:
             f"{path}: the weight at {name!a} is what a parametrisation gives that the file does not hold; "
             "torch.nn.utils.parametrize.remove_parametrizations(module, 'weight') makes it a plain one, to be saved"
         )
+
+
+def _parts(tensors: Mapping[str, Source]) -> dict[str, Described]:
+    """Return the tensors as the file has them; of one in parts each under its name and the part's."""
+    parts: dict[str, Described] = {}
+    for name, tensor in tensors.items():
+        if isinstance(tensor, Product):
+            parts |= {f"{name} ({part})": item for part, item in tensor.parts.items()}
+        else:
+            parts[name] = tensor
+    return parts
 
 
 def _values(file: WeightFile, tensors: Mapping[str, Source]) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.dialects import DIALECTS, Dialect, prefixes, rename, without_wrappers
+from jaxnext.porting.dialects import DIALECTS, WRAPPER_PARTS, Dialect, prefixes, rename, without_wrappers
 from jaxnext.porting.files.candidates import Candidate
 from jaxnext.porting.files.pickle_names import Unread
 from jaxnext.porting.files.state_dict import WeightFile, without_prefixes
@@ -40,6 +40,8 @@ class _View(NamedTuple):
     beside: dict[str, Source]
     names: float
     """share of the net's names that it has"""
+    wrapped: bool
+    """whether its names have parts of ``WRAPPER_PARTS``, which are taken out"""
     fits: bool
     """whether all that it has of them has the net's shapes, and none is missing"""
 
@@ -70,6 +72,7 @@ def select(file: WeightFile, net: Mapping[str, tuple[int, ...]], key: str | None
         views = [view for view in views if view.names >= 0.5]
         if any(view.fits for view in views):
             views = [view for view in views if view.fits]
+        several = views
         if key is not None:
             views = _with_key(views, [each for each, _ in found], key)
         if not views:
@@ -79,18 +82,22 @@ def select(file: WeightFile, net: Mapping[str, tuple[int, ...]], key: str | None
         chosen, others = _first(views)
     except JaxnextError as error:
         raise JaxnextError(f"{file.path}: {error}") from None
-    return Selected(
-        chosen.tensors,
-        chosen.beside,
-        tuple(f"{file.path}: {line}" for line in _lines(chosen, others, found)),
-    )
+    beside = chosen.beside
+    lines = _lines(chosen, others, found)
+    for other in several:
+        # Another net in the same dict is none of this one's layers.
+        if other.keys == chosen.keys and other.prefix != chosen.prefix:
+            beside = {name: tensor for name, tensor in beside.items() if not name.startswith(other.prefix)}
+            lines.append(f"left aside: {other.place!a} ({len(other.tensors):,} tensors)")
+    return Selected(chosen.tensors, beside, tuple(f"{file.path}: {line}" for line in lines))
 
 
 def _views(candidate: Candidate, tensors: dict[str, Source], net: Mapping[str, tuple[int, ...]]) -> list[_View]:
     if 2 * len(tensors) < len(net):
         return []
     clean = {without_wrappers(name): tensor for name, tensor in tensors.items()}
-    tensors = clean if len(clean) == len(tensors) else tensors
+    wrapped = len(clean) == len(tensors) and clean.keys() != tensors.keys()
+    tensors = clean if wrapped else tensors
     views: list[_View] = []
     for dialect in DIALECTS:
         for prefix in list(prefixes(tensors, dialect))[:_MOST_PREFIXES]:
@@ -103,7 +110,7 @@ def _views(candidate: Candidate, tensors: dict[str, Source], net: Mapping[str, t
             mine = {ours: tensors[name] for ours, name in own.items()}
             names = sum(name in mine for name in net) / len(net)
             fits = all(name in mine and _shape(mine[name]) == shape for name, shape in net.items())
-            views.append(_View(candidate, prefix, dialect, mine, beside, names, fits))
+            views.append(_View(candidate, prefix, dialect, mine, beside, names, wrapped, fits))
     best = max((view.names for view in views), default=0)
     # A dialect that renames nothing sees what torchvision's sees.
     seen: dict[str, _View] = {}
@@ -158,6 +165,8 @@ def _lines(
     if aside:
         more = f" and {len(aside) - _SHOWN:,} more" if len(aside) > _SHOWN else ""
         lines.append(f"left aside: {', '.join(aside[:_SHOWN])}{more}")
+    if chosen.wrapped:
+        lines.append(f"what PyTorch puts around modules is taken out of the names ({', '.join(WRAPPER_PARTS)})")
     if chosen.prefix:
         lines.append(f"{chosen.prefix!a} is taken off the names")
     if chosen.dialect.text:

@@ -62,11 +62,12 @@ class WeightFile(NamedTuple):
         more = f" and {len(self.unknown) - _SHOWN:,} more" if len(self.unknown) > _SHOWN else ""
         return f"{self.path}: left aside, neither imported nor called: {', '.join(names)}{more}" if names else None
 
-    def arrays(self, tensors: Mapping[str, Described]) -> dict[str, np.ndarray]:
-        """Return the values of some of its tensors, as read-only views of the file's bytes.
+    def check(self, tensors: Mapping[str, Described]) -> None:
+        """Refuse tensors that are not read.
 
         Raises:
-            JaxnextError: one is damaged, or needs what is not called to be rebuilt. The message names the file.
+            JaxnextError: there are more than ``MAX_TENSORS``, or one needs what is not called to be rebuilt. The
+                message names the file.
         """
         if len(tensors) > MAX_TENSORS:
             raise JaxnextError(f"{self.path}: it holds more than {MAX_TENSORS:,} tensors")
@@ -79,6 +80,14 @@ class WeightFile(NamedTuple):
                 "nor called; if you trust the file, this line of PyTorch saves its readable tensors alone: "
                 f"{resave_line(self.path)}"
             )
+
+    def arrays(self, tensors: Mapping[str, Described]) -> dict[str, np.ndarray]:
+        """Return the values of some of its tensors, as read-only views of the file's bytes.
+
+        Raises:
+            JaxnextError: as ``check``; or one is damaged.
+        """
+        self.check(tensors)
         return {name: self._array(name, tensor) for name, tensor in tensors.items()}
 
     def _array(self, name: str, tensor: Described) -> np.ndarray:
