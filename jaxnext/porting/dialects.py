@@ -1,7 +1,7 @@
 """The names under which others keep the tensors of a ResNet, as tables; each gives torchvision's."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 WRAPPER_PARTS: Final = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -66,6 +66,35 @@ DIALECTS: Final = (
     ),
 )
 """From torchvision's own on."""
+
+
+PARTS: Final = ("conv1", "bn1", "fc", "n_averaged", *(f"layer{number}" for number in range(10)))
+"""How the names of a net's tensors begin, and that of the counter beside it."""
+
+_MOST_PREFIXES: Final = 8
+
+
+class Sighting(NamedTuple):
+    """A net's names among others."""
+
+    prefix: str
+    """what stands before them"""
+    dialect: Dialect
+    names: dict[str, str]
+    """torchvision's names, and the names there"""
+
+
+def sightings(names: Collection[str]) -> list[Sighting]:
+    """List every way to see a net in some names: by each dialect, with each prefix that its first block has."""
+    found = []
+    for dialect in DIALECTS:
+        for prefix in list(prefixes(names, dialect))[:_MOST_PREFIXES]:
+            renamed = {rename(name.removeprefix(prefix), dialect): name for name in names if name.startswith(prefix)}
+            own = {ours: name for ours, name in renamed.items() if ours.partition(".")[0] in PARTS}
+            if "n_averaged" in names and prefix:
+                own["n_averaged"] = "n_averaged"
+            found.append(Sighting(prefix, dialect, own))
+    return found
 
 
 def without_wrappers(name: str) -> str:

@@ -4,20 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.dialects import DIALECTS, WRAPPER_PARTS, Dialect, prefixes, rename, without_wrappers
+from jaxnext.porting.dialects import WRAPPER_PARTS, Dialect, sightings, without_wrappers
 from jaxnext.porting.files.candidates import Candidate
 from jaxnext.porting.files.pickle_names import Unread
 from jaxnext.porting.files.state_dict import WeightFile, without_prefixes
 from jaxnext.porting.files.wrappers import choose, place, rank, said
 from jaxnext.porting.reparametrised import Product, Source, together
 
-_MOST_PREFIXES: Final = 8
 _SHOWN: Final = 20
 _TRAINING: Final = ("optim", "sched", "scaler", "rng", "callback", "loop", "amp")
 """In the keys of what a training script keeps for itself."""
-_STAGES: Final = tuple(f"layer{number}" for number in range(10))
-_PARTS: Final = ("conv1", "bn1", "fc", "n_averaged", *_STAGES)
-"""How the names of a net's tensors begin, and that of the counter beside it."""
 
 
 class Selected(NamedTuple):
@@ -99,18 +95,13 @@ def _views(candidate: Candidate, tensors: dict[str, Source], net: Mapping[str, t
     wrapped = len(clean) == len(tensors) and clean.keys() != tensors.keys()
     tensors = clean if wrapped else tensors
     views: list[_View] = []
-    for dialect in DIALECTS:
-        for prefix in list(prefixes(tensors, dialect))[:_MOST_PREFIXES]:
-            renamed = {rename(name.removeprefix(prefix), dialect): name for name in tensors if name.startswith(prefix)}
-            own = {ours: name for ours, name in renamed.items() if ours.partition(".")[0] in _PARTS}
-            if "n_averaged" in tensors and prefix:
-                own["n_averaged"] = "n_averaged"
-            taken = set(own.values())
-            beside = {name: tensor for name, tensor in tensors.items() if name not in taken}
-            mine = {ours: tensors[name] for ours, name in own.items()}
-            names = sum(name in mine for name in net) / len(net)
-            fits = all(name in mine and _shape(mine[name]) == shape for name, shape in net.items())
-            views.append(_View(candidate, prefix, dialect, mine, beside, names, wrapped, fits))
+    for prefix, dialect, own in sightings(tensors):
+        taken = set(own.values())
+        beside = {name: tensor for name, tensor in tensors.items() if name not in taken}
+        mine = {ours: tensors[name] for ours, name in own.items()}
+        names = sum(name in mine for name in net) / len(net)
+        fits = all(name in mine and _shape(mine[name]) == shape for name, shape in net.items())
+        views.append(_View(candidate, prefix, dialect, mine, beside, names, wrapped, fits))
     best = max((view.names for view in views), default=0)
     # A dialect that renames nothing sees what torchvision's sees.
     seen: dict[str, _View] = {}
