@@ -32,19 +32,12 @@ def test_parts_of_a_weight(kind: str, names: tuple[str, ...]) -> None:
 
 
 def test_parts_that_make_no_weight_stay() -> None:
-    tensors = {
-        "a.weight_orig": V,
-        "b.weight_g": G,
-        "b.weight_v": V,
-        "b.weight": V,
-        "c.parametrizations.bias.original": G,
-    }
+    alone = "c.parametrizations.bias.original"
+    tensors = {"a.weight_orig": V, "b.weight_g": G, "b.weight_v": V, "b.weight": V, alone: G}
     assert together(tensors) == tensors
-    assert unknown_parametrisation(tensors) == "c.parametrizations.bias.original"
+    assert unknown_parametrisation(tensors) == alone
     assert unknown_parametrisation({"a.weight": V}) is None
-    assert list(together({"parametrizations.weight.original0": G, "parametrizations.weight.original1": V})) == [
-        "weight"
-    ]
+    assert list(together({f"parametrizations.weight.original{number}": V for number in (0, 1)})) == ["weight"]
 
 
 def test_products() -> None:

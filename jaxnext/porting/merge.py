@@ -68,8 +68,8 @@ def merge(target: Target, source: Mapping[str, np.ndarray], *, name: str, requir
 
     Raises:
         JaxnextError: something does not fit: tensors missing, unused, of another shape, integers where numbers are
-            expected or the reverse, values that are not finite. One error names all of them, a line each (one for a stage of another length), with leaf
-            path, PyTorch's name, expected and found shape in PyTorch's layout.
+            expected or the reverse, values that are not finite. One error names all of them, a line each (one for
+            a stage of another length), with leaf path, PyTorch's name, expected and found shape in PyTorch's layout.
     """
     entries = weight_map(target)
     left_out = [key for key in source if key == AVERAGING_COUNTER]

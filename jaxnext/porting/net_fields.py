@@ -20,7 +20,7 @@ def net_fields(tensors: Mapping[str, Source]) -> Fields | None:
     Args:
         tensors: under torchvision's names.
     """
-    shapes = {name: getattr(tensor, "shape", ()) for name, tensor in tensors.items()}
+    shapes: dict[str, tuple[int, ...]] = {name: getattr(tensor, "shape", ()) for name, tensor in tensors.items()}
     blocks: dict[int, set[int]] = {}
     for name in shapes:
         if match := re.match(r"layer([0-9])\.([0-9]{1,4})\.", name):
@@ -32,7 +32,8 @@ def net_fields(tensors: Mapping[str, Source]) -> Fields | None:
     second = shapes.get("layer1.0.conv2.weight", ())
     ends = [shapes.get(f"layer{stage}.0.{last}.weight", ()) for stage in stages]
     stem = shapes.get("conv1.weight", ())
-    if not stages or not all(len(shape) == 4 and min(shape) > 0 for shape in (*first, second, *ends, stem)):
+    kernels = [*first, second, *ends, stem]
+    if not stages or not all(len(shape) == 4 and min(shape) > 0 for shape in kernels):
         return None
     fields: Fields = {
         "block": "bottleneck" if bottleneck else "basic",

@@ -313,9 +313,9 @@ class _Machine:
 
     def storage(self) -> None:
         saved = self._pop()
-        if type(saved) is tuple and len(saved) == 4 and saved[0] == "module" and isinstance(saved[1], Global):
-            # The legacy format writes a module's class with the text of its source file.
-            self._stack.append(saved[1])
+        module = _module_class(saved)
+        if module is not None:
+            self._stack.append(module)
             return
         if type(saved) is not tuple or len(saved) not in (5, 6) or saved[0] != "storage":
             malformed("a persistent id is not a storage's")
@@ -337,6 +337,13 @@ class _Machine:
         if self.storages.setdefault(key, whole) != whole:
             malformed("one storage is given two types or sizes")
         self._stack.append(Storage(key, whole.dtype, whole.count, view))
+
+
+def _module_class(saved: object) -> Global | None:
+    """Return the class that the legacy format saves with the text of its source file; ``None``: it is no such class."""
+    if type(saved) is tuple and len(saved) == 4 and saved[0] == "module" and isinstance(saved[1], Global):
+        return saved[1]
+    return None
 
 
 _OPERATIONS: Final[dict[int, Callable[[_Machine], None]]] = {

@@ -43,11 +43,7 @@ def choose(found: Sequence[Candidate], budget: Budget) -> Choice:
     if not known and len(found) == 1:
         return Choice(found[0].tensors(budget), "")
     if not known:
-        what = (
-            "it holds several dicts of tensors, none of them bare or"
-            if found
-            else "it holds no tensors, neither bare nor"
-        )
+        what = "several dicts of tensors, none of them bare or" if found else "no tensors, neither bare nor"
         places = [place(each.keys) for each in found]
         listed = f": found {', '.join(places[:_SHOWN])}{' and more' if len(places) > _SHOWN else ''}" if found else ""
         raise JaxnextError(f"it holds {what} under {', '.join(WRAPPERS)}{listed}")
