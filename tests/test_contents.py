@@ -71,8 +71,8 @@ def test_every_tensor_and_a_net_of_no_config(tmp_path: Path, configs: Path) -> N
     found = said(save_zip(tmp_path / "net.pth", wide), configs, every=True)
     assert "  fits none of the configs; of --config tiny it differs in\n  stem_features: expected 4, found 6\n" in found
     assert found.splitlines()[-6:-4] == [
-        "  tensor                 shape    dtype    bytes",
-        "  conv1.weight           6x3x7x7  float32  3,528",
+        "  tensor                 shape     dtype    bytes",
+        "  conv1.weight           6x3x7x7   float32  3,528",
     ]
 
 

@@ -66,10 +66,11 @@ def test_without_batch_norm() -> None:
     variables = head.init(jax.random.key(0), X, train=False)
     assert sorted(variables["params"]) == ["hidden1", "output"]
     assert "batch_stats" not in variables
-    hidden = X.mean((1, 2)) @ variables["params"]["hidden1"]["kernel"]
-    np.testing.assert_allclose(
-        head.apply(variables, X, train=False), hidden @ variables["params"]["output"]["kernel"], atol=1e-6
-    )
+    expected = np.asarray(X).mean((1, 2))
+    for layer in ("hidden1", "output"):
+        kernel, bias = (np.asarray(variables["params"][layer][leaf]) for leaf in ("kernel", "bias"))
+        expected = expected @ kernel + bias
+    np.testing.assert_allclose(head.apply(variables, X, train=False), expected, atol=1e-6)
 
 
 @pytest.mark.slow

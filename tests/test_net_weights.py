@@ -8,6 +8,7 @@ import pytest
 from torch_writer import save_zip
 
 from jaxnext.errors import JaxnextError
+from jaxnext.porting.files.state_dict import load_state_dict
 from jaxnext.porting.net_weights import HeadSetting, net_weights
 
 BODY = {"conv1.weight": np.ones((2, 3)), "layer1.0.conv1.weight": np.ones((2, 2))}
@@ -20,6 +21,21 @@ HIDDEN = {
     "fc.2.weight": np.ones((3, 4)),
     "fc.2.bias": np.ones(3),
 }
+
+
+GOLDEN = Path(__file__).parent / "golden" / "ways"
+
+
+@pytest.mark.parametrize("kind", ["module", "parallel", "script"])
+def test_what_pytorch_wrote(kind: str) -> None:
+    plain = load_state_dict(GOLDEN / "plain.pt")
+    shapes = {
+        key: array.shape for key, array in plain.items() if key[:3] != "fc." and not key.endswith("num_batches_tracked")
+    }
+    found, layers = net_weights(GOLDEN / f"{kind}.pt", shapes, LINEAR, say=lambda line: None)
+    assert (found.keys(), layers) == (plain.keys(), ())
+    for key, array in plain.items():
+        np.testing.assert_array_equal(found[key], array)
 
 
 def read(folder: Path, arrays: dict[str, np.ndarray], setting: HeadSetting = LINEAR, **options: Any) -> Any:

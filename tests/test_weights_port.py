@@ -189,8 +189,8 @@ def test_a_layer_between_backbone_and_head_is_refused_and_left_aside_with_the_he
     with pytest.raises(JaxnextError) as error:
         port(tmp_path / "net.pth", tmp_path / "w", config())
     assert str(error.value) == (
-        f"{tmp_path / 'net.pth'}: beside the net it has neck.weight, which may stand between its backbone and its head; "
-        "--head none ports the backbone alone"
+        f"{tmp_path / 'net.pth'}: beside the net it has neck.weight, which may stand between its backbone and its "
+        "head; --head none ports the backbone alone"
     )
     meta, lines = port(tmp_path / "net.pth", tmp_path / "w", config(), head=False)
     assert meta.trained == ("backbone",)

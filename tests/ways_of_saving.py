@@ -1,6 +1,7 @@
 """The ways in which people save a net with PyTorch: one small ResNeXt under torchvision's names, saved in each.
 
-``WAYS`` is the table: what is saved, how, and what is to become of it. ``test_ways_of_saving.py`` reads it.
+``WAYS`` is the table: what is saved, how, and what is to become of it. ``test_ways_of_saving.py`` reads it. For
+machines without PyTorch ``python tests/ways_of_saving.py`` writes some of them to ``golden/ways``.
 """
 
 import argparse
@@ -485,3 +486,21 @@ WAYS: dict[str, Way] = {
     "nothing": way(lambda: {"epoch": 3}, refused="it holds no tensors, neither bare nor under state_dict"),
     "only an optimizer": way(lambda: {"optimizer": {"state": {}}}, refused="it holds no tensors"),
 }
+
+GOLDEN = {
+    "plain": WAYS["legacy format"],
+    "module": WAYS["module, legacy"],
+    "parallel": WAYS["DataParallel"],
+    "script": WAYS["TorchScript"],
+}
+
+
+def main() -> None:
+    folder = Path(__file__).parent / "golden" / "ways"
+    folder.mkdir(exist_ok=True)
+    for key, each in GOLDEN.items():
+        each.save(folder / f"{key}.pt")
+
+
+if __name__ == "__main__":
+    main()
