@@ -26,7 +26,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 from safetensors.numpy import save as save_safetensors
-from torch_writer import Raw, Tensor, call, described, legacy_bytes, name, pickled, zip_bytes
+from torch_writer import Raw, Tensor, call, described, legacy_bytes, module, name, pickled, zip_bytes
 
 from jaxnext.errors import JaxnextError
 from jaxnext.porting.files.state_dict import load_state_dict
@@ -59,9 +59,28 @@ CHECKPOINT = {
     "size": call("torch", "Size", (1, 2)),
     "model": TENSORS,
 }
-SEEDS = (zip_bytes(CHECKPOINT, CONTENT), legacy_bytes(CHECKPOINT, STORAGES), save_safetensors(ARRAYS, {"format": "pt"}))
+
+
+def whole_module(legacy: bool = False) -> dict[str, object]:
+    """A module with its submodules, within one as DataParallel is, beside what nobody knows."""
+    parts = [{key: tensor} for key, tensor in TENSORS.items()]
+    blocks = [module("net.Block", part, legacy=legacy) for part in parts]
+    body = module("net.Body", {}, {str(number): block for number, block in enumerate(blocks)}, legacy)
+    return {
+        "criterion": module("net.Loss", {"weight": TENSORS["fc.bias"]}, legacy=legacy),
+        "state": Raw(name("net", "State") + b"K\1\x85RK\2K\3sN}b"),
+        "folds": {0: call("net", "made", "x", legacy=legacy), 1: None},
+        "model": module("torch.nn.parallel.data_parallel.DataParallel", {}, {"module": body}, legacy),
+    }
+
+
+SEEDS = (
+    *(zip_bytes(CHECKPOINT, CONTENT), legacy_bytes(CHECKPOINT, STORAGES), save_safetensors(ARRAYS, {"format": "pt"})),
+    *(zip_bytes(whole_module(), CONTENT), legacy_bytes(whole_module(legacy=True), STORAGES)),
+)
 OPCODES = (
-    b"]}()Nt.lud0123abesQR\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x94\x93cihjqrKMJGX\x8c\x8d\x8a\x8b\x80\x95UTCB\x8e\x96"
+    b"]}()Nt.lud0123abesQRo\x81\x92\x85\x86\x87\x88\x89\x8f\x90\x91\x94\x93cihj"
+    b"qrKMJGX\x8c\x8d\x8a\x8b\x80\x95UTCB\x8e\x96"
 )
 HUGE = (-1, 0, 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**62 - 1, 2**63 - 1, 2**63, 2**64 - 1, 10**30, 2**900)
 
@@ -109,8 +128,10 @@ def _wrapped(code: bytes, draw: random.Random) -> bytes:
 
 def spliced_pickles(draw: random.Random) -> bytes:
     legacy = draw.random() < 0.5
-    codes = tuple(pickled(value, legacy)[2:-1] for value in (CHECKPOINT, TENSORS, *TENSORS.values()))
-    code = _edit(draw.choice(codes[:2]), codes, draw)
+    codes = tuple(
+        pickled(value, legacy)[2:-1] for value in (CHECKPOINT, TENSORS, whole_module(legacy), *TENSORS.values())
+    )
+    code = _edit(draw.choice(codes[:3]), codes, draw)
     return legacy_bytes(Raw(code), STORAGES) if legacy else zip_bytes(Raw(code), CONTENT)
 
 
@@ -123,6 +144,9 @@ def random_opcodes(draw: random.Random) -> bytes:
         b"h\0",
         b"q\0",
         name("torch", "Size"),
+        name("net", "Net"),
+        pickled(module("net.Net", {"x": TENSORS["fc.bias"]}))[2:-1],
+        pickled({"_parameters": {"x": TENSORS["fc.bias"]}, "_modules": {}})[2:-1],
     ]
     return _wrapped(b"".join(draw.choices(pieces, k=draw.randrange(1, 80))), draw)
 
@@ -148,6 +172,15 @@ def huge_counts(draw: random.Random) -> bytes:
     return legacy_bytes(tensors, lying if draw.random() < often else STORAGES)
 
 
+def modules_in_one_another(depth: int) -> bytes:
+    """A module that is twice in one that is twice in one, and so on: with its names 2**depth tensors."""
+    start = name("net", "Net") + b"\x940"
+    empty = pickled({"_parameters": {}, "_buffers": {}})[2:-1]
+    inner = pickled(module("net.Net", {"x": TENSORS["fc.bias"]}))[2:-1] + b"r\0\1\0\x000"
+    wrapped = b"h\0)\x81" + empty + _text("_modules") + b"}(" + _text("a") + b"j\0\1\0\0" + _text("b") + b"j\0\1\0\0usb"
+    return start + inner + (wrapped + b"r\0\1\0\x000") * min(depth, 500) + b"j\0\1\0\0"
+
+
 def recursive(draw: random.Random) -> bytes:
     depth = draw.choice((1, 3, 30, 1000, 5000))
     tensors = pickled(TENSORS)[2:-1]
@@ -164,6 +197,7 @@ def recursive(draw: random.Random) -> bytes:
                 b"]q\0" + b"2\x86q\0h\0" * depth + b"t",
                 b"}X\5\0\0\0model" * depth + tensors + b"s" * depth,
                 name("torch", "Size") + b"N\x85" * depth + b"R",
+                modules_in_one_another(depth),
                 name("collections", "OrderedDict") + b"q\0" + b"h\0(" * depth + b"t" + b"R" * depth,
             )
         ),
@@ -241,6 +275,15 @@ def long_files(draw: random.Random) -> bytes:
         b"(" + b"]\x94" * (count // 2) + b"t",
         name("collections", "OrderedDict") + b"\x94(" + b"h\0)R" * (count // 3) + b"t",
         (name("collections", "OrderedDict") + b"0") * (count // 10),
+        name("net", "Net") + b"\x94(" + b"h\0)\x81" * (count // 4) + b"t",
+        name("net", "Net") + b"\x94(" + b"h\0)\x81Nb" * (count // 6) + b"t",
+        name("net", "Net") + b"\x94(" + b"h\0)\x81NNs" * (count // 7) + b"t",
+        name("net", "Net") + b"\x94(" + b"h\0)\x81K\1Ns" * (count // 8) + b"t",
+        name("net", "Net") + b"\x94(" + b"h\0)\x81Na" * (count // 6) + b"t",
+        b"(" + b"".join(b"cn\n%x\n" % number for number in range(count // 8)) + b"t",
+        b"(" + b"]Na" * (count // 3) + b"t",
+        b"(" + b"}K\1Ns" * (count // 5) + b"t",
+        tensor + b"\x94" + _text("a") + b"\x94(" + b"}h\1h\0s" * min(count // 6, 5_000) + b"t",
         b"](" + b"(e" * (count // 2),
         b"}" + tensor + b"\x940(" + b"".join(key + b"h\0" for key in names) + b"u",
         b"}" + rebuild + b"\x940" + arguments + b"\x940(" + b"".join(key + b"h\0h\1R" for key in names) + b"u",

@@ -28,6 +28,8 @@ def test_port_weights(configs: Path) -> None:
         expected,
         Path("there"),
         None,
+        None,
+        True,
         ("net.pth", "--config", "tiny", "--model.groups", "1", "--data.image_size", "64"),
     )
     assert parse(["--output=there", "a b", "--config", "tiny"], INSTALLED, configs).words == (
@@ -36,6 +38,8 @@ def test_port_weights(configs: Path) -> None:
         "tiny",
     )
     assert parse([*argv, "--classes", "names.txt"], INSTALLED, configs).classes == Path("names.txt")
+    asked = parse([*argv, "--key", "ema/net", "--head", "none"], INSTALLED, configs)
+    assert (asked.key, asked.head) == ("ema/net", False)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,10 @@ def test_port_weights(configs: Path) -> None:
             "--classes: expected a value, found an empty one",
         ),
         (["a.pth", "--config", "", "--output", "x"], "--config: expected one of tiny, or a path, found an empty value"),
+        (
+            ["a.pth", "--config", "tiny", "--output", "x", "--head", "fc"],
+            "--head: expected none, found 'fc'; the config's head is --model.head NAME",
+        ),
         (["a.pth", "b.pth", "--config", "tiny", "--output", "x"], "unexpected argument 'b.pth'"),
     ],
 )
@@ -79,6 +87,8 @@ def test_it_calls_port_weights(configs: Path, monkeypatch: pytest.MonkeyPatch, c
         "config": Config(epochs=3, model=model_config(head="fc", dropout=0.5)),
         "output": Path("there"),
         "classes": None,
+        "key": None,
+        "head": True,
         "words": ("net.pth", "--config", "tiny"),
         "command": "jaxnext port",
         "cache": Path("/large/jaxnext"),

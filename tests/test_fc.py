@@ -42,6 +42,37 @@ def test_without_hidden_layers_it_is_linear() -> None:
     assert jax.tree.map(jnp.shape, variables) == {"params": {"output": {"kernel": (6, 5), "bias": (5,)}}}
 
 
+@pytest.mark.parametrize(
+    ("activation", "module"),
+    [
+        ("silu", "SiLU"),
+        ("relu", "ReLU"),
+        ("gelu", "GELU"),
+        ("leaky_relu", "LeakyReLU"),
+        ("elu", "ELU"),
+        ("tanh", "Tanh"),
+        ("identity", "Identity"),
+    ],
+)
+def test_activations_are_pytorchs(activation: str, module: str) -> None:
+    torch = pytest.importorskip("torch")
+    values = np.linspace(-4, 4, 33, dtype=np.float32)
+    expected = getattr(torch.nn, module)()(torch.from_numpy(values)).numpy()
+    np.testing.assert_allclose(fc.ACTIVATIONS[activation](values), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_without_batch_norm() -> None:
+    head = Head(classes=5, widths=(64,), batch_norm=False, activation="identity", dropout=0.0)
+    variables = head.init(jax.random.key(0), X, train=False)
+    assert sorted(variables["params"]) == ["hidden1", "output"]
+    assert "batch_stats" not in variables
+    expected = np.asarray(X).mean((1, 2))
+    for layer in ("hidden1", "output"):
+        kernel, bias = (np.asarray(variables["params"][layer][leaf]) for leaf in ("kernel", "bias"))
+        expected = expected @ kernel + bias
+    np.testing.assert_allclose(head.apply(variables, X, train=False), expected, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_each_layer_drops_by_its_number_in_training(variables: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []

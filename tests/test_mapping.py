@@ -40,7 +40,10 @@ KNOWN = ", ".join(OPTIMIZERS.names())
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"model": {"head": {"type": "fc", "dropot": 0.1}}}, "unknown key model.head.dropot: fc has widths, dropout"),
+        (
+            {"model": {"head": {"type": "fc", "dropot": 0.1}}},
+            "unknown key model.head.dropot: fc has widths, dropout, activation, batch_norm",
+        ),
         ({"model": {"head": {"dropout": 0.1}}}, "unknown key model.head.dropout: linear has no options"),
         ({"augment": [{"rotation": 3}]}, f"augment.type: expected one of {NAMES}, found null"),
         ({"augment": ["original", "original"]}, "augment: expected each augmentation once, found ['original', 'orig"),

@@ -3,7 +3,17 @@
 import pytest
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.files.pickle_names import INERT, Global, RefusedGlobalError, Storage, Tensor, call, find
+from jaxnext.porting.files.pickle_names import (
+    INERT,
+    Global,
+    Placeholder,
+    Storage,
+    Tensor,
+    Unread,
+    call,
+    find,
+    shown,
+)
 
 STORAGE = Storage("0", "float32", 6, None)
 BYTES = Storage("0", None, 24, None)
@@ -16,26 +26,66 @@ def refusal(attribute: str, *args: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "shown"),
+    ("module", "name", "full"),
     [
         ("os", "system", "os.system"),
         ("builtins", "eval", "builtins.eval"),
         ("__builtin__", "getattr", "builtins.getattr"),
-        ("torch", "ComplexFloatStorage", "torch.ComplexFloatStorage"),
         ("collections", "OrderedDict.__init__", "collections.OrderedDict.__init__"),
-        ("a\x1b[31m", "b", r"'a\x1b[31m.b'"),
     ],
 )
-def test_refused_names(module, name, shown):
-    with pytest.raises(RefusedGlobalError, match="neither a tensor nor plain data") as caught:
-        find(module, name)
-    assert caught.value.name == shown
+def test_an_unknown_name_is_text_and_its_call_a_placeholder_with_its_arguments(module, name, full):
+    found = find(module, name)
+    assert found == Global(full, known=False)
+    made = call(found, ("touch", 3))
+    assert isinstance(made, Placeholder)
+    assert (made.name, made.arguments, made.state, made.items, made.elements) == (full, ("touch", 3), None, None, None)
+    again = call(made, ())
+    assert isinstance(again, Placeholder)
+    assert again.name == full
 
 
-def test_a_long_name_is_cut():
-    with pytest.raises(RefusedGlobalError) as caught:
-        find("a" * 10_000, "b")
-    assert len(str(caught.value)) < 300
+def test_a_long_name_is_refused_and_one_that_a_terminal_would_obey_is_shown_escaped():
+    with pytest.raises(JaxnextError, match="the name of an object has more than 1,000 characters"):
+        find("a" * 1001, "b")
+    assert shown("a\x1b[31m.b") == r"'a\x1b[31m.b'"
+    assert shown("a" * 1000) == f"'{'a' * 200}'"
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "name"),
+    [
+        (("torch._utils", "_rebuild_qtensor"), (STORAGE, 0, (1,), (1,)), "torch._utils._rebuild_qtensor"),
+        (("torch._utils", "_rebuild_sparse_tensor"), ("layout", ()), "torch._utils._rebuild_sparse_tensor"),
+        (("mine", "rebuild"), (STORAGE,), "mine.rebuild"),
+        (("torch._utils", "_rebuild_tensor"), (Unread("torch.storage.X"), 0, (1,), (1,)), "torch.storage.X"),
+        (
+            ("torch._utils", "_rebuild_tensor"),
+            (Storage("0", "complex64", 1, None), 0, (1,), (1,)),
+            "torch.complex64",
+        ),
+        (
+            ("torch._utils", "_rebuild_tensor_v3"),
+            (BYTES, 0, (1,), (1,), False, {}, Global("torch.float8_e4m3fn", known=False)),
+            "torch.float8_e4m3fn",
+        ),
+        (
+            ("torch._tensor", "_rebuild_from_type_v2"),
+            (Global("torch._utils._rebuild_tensor_v2"), Global("mine.Tensor", known=False), (), {}),
+            "mine.Tensor",
+        ),
+    ],
+)
+def test_a_tensor_that_only_an_unknown_name_could_rebuild(function, arguments, name):
+    assert call(find(*function), arguments) == Unread(name)
+
+
+def test_a_tensor_with_attributes():
+    function, kind = Global("torch._utils._rebuild_tensor"), Global("torch._tensor.Tensor")
+    found = call(
+        find("torch._tensor", "_rebuild_from_type_v2"), (function, kind, (STORAGE, 1, (2,), (1,)), {"note": 3})
+    )
+    assert found == Tensor(STORAGE, "float32", 1, (2,), (1,))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +97,6 @@ def test_a_long_name_is_cut():
         ("numpy._core.multiarray", "scalar"),
         ("_codecs", "encode"),
         ("torch", "device"),
-        ("builtins", "set"),
         ("collections", "Counter"),
         ("collections", "deque"),
         ("__builtin__", "xrange"),
@@ -74,8 +123,10 @@ def test_tensors():
 
 def test_containers():
     assert call(find("collections", "OrderedDict"), ()) == {}
-    assert call(find("collections", "OrderedDict"), ([["a", 1], ("b", 2), (3, 4)],)) == {"a": 1, "b": 2}
+    assert call(find("collections", "OrderedDict"), ([["a", 1], ("b", 2), (3, 4)],)) == {"a": 1, "b": 2, 3: 4}
     assert call(find("torch", "Size"), ((1, 2),)) == (1, 2)
+    assert call(find("builtins", "set"), ([1, "a"],)) == [1, "a"]
+    assert call(find("builtins", "set"), ("a",)) is INERT
 
 
 def test_calls_with_wrong_arguments():
@@ -89,9 +140,7 @@ def test_calls_with_wrong_arguments():
     assert "no dtype" in refusal("_rebuild_tensor", BYTES, 0, (1,), (1,))
     assert "metadata" in refusal("_rebuild_tensor_v2", STORAGE, 0, (1,), (1,), False, {}, {"neg": True})
     assert "a tensor and 2 or 3" in refusal("_rebuild_parameter", STORAGE, True, {})
-    assert "no dtype that is read" in refusal(
-        "_rebuild_tensor_v3", BYTES, 0, (1,), (1,), False, {}, Global("torch.complex64")
-    )
+    assert "has no dtype" in refusal("_rebuild_tensor_v3", BYTES, 0, (1,), (1,), False, {}, "float32")
     with pytest.raises(JaxnextError, match="not made of pairs"):
         call(find("collections", "OrderedDict"), ([1],))
     with pytest.raises(JaxnextError, match="not a function"):

@@ -14,7 +14,7 @@ ARRAYS = {"conv1.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2), "
 
 
 def read(data: bytes) -> dict[str, np.ndarray]:
-    value, storage_bytes = read_legacy(data) if is_legacy(data) else read_zip(data)
+    value, storage_bytes, *_ = read_legacy(data) if is_legacy(data) else read_zip(data)
     assert isinstance(value, dict)
     return {key: tensor_array(tensor, storage_bytes, len(data)) for key, tensor in value.items()}
 

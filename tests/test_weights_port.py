@@ -1,6 +1,9 @@
 import dataclasses
 import hashlib
 import http.server
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -28,6 +31,7 @@ from jaxnext.porting.files.state_dict import load_state_dict
 from jaxnext.porting.named import WEIGHTS, Named
 from jaxnext.porting.torchvision import to_torch, weight_map
 from jaxnext.training.initial_weights import load_weights
+from jaxnext.tree import flatten
 from jaxnext.weights import port as porting
 from jaxnext.weights.export import export_weights, trained_leaves
 from jaxnext.weights.port import free_name, port_weights, read_classes
@@ -180,6 +184,81 @@ def test_imagenet_head_is_left_out_and_the_backbone_serves_every_setting(source,
         TrainedClassifier(tmp_path / "w")
 
 
+def test_a_layer_between_backbone_and_head_is_refused_and_left_aside_with_the_head(tmp_path):
+    save_zip(tmp_path / "net.pth", tensors() | {"neck.weight": np.zeros((16, 16), np.float32)})
+    with pytest.raises(JaxnextError) as error:
+        port(tmp_path / "net.pth", tmp_path / "w", config())
+    assert str(error.value) == (
+        f"{tmp_path / 'net.pth'}: beside the net it has neck.weight, which may stand between its backbone and its "
+        "head; --head none ports the backbone alone"
+    )
+    meta, lines = port(tmp_path / "net.pth", tmp_path / "w", config(), head=False)
+    assert meta.trained == ("backbone",)
+    assert lines[:2] == [
+        f"{tmp_path / 'net.pth'}: its head is left aside, as --head none asks for",
+        f"{tmp_path / 'net.pth'}: left aside, as none of the net's: neck.weight",
+    ]
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from pathlib import Path
+from jaxnext.cli import port
+from jaxnext.cli.invocation import Invocation
+from jaxnext.config.yaml_text import load_config
+port.configs_folder = lambda: Path(".")
+for setting in sys.argv[1:]:
+    for kind in ("plain", "module", "parallel"):
+        argv = [f"{setting}-{kind}.pth", "--config", setting, "--output", f"{setting}-{kind}"]
+        assert port.run(argv, Invocation()) == 0
+"""
+
+
+@pytest.mark.slow
+def test_whole_modules_of_the_four_settings_predict_pytorchs_probabilities_without_torch(tmp_path):
+    torch, _ = torch_reference.require()
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    mean, std = (np.float32(values) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    inputs = torch.from_numpy(((images / np.float32(255) - mean) / std).transpose(0, 3, 1, 2).copy())
+    expected = {}
+    for setting, own in torch_reference.SETTINGS.items():
+        net = torch_reference.settle(torch_reference.model(setting, 12, tiny=True))
+        with torch.no_grad():
+            expected[setting] = torch.softmax(net(inputs), -1).numpy()
+        if "cbam" in setting:
+            # A class within a function has no name to be pickled under.
+            kind = type(net.layer4.cbam)
+            kind.__module__, kind.__qualname__ = torch_reference.__name__, "CBAM"
+            torch_reference.CBAM = kind
+        kinds = {"plain": net.state_dict(), "module": net, "parallel": torch.nn.DataParallel(net)}
+        for kind, value in kinds.items():
+            torch.save(value, tmp_path / f"{setting}-{kind}.pth")
+        model = model_config(**torch_reference.TINY | own)
+        (tmp_path / f"{setting}.yaml").write_text(dump_config(Config(data=DataConfig(image_size=64), model=model)))
+    command = [sys.executable, "-c", WITHOUT_TORCH, *torch_reference.SETTINGS]
+    paths = os.pathsep.join([str(CONFIGS.parent), os.environ.get("PYTHONPATH", "")])
+    found = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    for setting in torch_reference.SETTINGS:
+        plain, meta = read_model(tmp_path / f"{setting}-plain", "best")
+        for kind in ("module", "parallel"):
+            variables, again = read_model(tmp_path / f"{setting}-{kind}", "best")
+            assert again == meta
+            assert flatten(variables).keys() == flatten(plain).keys()
+            for path, leaf in flatten(variables).items():
+                np.testing.assert_array_equal(leaf, flatten(plain)[path])
+        net = TrainedClassifier(tmp_path / f"{setting}-parallel", devices=jax.devices()[:1])
+        assert np.abs(net.predict(images, batch_size=3) - expected[setting]).max() <= FLOAT32_PROBABILITIES
+
+
 def test_imagenet_head_is_kept_when_asked_for(source, tmp_path):
     meta, _ = port(source(classes=1000), tmp_path / "w", config(classes=1000))
     assert meta.trained == ("backbone", "head")
@@ -191,14 +270,15 @@ def test_every_mismatch_is_reported_once_and_nothing_is_written(tmp_path):
     broken = tensors()
     del broken["bn1.weight"]
     broken["conv1.weight"] = broken["conv1.weight"][:2]
-    broken["extra"] = np.zeros(3, np.float32)
+    broken["layer1.0.extra"] = np.zeros(3, np.float32)
+    broken["extra"] = np.zeros(3, np.float32)  # none of the net's: named, and left aside
     save_zip(tmp_path / "net.pth", broken)
     with pytest.raises(JaxnextError) as error:
         port(tmp_path / "net.pth", tmp_path / "w", config())
     text = str(error.value)
     assert "params/backbone/stem_conv/kernel (conv1.weight): expected (4, 3, 7, 7), found (2, 3, 7, 7)" in text
     assert "params/backbone/stem_norm/scale (bn1.weight): expected (4,), found nothing" in text
-    assert "extra: expected nothing, found (3,)" in text
+    assert "layer1.0.extra: expected nothing, found (3,)" in text
     assert text.count("\n") == 3
     assert [p.name for p in tmp_path.iterdir()] == ["net.pth"]
 

@@ -44,6 +44,16 @@ def call(module: str, attribute: str, *args: object, legacy: bool = False) -> Ra
     return Raw(name(module, attribute) + _code(tuple(args), legacy) + b"R")
 
 
+def module(
+    kind: str, parameters: Mapping[str, object], modules: Mapping[str, object] | None = None, legacy: bool = False
+) -> Raw:
+    """A whole module of the class ``kind``, as ``torch.save(model)`` writes it; each buffer is among the parameters."""
+    parts = {"training": False, "_parameters": dict(parameters), "_buffers": {}, "_modules": dict(modules or {})}
+    items = b"".join(_code(key, legacy) + _code(item, legacy) for key, item in parts.items())
+    package, _, attribute = kind.rpartition(".")
+    return Raw(name(package, attribute) + b")\x81}(" + items + b"ub")
+
+
 def pickled(value: object, legacy: bool = False) -> bytes:
     """Pickle of plain containers, numbers, text, ``Raw`` and ``Tensor``; legacy storages carry a view field."""
     return b"\x80\x02" + _code(value, legacy) + b"."

@@ -11,6 +11,7 @@ from pathlib import Path
 _SCRIPTS = {
     "check": "check_data",
     "port": "port_weights",
+    "inspect": "inspect_weights",
     "prepare": "prepare_data",
     "export": "export_weights",
 }

@@ -13,6 +13,7 @@ from jaxnext.cli.user_folders import cache_folder_if_known
 from jaxnext.config.packaged import configs_folder
 from jaxnext.config.sections import PIXEL_SETTINGS, Config
 from jaxnext.config.yaml_text import config_names
+from jaxnext.errors import UsageError
 from jaxnext.porting.named import WEIGHTS
 
 _PORTED_KEYS = ("data.image_size", *PIXEL_SETTINGS, "precision", "model.")
@@ -27,6 +28,8 @@ class Arguments:
     config: Config
     output: Path
     classes: Path | None
+    key: str | None
+    head: bool
     words: tuple[str, ...]
     """The command line without ``--output``."""
 
@@ -34,16 +37,19 @@ class Arguments:
 def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arguments:
     """Read the options; arguments and errors as ``parse`` of ``train``."""
     choice = choose_config(argv, configs_dir)
-    usage = "SOURCE --config NAME_OR_PATH --output DIR [--classes FILE_OR_FOLDER] [--KEY VALUE ...]"
+    usage = "SOURCE --config NAME_OR_PATH --output DIR [--classes FILE_OR_FOLDER] [--head none] [--KEY VALUE ...]"
     parser = Parser(invocation.usage("port"), usage, "Port PyTorch weights.")
     parser.add_argument(
         "source",
         nargs="?",
-        help=f"a state dict in a .pth, .pt or .safetensors file, or a name to download: {', '.join(WEIGHTS)}",
+        help="a .pth, .pt, .pt2 or .safetensors file (or the .json index of several) that holds a state dict or a "
+        f"whole module, or a name to download: {', '.join(WEIGHTS)}",
     )
     parser.option("config", str, f"{config_names(configs_dir)}, or the path of a .yaml file")
     parser.option("output", str | None, "folder that receives the checkpoint")
     parser.option("classes", str | None, "text file with a class name a line, or a folder with a folder for each class")
+    parser.option("key", str | None, "of several state dicts in a file the one that is ported, as the error lists them")
+    parser.option("head", str | None, "none: the backbone alone is ported, whatever head the file has")
     base = with_choices(argv, choice[1] if choice else Config())
     parser.settings(base, only=_PORTED_KEYS)
     values = parser.parse(argv)
@@ -53,7 +59,10 @@ def parse(argv: Sequence[str], invocation: Invocation, configs_dir: Path) -> Arg
     output = given_path(values, "output", "give the folder that receives the checkpoint")
     path("SOURCE", source)
     classes = optional_path("--classes", values["classes"])
-    return Arguments(source, config_of(values, base), output, classes, _words(argv))
+    if values["head"] not in (None, "none"):
+        raise UsageError(f"--head: expected none, found {values['head']!r}; the config's head is --model.head NAME")
+    head = values["head"] is None
+    return Arguments(source, config_of(values, base), output, classes, values["key"], head, _words(argv))
 
 
 def run(argv: Sequence[str], invocation: Invocation) -> int:
@@ -67,6 +76,8 @@ def run(argv: Sequence[str], invocation: Invocation) -> int:
         config=arguments.config,
         output=arguments.output,
         classes=arguments.classes,
+        key=arguments.key,
+        head=arguments.head,
         words=arguments.words,
         command=invocation.usage("port"),
         cache=cache_folder_if_known(),

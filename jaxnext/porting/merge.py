@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxnext.errors import JaxnextError
 from jaxnext.porting.files.state_dict import AVERAGING_COUNTER
+from jaxnext.porting.stages import stage_lengths, summed_up
 from jaxnext.porting.torchvision import Entry, to_jax, torch_shape, weight_map
 from jaxnext.tree import PARTS, path_name
 from jaxnext.types import LeafPath
@@ -67,8 +68,8 @@ def merge(target: Target, source: Mapping[str, np.ndarray], *, name: str, requir
 
     Raises:
         JaxnextError: something does not fit: tensors missing, unused, of another shape, integers where numbers are
-            expected or the reverse, values that are not finite. One error names all of them, a line each, with leaf
-            path, PyTorch's name, expected and found shape in PyTorch's layout.
+            expected or the reverse, values that are not finite. One error names all of them, a line each (one for
+            a stage of another length), with leaf path, PyTorch's name, expected and found shape in PyTorch's layout.
     """
     entries = weight_map(target)
     left_out = [key for key in source if key == AVERAGING_COUNTER]
@@ -81,7 +82,8 @@ def merge(target: Target, source: Mapping[str, np.ndarray], *, name: str, requir
     uncounted = not any(key.endswith("num_batches_tracked") for key in source)
     filled: dict[LeafPath, np.ndarray] = {}
     new: list[LeafPath] = []
-    problems: list[str] = []
+    lengths, elsewhere = stage_lengths((entry.source for entry in entries.values()), usable)
+    problems: list[str] = lengths
     for path, (shape, dtype) in target.items():
         entry = entries.get(path)
         if path[1] in absent:
@@ -94,6 +96,8 @@ def merge(target: Target, source: Mapping[str, np.ndarray], *, name: str, requir
                 problems.append(f"{path_name(path)} ({entry.source}): {value}")
             else:
                 filled[path] = value
+        elif entry.source in elsewhere:
+            continue
         elif entry.transform == "counter" and uncounted:
             filled[path] = np.zeros(shape, dtype)
             new.append(path)
@@ -101,8 +105,9 @@ def merge(target: Target, source: Mapping[str, np.ndarray], *, name: str, requir
             expected = torch_shape(entry.transform, shape)
             problems.append(f"{path_name(path)} ({entry.source}): expected {expected}, found nothing")
     used = {entry.source for path, entry in entries.items() if path[1] not in absent}
-    unused = [key for key in usable if key not in used]
-    problems += [f"{_shown(key)}: expected nothing, found {usable[key].shape}" for key in unused]
+    unused = [key for key in usable if key not in used and key not in elsewhere]
+    lines = {key: f"{_shown(key)}: expected nothing, found {usable[key].shape}" for key in unused}
+    problems += summed_up(unused, lines)
     if problems:
         raise JaxnextError(_report(name, problems, unused))
     present = {path[1] for path in target} - absent

@@ -63,7 +63,7 @@ _LEAVES: Final[dict[tuple[str, str, str], Entry]] = {
     ("norm", "batch_stats", "var"): Entry("running_var", "identity"),
     ("norm", "batch_stats", "num_batches_tracked"): Entry("num_batches_tracked", "counter"),
 }
-# Modules of one hidden layer in the fc head's Sequential: Linear, BatchNorm1d, SiLU, Dropout.
+# Modules of one hidden layer in the fc head's Sequential: Linear, BatchNorm1d, SiLU, Dropout; without norm one less.
 _HIDDEN_LAYER_MODULES: Final = 4
 
 
@@ -80,29 +80,31 @@ def weight_map(leaves: Iterable[LeafPath]) -> dict[LeafPath, Entry]:
     """
     leaves = tuple(leaves)
     hidden = {path[2] for path in leaves if len(path) == 4 and re.fullmatch(r"head/hidden\d+", "/".join(path[1:3]))}
-    entries = {path: _entry(path, len(hidden)) for path in leaves}
+    normed = any(re.fullmatch(r"head/norm\d+", "/".join(path[1:3])) for path in leaves)
+    step = _HIDDEN_LAYER_MODULES if normed else _HIDDEN_LAYER_MODULES - 1
+    entries = {path: _entry(path, len(hidden), step) for path in leaves}
     other = {path[1] for path, entry in entries.items() if entry is None} - {"backbone"}
     return {path: entry for path, entry in entries.items() if entry is not None and path[1] not in other}
 
 
-def _entry(path: LeafPath, hidden_layers: int) -> Entry | None:
+def _entry(path: LeafPath, hidden_layers: int, step: int) -> Entry | None:
     module = "/".join(path[1:-1])
     for pattern, name, kind in _MODULES:
         match = re.fullmatch(pattern, module)
         leaf = _LEAVES.get((kind, path[0], path[-1]))
         if match and leaf:
-            return Entry(f"{_module_name(name, match.groupdict(), hidden_layers)}.{leaf.source}", leaf.transform)
+            return Entry(f"{_module_name(name, match.groupdict(), hidden_layers, step)}.{leaf.source}", leaf.transform)
     return None
 
 
-def _module_name(template: str, found: dict[str, str], hidden_layers: int) -> str:
-    first = _HIDDEN_LAYER_MODULES * (int(found.get("hidden", 1)) - 1)
+def _module_name(template: str, found: dict[str, str], hidden_layers: int, step: int) -> str:
+    first = step * (int(found.get("hidden", 1)) - 1)
     name = template.format(
         block=int(found.get("block", 1)) - 1,
         index=found.get("index"),
         linear=first,
         norm=first + 1,
-        output=f"fc.{_HIDDEN_LAYER_MODULES * hidden_layers}" if hidden_layers else "fc",
+        output=f"fc.{step * hidden_layers}" if hidden_layers else "fc",
     )
     return f"layer{int(found['stage']) - 1}.{name}" if "stage" in found else name
 

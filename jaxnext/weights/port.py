@@ -2,7 +2,7 @@
 
 import itertools
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,19 @@ from jaxnext.engine.checkpoint import Checkpoints, Meta
 from jaxnext.engine.network import network
 from jaxnext.engine.run_folder import CONFIG, check_new, write_text
 from jaxnext.errors import JaxnextError, UsageError
+from jaxnext.models.heads.fc import ACTIVATIONS
 from jaxnext.models.summary import check_size, summary, variable_shapes
-from jaxnext.porting.files.state_dict import load_state_dict
 from jaxnext.porting.merge import LINEAR_HEAD, Merged, merge, source_classes
 from jaxnext.porting.named import WEIGHTS
+from jaxnext.porting.net_weights import HeadSetting, net_weights
 from jaxnext.porting.pretrained import fetch
-from jaxnext.porting.torchvision import weight_map
+from jaxnext.porting.torchvision import torch_shape, weight_map
 from jaxnext.text_lines import read_lines
 from jaxnext.tree import PARTS, differences, flatten, unflatten
 from jaxnext.types import LeafPath
 
 IMAGENET_CLASSES = 1000
-FILE_EXTENSIONS = (".pth", ".pt", ".safetensors", ".bin", ".ckpt")
+FILE_EXTENSIONS = (".pth", ".pt", ".pt2", ".safetensors", ".json", ".bin", ".ckpt", ".tar")
 
 
 def port_weights(
@@ -38,6 +39,8 @@ def port_weights(
     output: Path,
     classes: Path | None,
     *,
+    key: str | None = None,
+    head: bool = True,
     words: Sequence[str],
     command: str = "jaxnext port",
     cache: Path | None,
@@ -55,6 +58,8 @@ def port_weights(
         config: describes the network.
         output: folder that receives the checkpoint.
         classes: text file with a class name a line, or a folder of class folders; ``None``: indices.
+        key: chooses one of several state dicts of the file, as the error lists them.
+        head: whether the file's head is ported, where it has one.
         words: the options without ``--output``, for the command that a warning shows.
         command: that ports weights, before its options.
         cache: folder for downloads; ``None``: unknown.
@@ -71,11 +76,18 @@ def port_weights(
     check_new(output)
     names = None if classes is None else read_classes(classes)
     check_architecture(source, config)
-    tensors = load_state_dict(locate(source, cache, base_url), say)
-    count = head_size(tensors, source, names, config)
-    model = network(config.model, count or 1, config.precision)
-    shapes = variable_shapes(model)
+    file = locate(source, cache, base_url)
+    shapes = variable_shapes(network(config.model, 1, config.precision))
+    setting = head_setting(config.model)
+    tensors, layers = net_weights(file, backbone_shapes(shapes), setting, key=key, head=head, say=say)
+    count = head_size(tensors, source, names, config) if head else None
+    if count is not None and layers:
+        raise JaxnextError(
+            f"{source}: beside the net it has {', '.join(layers[:5])}{' and more' if len(layers) > 5 else ''}, which "
+            "may stand between its backbone and its head; --head none ports the backbone alone"
+        )
     if count is not None:
+        shapes = variable_shapes(network(config.model, count, config.precision))
         check_size(shapes["params"], config.model.max_parameters)
     target = {path: (leaf.shape, np.dtype(leaf.dtype)) for path, leaf in flatten(shapes).items()}
     merged = merge(target, tensors, name=source, require_head=count is not None)
@@ -94,6 +106,31 @@ def port_weights(
     _write(output, variables, meta)
     say(f"{output}: written")
     return meta
+
+
+def backbone_shapes(shapes: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return PyTorch's names and shapes of a net's backbone, without counters.
+
+    Args:
+        shapes: of its variables.
+    """
+    leaves = {path: leaf for path, leaf in flatten(shapes).items() if path[1] == "backbone"}
+    return {
+        entry.source: torch_shape(entry.transform, tuple(leaves[path].shape))
+        for path, entry in weight_map(leaves).items()
+        if entry.transform != "counter"
+    }
+
+
+def head_setting(model: ModelConfig) -> HeadSetting:
+    """Return what the config says of its head; of one that is not ``fc`` that it has no hidden layers."""
+    options = model.head.options if model.head.type == "fc" else {}
+    return HeadSetting(
+        tuple(options.get("widths", ())),
+        options.get("batch_norm", True),
+        options.get("activation", ""),
+        tuple(ACTIVATIONS),
+    )
 
 
 def check_architecture(source: str, config: Config) -> None:

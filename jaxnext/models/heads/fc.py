@@ -1,4 +1,10 @@
-"""Fully connected head: hidden layers with batch norm, SiLU and dropout, then the class scores."""
+"""Fully connected head: hidden layers with batch norm, SiLU and dropout, then the class scores.
+
+Other people's heads have other activations, or no batch norm; they are PyTorch's with its defaults.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal
 
 import flax.linen as nn
 import jax
@@ -8,6 +14,17 @@ from jaxnext.models.dropout import dropout
 from jaxnext.models.layers import Dense, global_average_pool
 from jaxnext.models.norm import BatchNorm
 from jaxnext.models.options import check_option
+
+ACTIVATIONS: Final[dict[str, Callable[[jax.Array], jax.Array]]] = {
+    "silu": nn.silu,
+    "relu": nn.relu,
+    "gelu": lambda x: nn.gelu(x, approximate=False),
+    "leaky_relu": nn.leaky_relu,
+    "elu": nn.elu,
+    "tanh": nn.tanh,
+    "identity": lambda x: x,
+}
+"""Activations by the values of ``activation``."""
 
 
 class Head(nn.Module):
@@ -19,6 +36,10 @@ class Head(nn.Module):
     """widths of the hidden layers"""
     dropout: float = 0.3
     """probability of zeroing a hidden unit in training"""
+    activation: Literal["silu", "relu", "gelu", "leaky_relu", "elu", "tanh", "identity"] = "silu"
+    """what follows each hidden layer; identity: nothing"""
+    batch_norm: bool = True
+    """whether a batch norm stands between a hidden layer and its activation"""
     axis_name: str | None = None
     """mesh axis over which the batch is split"""
     param_dtype: jnp.dtype = jnp.dtype("float32")
@@ -28,7 +49,7 @@ class Head(nn.Module):
     def __call__(
         self, x: jax.Array, *, train: bool, mask: jax.Array | None = None, keys: jax.Array | None = None
     ) -> jax.Array:
-        """Map ``[N, H, W, C]`` to logits ``[N, classes]``; what SiLU gives is sown as ``activation1``, and so on.
+        """Map ``[N, H, W, C]`` to logits ``[N, classes]``; activations are sown as ``activation1``, and so on.
 
         Args:
             x: the feature map.
@@ -42,8 +63,10 @@ class Head(nn.Module):
         x = global_average_pool(x)
         for layer, width in enumerate(widths, start=1):
             x = Dense(width, param_dtype=self.param_dtype, name=f"hidden{layer}")(x)
-            norm = BatchNorm(axis_name=self.axis_name, param_dtype=self.param_dtype, name=f"norm{layer}")
-            x = nn.silu(norm(x, train=train, mask=mask))
+            if self.batch_norm:
+                norm = BatchNorm(axis_name=self.axis_name, param_dtype=self.param_dtype, name=f"norm{layer}")
+                x = norm(x, train=train, mask=mask)
+            x = ACTIVATIONS[self.activation](x)
             self.sow("intermediates", f"activation{layer}", x)
             x = dropout(x, probability, train=train, keys=keys, layer=layer)
         # The logits are computed in at least float32, whatever the precision before them.

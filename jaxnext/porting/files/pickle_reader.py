@@ -1,7 +1,8 @@
 """Reads the pickles inside PyTorch files without executing anything.
 
 A pickle is a program for a stack machine. This machine knows the opcodes that PyTorch's files use (pickle protocols 2
-to 5, and the strings of Python 2); what the pickle names is looked up in ``pickle_names``, never imported.
+to 5, and the strings of Python 2); what the pickle names is looked up in ``pickle_names``, never imported, and what it
+would call or set on an object of an unknown class is kept as data in a ``Placeholder``.
 
 Memory is bounded by a fixed multiple of the pickle's size: counts are checked against the bytes that are left, memo
 indices are dict keys, nothing is traversed recursively, and no value but a string is ever hashed (the hash of nested
@@ -12,7 +13,7 @@ Reference: the opcodes as documented in CPython's ``pickletools``.
 
 import struct
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jaxnext.errors import JaxnextError
 from jaxnext.porting.files.pickle_names import (
@@ -21,7 +22,9 @@ from jaxnext.porting.files.pickle_names import (
     STORAGES,
     Global,
     Inert,
+    Placeholder,
     Storage,
+    Unread,
     call,
     checked_count,
     find,
@@ -33,9 +36,22 @@ MAX_OPCODES: Final = 500_000
 """A pickle with more opcodes than this is refused: half a second; a large model's has some ten thousand."""
 
 
-def read_pickle(
-    data: memoryview, start: int = 0, max_opcodes: int = MAX_OPCODES
-) -> tuple[object, int, dict[str, Storage]]:
+class Pickled(NamedTuple):
+    """What a pickle holds."""
+
+    value: object
+    """dict, list, tuple, str, int, float, bool, None, ``Tensor``, ``Unread``, ``Storage``, ``Global``, ``Placeholder``
+    or ``INERT``; dicts keep only keys that are text of at most ``MAX_NAME`` characters or whole numbers, and sets are
+    lists"""
+    end: int
+    """position after the pickle"""
+    storages: dict[str, Storage]
+    """those it mentions, by key"""
+    unknown: tuple[str, ...]
+    """names that it mentions and that are not in the tables, in its order"""
+
+
+def read_pickle(data: memoryview, start: int = 0, max_opcodes: int = MAX_OPCODES) -> Pickled:
     """Read one pickle.
 
     Args:
@@ -43,17 +59,12 @@ def read_pickle(
         start: where in ``data`` it begins.
         max_opcodes: a pickle with more is refused.
 
-    Returns:
-        The object (dict, list, tuple, str, int, float, bool, None, ``Tensor``, ``Storage``, ``Global`` or ``INERT``;
-        dicts keep only keys that are text of at most ``MAX_NAME`` characters), the position after the pickle, and the
-        storages it mentions by key.
-
     Raises:
-        RefusedGlobalError: it names something that the table does not hold.
-        JaxnextError: it is malformed. Neither message names the file.
+        JaxnextError: it is malformed. The message does not name the file.
     """
     machine = _Machine(data, start)
-    return machine.run(max_opcodes), machine.position, machine.storages
+    value = machine.run(max_opcodes)
+    return Pickled(value, machine.position, machine.storages, machine.unknown())
 
 
 def _text(raw: bytes) -> object:
@@ -86,7 +97,7 @@ _PREFIXED: Final[dict[int, tuple[str, Callable[[bytes], object]]]] = {
     0x8B: ("<i", _long),  # LONG4
 }
 _NUMBERS: Final = {0x4B: "<B", 0x4D: "<H", 0x4A: "<i", 0x47: ">d"}  # BININT1, BININT2, BININT, BINFLOAT
-_CONSTANTS: Final = {0x4E: None, 0x88: True, 0x89: False, 0x29: (), 0x8F: INERT}  # NONE, NEWTRUE, NEWFALSE, (), set
+_CONSTANTS: Final = {0x4E: None, 0x88: True, 0x89: False, 0x29: ()}  # NONE, NEWTRUE, NEWFALSE, ()
 _SHORT_TUPLES: Final = {0x85: 1, 0x86: 2, 0x87: 3}  # TUPLE1, TUPLE2, TUPLE3
 _PUTS: Final = {0x71: "<B", 0x72: "<I"}  # BINPUT, LONG_BINPUT
 _GETS: Final = {0x68: "<B", 0x6A: "<I"}  # BINGET, LONG_BINGET
@@ -103,6 +114,15 @@ class _Machine:
         self._stack: list[object] = []
         self._marked: list[list[object]] = []
         self._memo: dict[int, object] = {}
+        # One object for each name, however often it is mentioned.
+        self._globals: dict[str, Global] = {}
+
+    def unknown(self) -> tuple[str, ...]:
+        return tuple(name for name, found in self._globals.items() if not found.known)
+
+    def _find(self, module: str, name: str) -> Global:
+        found = find(module, name)
+        return self._globals.setdefault(found.name, found)
 
     def run(self, max_opcodes: int) -> object:
         for _ in range(max_opcodes):
@@ -212,10 +232,6 @@ class _Machine:
         self._stack.append({})
         self._set(items)
 
-    def frozenset_of_marked(self) -> None:
-        self._pop_to_mark()
-        self._stack.append(INERT)
-
     def append(self) -> None:
         item = self._pop()
         self._extend([item])
@@ -227,6 +243,10 @@ class _Machine:
         target = self._top()
         if type(target) is list:
             target.extend(items)
+        elif isinstance(target, Placeholder):
+            if target.elements is None:
+                target.elements = []
+            target.elements.extend(items)
         elif target is not INERT:
             malformed("it appends to what is not a list")
 
@@ -241,6 +261,10 @@ class _Machine:
         target = self._top()
         if len(items) % 2:
             malformed("a key has no value")
+        if isinstance(target, Placeholder):
+            if target.items is None:
+                target.items = {}
+            target = target.items
         if type(target) is dict:
             for key, value in zip(items[::2], items[1::2], strict=True):
                 keep(target, key, value)
@@ -249,13 +273,13 @@ class _Machine:
 
     def name_in_text(self) -> None:
         module = self._line()
-        self._stack.append(find(module, self._line()))
+        self._stack.append(self._find(module, self._line()))
 
     def name_on_stack(self) -> None:
         name, module = self._pop(), self._pop()
         if type(name) is not str or type(module) is not str:
             malformed("a name is not text")
-        self._stack.append(find(module, name))
+        self._stack.append(self._find(module, name))
 
     def call(self) -> None:
         args, function = self._pop(), self._pop()
@@ -263,23 +287,44 @@ class _Machine:
 
     def call_named(self) -> None:
         module = self._line()
-        function = find(module, self._line())
+        function = self._find(module, self._line())
         args = tuple(self._pop_to_mark())
         self._stack.append(call(function, args))
 
+    def call_marked(self) -> None:
+        function, *args = self._pop_to_mark() or malformed("a class is missing")
+        self._stack.append(call(function, tuple(args)))
+
+    def call_with_names(self) -> None:
+        named, args, function = self._pop(), self._pop(), self._pop()
+        if type(named) is not dict or type(args) is not tuple:
+            malformed("it calls what is not a function")
+        # What is handed by name is data as the rest is, for a placeholder; what is known here takes nothing by name.
+        self._stack.append(call(function, (*args, named) if named else args))
+
     def build(self) -> None:
         # The state of a Namespace or dtype, or the ``_metadata`` (module versions) that PyTorch hangs on a state dict.
-        self._pop()
-        if type(self._top()) not in (dict, Inert):
+        state = self._pop()
+        target = self._top()
+        if isinstance(target, Placeholder):
+            target.state = state
+        elif type(target) not in (dict, Inert, Unread):
             malformed("it sets the state of what has none")
 
     def storage(self) -> None:
         saved = self._pop()
+        module = _module_class(saved)
+        if module is not None:
+            self._stack.append(module)
+            return
         if type(saved) is not tuple or len(saved) not in (5, 6) or saved[0] != "storage":
             malformed("a persistent id is not a storage's")
         _, kind, key, _, count, *rest = saved
-        if not isinstance(kind, Global) or kind.name not in STORAGES or type(key) is not str:
+        if not isinstance(kind, Global) or type(key) is not str:
             malformed("a storage has no type or no key")
+        if kind.name not in STORAGES:
+            self._stack.append(Unread(kind.name))
+            return
         if len(key) > MAX_NAME:
             malformed(f"a storage's key has more than {MAX_NAME:,} characters")
         view = None
@@ -292,6 +337,13 @@ class _Machine:
         if self.storages.setdefault(key, whole) != whole:
             malformed("one storage is given two types or sizes")
         self._stack.append(Storage(key, whole.dtype, whole.count, view))
+
+
+def _module_class(saved: object) -> Global | None:
+    """Return the class that the legacy format saves with the text of its source file; ``None``: it is no such class."""
+    if type(saved) is tuple and len(saved) == 4 and saved[0] == "module" and isinstance(saved[1], Global):
+        return saved[1]
+    return None
 
 
 _OPERATIONS: Final[dict[int, Callable[[_Machine], None]]] = {
@@ -307,7 +359,8 @@ _OPERATIONS: Final[dict[int, Callable[[_Machine], None]]] = {
     0x74: _Machine.tuple_of_marked,
     0x6C: _Machine.list_of_marked,
     0x64: _Machine.dict_of_marked,
-    0x91: _Machine.frozenset_of_marked,
+    0x8F: _Machine.empty_list,  # EMPTY_SET
+    0x91: _Machine.list_of_marked,  # FROZENSET
     0x61: _Machine.append,
     0x65: _Machine.append_marked,
     0x90: _Machine.append_marked,
@@ -317,6 +370,8 @@ _OPERATIONS: Final[dict[int, Callable[[_Machine], None]]] = {
     0x93: _Machine.name_on_stack,
     0x52: _Machine.call,
     0x81: _Machine.call,
+    0x92: _Machine.call_with_names,
+    0x6F: _Machine.call_marked,
     0x69: _Machine.call_named,
     0x62: _Machine.build,
     0x51: _Machine.storage,

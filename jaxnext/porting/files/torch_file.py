@@ -8,7 +8,7 @@ Reference: ``torch/serialization.py`` (``_save``, ``_legacy_save``, ``_legacy_lo
 
 import math
 from collections.abc import Callable
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import ml_dtypes
 import numpy as np
@@ -16,10 +16,23 @@ import numpy as np
 from jaxnext.errors import JaxnextError
 from jaxnext.porting.files.pickle_names import Storage, Tensor
 from jaxnext.porting.files.pickle_reader import read_pickle
-from jaxnext.porting.files.zip_directory import read_directory, read_member
+from jaxnext.porting.files.zip_directory import Member, read_directory, read_member
 
 StorageBytes = Callable[[Storage], memoryview]
 """Gives a whole storage's bytes, without regard to ``Storage.view``."""
+
+
+class Saved(NamedTuple):
+    """What a file of ``torch.save`` holds."""
+
+    value: object
+    """the saved object as ``read_pickle`` gives it"""
+    storage_bytes: StorageBytes
+    size: int
+    """bytes of the pickle that describes it"""
+    unknown: tuple[str, ...]
+    """names that it mentions and that nothing is made of"""
+
 
 _LEGACY_MAGIC: Final = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL: Final = 1001
@@ -37,24 +50,26 @@ DTYPES: Final = (
 """The dtypes that are read; NumPy's names are PyTorch's."""
 
 
+_QUANTISED: Final = {"qint8": "int8", "quint8": "uint8", "qint32": "int32"}
+"""What the numbers of quantised storages are stored as."""
+
+
 def numpy_dtype(name: str) -> np.dtype:
     """Return the NumPy dtype of a name such as ``float32`` or ``bfloat16``."""
     return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
 
 
-def read_zip(data: bytes) -> tuple[object, StorageBytes]:
-    """Read a zip file of ``torch.save``.
+def read_zip(data: bytes, members: dict[str, Member] | None = None) -> Saved:
+    """Read a zip file of ``torch.save``, or of ``torch.jit.save``.
 
     Args:
         data: the whole file.
-
-    Returns:
-        The saved object as ``read_pickle`` gives it, and the function that finds its storages' bytes.
+        members: its directory, where it has been read.
 
     Raises:
         JaxnextError: the file is damaged, compressed, encrypted or not PyTorch's. The message does not name the file.
     """
-    members = read_directory(data)
+    members = read_directory(data) if members is None else members
     pickles = [name for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise JaxnextError("it is a zip archive, but not PyTorch's: it has no data.pkl")
@@ -65,7 +80,7 @@ def read_zip(data: bytes) -> tuple[object, StorageBytes]:
     pickle = read_member(data, members[pickles[0]])
     if pickle[:1] not in (b"\x80", b""):
         old_protocol()
-    value, _, _ = read_pickle(pickle)
+    found = read_pickle(pickle)
     checked: dict[str, memoryview] = {}
 
     def storage_bytes(storage: Storage) -> memoryview:
@@ -76,7 +91,12 @@ def read_zip(data: bytes) -> tuple[object, StorageBytes]:
             checked[storage.key] = read_member(data, members[name])
         return checked[storage.key]
 
-    return value, storage_bytes
+    return Saved(found.value, storage_bytes, len(pickle), found.unknown)
+
+
+def no_storages(storage: Storage) -> memoryview:
+    """Be the ``StorageBytes`` of a file whose tensors are arrays already."""
+    raise JaxnextError(f"the storage {storage.key!a} is missing from it")
 
 
 def old_protocol() -> NoReturn:
@@ -95,42 +115,43 @@ def is_legacy(data: bytes) -> bool:
     return data[:1] == b"\x80" and data[start : start + len(magic)] == magic
 
 
-def read_legacy(data: bytes) -> tuple[object, StorageBytes]:
+def read_legacy(data: bytes) -> Saved:
     """Read a file of ``torch.save`` from before PyTorch 1.6; arguments, result and errors as of ``read_zip``.
 
     The file is a row of pickles (magic number, protocol, facts of the machine, the object, the storages' keys), then
     for each key an 8-byte count of elements and the elements, little-endian.
     """
     view = memoryview(data)
-    _, end, _ = read_pickle(view, 0, _FACTS_OPCODES)
-    protocol, end, _ = read_pickle(view, end, _FACTS_OPCODES)
+    end = read_pickle(view, 0, _FACTS_OPCODES).end
+    protocol, end, *_ = read_pickle(view, end, _FACTS_OPCODES)
     if protocol != _LEGACY_PROTOCOL:
         raise JaxnextError(f"its legacy format is not version {_LEGACY_PROTOCOL}")
-    _, end, _ = read_pickle(view, end, _FACTS_OPCODES)
-    value, end, storages = read_pickle(view, end)
-    keys, end, _ = read_pickle(view, end, _KEYS_OPCODES)
+    start = read_pickle(view, end, _FACTS_OPCODES).end
+    value, end, storages, unknown = read_pickle(view, start)
+    size = end - start
+    keys, end, *_ = read_pickle(view, end, _KEYS_OPCODES)
     if type(keys) is not list or not all(type(key) is str and key in storages for key in keys):
         raise JaxnextError("its list of storages does not fit its tensors")
     found: dict[str, memoryview] = {}
     for key in keys:
         storage = storages[key]
-        size = storage.count * _itemsize(storage)
-        content = view[end + 8 : end + 8 + size]
-        if len(content) != size or int.from_bytes(view[end : end + 8], "little") != storage.count:
+        taken = storage.count * _itemsize(storage)
+        content = view[end + 8 : end + 8 + taken]
+        if len(content) != taken or int.from_bytes(view[end : end + 8], "little") != storage.count:
             raise JaxnextError(f"the storage {key!a} is cut short or of another size than its tensors say")
         found[key] = content
-        end += 8 + size
+        end += 8 + taken
 
     def storage_bytes(storage: Storage) -> memoryview:
         if storage.key not in found:
             raise JaxnextError(f"the storage {storage.key!a} is missing from it")
         return found[storage.key]
 
-    return value, storage_bytes
+    return Saved(value, storage_bytes, size, unknown)
 
 
 def _itemsize(storage: Storage) -> int:
-    return 1 if storage.dtype is None else numpy_dtype(storage.dtype).itemsize
+    return 1 if storage.dtype is None else numpy_dtype(_QUANTISED.get(storage.dtype, storage.dtype)).itemsize
 
 
 def tensor_array(tensor: Tensor, storage_bytes: StorageBytes, limit: int) -> np.ndarray:

@@ -1,10 +1,12 @@
-"""Which of the state dicts in a checkpoint is read: the one under the first of ``WRAPPERS`` that holds any tensors."""
+"""Which state dict of a file is read where no net decides: that under the first of ``WRAPPERS`` that has tensors."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
 from jaxnext.errors import JaxnextError
-from jaxnext.porting.files.pickle_names import Tensor
+from jaxnext.porting.files.candidates import Candidate, Described
+from jaxnext.porting.files.modules import Budget
 from jaxnext.porting.files.torch_file import DTYPES
 
 WRAPPERS: Final = ("state_dict", "model_state_dict", "model", "model_ema", "state_dict_ema")
@@ -17,34 +19,38 @@ _SHOWN: Final = 5
 class Choice(NamedTuple):
     """The state dict that is read, and what is said of those that are not."""
 
-    tensors: dict[str, Tensor]
+    tensors: dict[str, Described]
     note: str
     """What was passed over, as the second half of a line; empty where nothing was."""
 
 
 class _Found(NamedTuple):
     keys: tuple[str, ...]
-    tensors: dict[str, Tensor]
+    tensors: dict[str, Described]
 
 
-def choose(value: object) -> Choice:
-    """Find the state dict in what a file holds: the object itself, or a dict under ``WRAPPERS``, however deep.
+def choose(found: Sequence[Candidate], budget: Budget) -> Choice:
+    """Choose the file's own dict or one under ``WRAPPERS``, however deep; without any, the only one that there is.
 
     Tensors beside a wrapped state dict that are none themselves (a best accuracy, a random state) are passed over.
 
     Raises:
-        JaxnextError: there are no tensors, or a bare state dict lies beside a wrapped one: they have a name in common,
-            or a bare one's name has a dot, as those of modules do. The message does not name the file.
+        JaxnextError: there are no tensors; or several state dicts under other keys; or a bare state dict lies beside a
+            wrapped one: they have a name in common, or a bare one's name has a dot, as those of modules do. The message
+            does not name the file.
     """
-    if type(value) is not dict:
-        return _no_tensors("its object is not a dict")
-    found = _state_dicts(value)
-    if not found:
-        keys = ", ".join(ascii(name[:40]) for name in list(value)[:10])
-        return _no_tensors(f"its keys are {keys}" if keys else "its dict has no names")
+    known = sorted((each for each in found if rank(each.keys) is not None), key=lambda each: rank(each.keys) or ())
+    if not known and len(found) == 1:
+        return Choice(found[0].tensors(budget), "")
+    if not known:
+        what = "several dicts of tensors, none of them bare or" if found else "no tensors, neither bare nor"
+        places = [place(each.keys) for each in found]
+        listed = f": found {', '.join(places[:_SHOWN])}{' and more' if len(places) > _SHOWN else ''}" if found else ""
+        raise JaxnextError(f"it holds {what} under {', '.join(WRAPPERS)}{listed}")
+    dicts = [_Found(each.keys, each.tensors(budget)) for each in known]
     read: list[_Found] = []
     stray: list[str] = []
-    for each, inner in zip(found, [*found[1:], None], strict=True):
+    for each, inner in zip(dicts, [*dicts[1:], None], strict=True):
         # What lies in a dict follows it at once.
         if inner is None or inner.keys[: len(each.keys)] != each.keys:
             read.append(each)
@@ -52,50 +58,37 @@ def choose(value: object) -> Choice:
         shared = next((name for name in each.tensors if "." in name or name in inner.tensors), None)
         if shared is not None:
             raise JaxnextError(
-                f"it holds two state dicts, one bare (with {shared[:40]!a}) and one under {_place(inner)}: expected "
-                "one of them, so save that which is meant alone"
+                f"it holds two state dicts, one bare (with {shared[:40]!a}) and one under {place(inner.keys)}: "
+                "expected one of them, so save that which is meant alone"
             )
         stray += [ascii(name[:40]) for name in each.tensors]
     chosen, *others = read
+    return Choice(chosen.tensors, said(chosen.keys, [each.keys for each in others], stray))
+
+
+def rank(keys: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Return where the keys of a state dict come in the order of ``WRAPPERS``; ``None``: they are others."""
+    return tuple(WRAPPERS.index(key) for key in keys) if all(key in WRAPPERS for key in keys) else None
+
+
+def said(chosen: tuple[str, ...], others: Sequence[tuple[str, ...]], stray: Sequence[str]) -> str:
+    """Return what is said of a choice: the keys of other state dicts, and tensors beside it."""
     notes = []
     if others:
-        notes.append(_listed([_place(each) for each in others], "holds others and was", "hold others and were"))
+        notes.append(_listed([place(keys) for keys in others], "holds others and was", "hold others and were"))
     if stray:
         notes.append(_listed(stray, "beside it was", "beside it were"))
-    return Choice(chosen.tensors, "; ".join([f"weights taken from {_place(chosen)}", *notes]) if notes else "")
+    return "; ".join([f"weights taken from {place(chosen)}", *notes]) if notes else ""
 
 
-def _state_dicts(value: dict[str, object]) -> list[_Found]:
-    """List all dicts with tensors, the object itself and those under ``WRAPPERS``, in the order of choice."""
-    found: list[_Found] = []
-    # A dict may contain itself, or another thousands of times: each is looked at once.
-    seen: set[int] = set()
-
-    def look(current: dict[str, object], keys: tuple[str, ...]) -> None:
-        seen.add(id(current))
-        tensors = {name: item for name, item in current.items() if isinstance(item, Tensor)}
-        if tensors:
-            found.append(_Found(keys, tensors))
-        for name in WRAPPERS:
-            inner = current.get(name)
-            if type(inner) is dict and id(inner) not in seen and len(keys) < _MAX_WRAPPED:
-                look(inner, (*keys, name))
-
-    look(value, ())
-    return found
+def place(keys: tuple[str, ...]) -> str:
+    """Return the keys of a state dict as messages write them."""
+    return ascii("/".join(key[:40] for key in keys)) if keys else "'.'"
 
 
-def _place(found: _Found) -> str:
-    return repr("/".join(found.keys))
-
-
-def _listed(names: list[str], singular: str, plural: str) -> str:
+def _listed(names: Sequence[str], singular: str, plural: str) -> str:
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more} {plural if len(names) > 1 else singular} not read"
-
-
-def _no_tensors(found: str) -> NoReturn:
-    raise JaxnextError(f"it holds no tensors, neither bare nor under {', '.join(WRAPPERS)}; {found}")
 
 
 def resave_line(path: Path) -> str:

@@ -46,8 +46,8 @@ def read_directory(data: bytes) -> dict[str, Member]:
     """Return the members by name, as the directory at the archive's end lists them.
 
     Raises:
-        JaxnextError: it is cut short or damaged, or lists a name twice, more than ``MAX_MEMBERS``, or members that
-            together are larger than the archive. The message does not name the file.
+        JaxnextError: it is cut short or damaged, or lists a name twice, more than ``MAX_MEMBERS``, or uncompressed
+            members that together are larger than the archive. The message does not name the file.
     """
     end = data.rfind(b"PK\x05\x06", max(0, len(data) - _END.size - _MAX_COMMENT))
     if end < 0:
@@ -66,8 +66,9 @@ def read_directory(data: bytes) -> dict[str, Member]:
     members = {member.name: member for member in entries}
     if len(members) != len(entries):
         raise JaxnextError("it is a zip archive in which two members have one name")
-    # Members that lie on one another would let a small archive be read many times over.
-    if sum(member.size for member in entries) > len(data):
+    # Members that lie on one another would let a small archive be read many times over. TorchScript compresses its
+    # code, which is not read.
+    if sum(member.size for member in entries if member.method == _STORED) > len(data):
         raise JaxnextError("it is a zip archive whose members are larger than itself; PyTorch stores them uncompressed")
     return members
 
