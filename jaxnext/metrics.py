@@ -49,6 +49,9 @@ def metric_sums(
 LOSS_WEIGHT = "loss_weight"
 """The sum by which that of losses is divided, where examples weigh differently."""
 
+NONFINITE = "nonfinite"
+"""The sum that counts training steps whose loss or gradients are not finite, in a run that leaves those out."""
+
 
 class Accumulator:
     """Adds up metric sums on the host, in float64 and int64."""
@@ -56,7 +59,7 @@ class Accumulator:
     def __init__(self, sums: Mapping[str, np.ndarray] | None = None) -> None:
         self.sums: dict[str, np.ndarray] = {name: np.asarray(value) for name, value in (sums or {}).items()}
 
-    def add(self, sums: Mapping[str, jax.Array]) -> float:
+    def add(self, sums: Mapping[str, jax.Array | np.ndarray]) -> float:
         """Add one step's sums and return its mean loss."""
         host = {name: np.asarray(value) for name, value in sums.items()}
         for name, value in host.items():

@@ -98,6 +98,8 @@ def test_defaults_are_those_of_the_original() -> None:
             "accumulate": 1,
             "recalibrate": False,
             "hours": None,
+            "on_nonfinite": "stop",
+            "max_nonfinite": 10,
             "ema": {
                 "decay": None,
                 "warmup": True,

@@ -65,6 +65,11 @@ class TrainingConfig:
     hours: float | None = None
     """the run ends where another epoch would not be done so many hours after its start, or in mid-epoch when they are
     over; resumed, it has as many again; null: no limit"""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """stop: the run ends at a training loss that is infinite or not a number, and names the batch's images; skip: a
+    step with such a loss or gradient changes nothing, is counted in the epoch's record, and the run goes on"""
+    max_nonfinite: int = 10
+    """with skip, so many such steps in a row are left out; one more ends the run"""
     ema: EmaConfig = dataclasses.field(default_factory=EmaConfig)
     """moving average of the parameters"""
     early_stopping: EarlyStoppingConfig = dataclasses.field(default_factory=EarlyStoppingConfig)
@@ -73,6 +78,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         require(self.accumulate >= 1, "training.accumulate", "at least 1", self.accumulate)
         require(self.hours is None or self.hours > 0, "training.hours", "null or a number above 0", self.hours)
+        require(self.max_nonfinite >= 1, "training.max_nonfinite", "at least 1", self.max_nonfinite)
 
 
 @dataclasses.dataclass(frozen=True)

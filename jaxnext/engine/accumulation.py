@@ -19,7 +19,7 @@ class Accumulated(NamedTuple):
     gradients: dict[str, Any]
     """sums over the batches"""
     batches: jax.Array
-    """int32 scalar: batches that had an example that counts"""
+    """int32 scalar: batches that count"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +53,10 @@ def start(params: dict[str, Any]) -> Accumulated:
 
 
 def gathered(before: Accumulated, gradients: dict[str, Any], counts: jax.Array) -> Accumulated:
-    """Return what is gathered with a batch's gradients; ``counts``: whether one of its examples does."""
-    return Accumulated(jax.tree.map(jnp.add, before.gradients, gradients), before.batches + counts.astype(jnp.int32))
+    """Return what is gathered with a batch's gradients; ``counts``: whether it does, bool scalar."""
+    # Chosen, not multiplied: what does not count may not be a number.
+    sums = jax.tree.map(lambda sum_, g: jnp.where(counts, sum_ + g, sum_), before.gradients, gradients)
+    return Accumulated(sums, before.batches + counts.astype(jnp.int32))
 
 
 def mean(gathered: Accumulated) -> dict[str, Any]:

@@ -17,12 +17,14 @@ METRICS = "metrics.jsonl"
 FREE_ON_RESUME = (
     *("epochs", "workers", "report_every", "logger", "model.max_parameters", "model.remat"),
     *("data.cache", "data.cache_path", "data.verify", "data.on_corrupt", "schedule.stretch", "mix.off_epochs"),
-    *("training.hours", "checkpoint.every_epochs", "checkpoint.every_minutes", "checkpoint.every_steps"),
+    *("training.hours", "training.on_nonfinite", "training.max_nonfinite"),
+    *("checkpoint.every_epochs", "checkpoint.every_minutes", "checkpoint.every_steps"),
     *("training.early_stopping.patience", "training.early_stopping.by", "training.early_stopping.min_delta"),
 )
 """Settings that a resumed run may change: they do not alter what the finished epochs computed; options of loggers too.
 
-``data.on_corrupt`` decides only whether the run goes on at an image that cannot be read, ``schedule.stretch`` whether
+``data.on_corrupt`` decides only whether the run goes on at an image that cannot be read, ``training.on_nonfinite`` at a
+step that is not finite, ``schedule.stretch`` whether
 it may with other ``epochs``. ``mix.off_epochs`` counts from the end of the run, which may move: that what is done stays
 as it was is seen to where the run goes on.
 """

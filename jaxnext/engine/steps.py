@@ -4,7 +4,7 @@ Each is a pure function of what it is given, run on every device over its share 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +17,10 @@ from jaxnext.compat import XLA_INFERENCE_ON_CPU
 from jaxnext.engine.parallel import AXIS, jit_shard_map
 from jaxnext.engine.recalibration import averaged, sown_moments
 from jaxnext.engine.state import Batch, TrainBatch, TrainState
-from jaxnext.engine.update import EACH_BATCH, Recipe, update
+from jaxnext.engine.update import EACH_BATCH, Recipe, all_finite, update
 from jaxnext.losses import Loss, Terms
 from jaxnext.losses.cross_entropy import PLAIN
-from jaxnext.metrics import LOSS_WEIGHT, metric_sums
+from jaxnext.metrics import LOSS_WEIGHT, NONFINITE, metric_sums
 from jaxnext.mix import MixedLabels, mix
 from jaxnext.models.classifier import Classifier
 from jaxnext.models.freezing import join, split
@@ -109,6 +109,7 @@ def train_step(
     """Do the training step after the augmentation: loss, gradient, statistics, update. Runs under the mesh axis.
 
     A batch of which no example counts, because no image could be read, is a step that changes nothing but its number.
+    So is one whose loss is not finite, and where ``recipe.skip`` says so one with a gradient that is not.
 
     Args:
         state: the same on every device.
@@ -125,8 +126,53 @@ def train_step(
 
     Returns:
         the new state, and the metric sums over the global batch; ``loss`` is the sum of the loss's terms, and
-        ``loss_weight`` that of their weights, if they have such.
+        ``loss_weight`` that of their weights, if they have such; with ``recipe.skip`` also ``nonfinite``, 1 where loss
+        or gradients are not finite, int32.
     """
+    made = gradients_of(state, images, labels, mask, stop, mixed, model=model, loss=loss)
+    sums = made.sums
+    # Of summed values, so that all devices decide alike.
+    finite = jnp.isfinite(sums["loss"])
+    if recipe.skip:
+        finite &= all_finite(made.gradients)
+        sums = sums | {NONFINITE: ((made.total > 0) & ~finite).astype(jnp.int32)}
+    state = update(
+        state,
+        made.gradients,
+        made.batch_stats,
+        (made.total > 0) & finite,
+        optimizer=optimizer,
+        recipe=recipe,
+        frozen=model.frozen,
+    )
+    return state._replace(step=state.step + 1), sums
+
+
+class Gradients(NamedTuple):
+    """What a training step makes of a batch, before the update."""
+
+    gradients: dict[str, Any]
+    """of the parameters that are trained, summed over the devices"""
+    batch_stats: dict[str, Any]
+    """after it"""
+    sums: Sums
+    """over the global batch"""
+    total: jax.Array
+    """int32 scalar: examples of the global batch that count"""
+
+
+def gradients_of(
+    state: TrainState,
+    images: jax.Array,
+    labels: jax.Array,
+    mask: jax.Array,
+    stop: jax.Array | None = None,
+    mixed: MixedLabels | None = None,
+    *,
+    model: Classifier,
+    loss: Loss,
+) -> Gradients:
+    """Differentiate the loss of a batch; the arguments are those of ``train_step``. Runs under the mesh axis."""
     keys = example_keys(state.key, state.step, labels.shape[0])
     total = psum(jnp.sum(mask), AXIS)
 
@@ -143,8 +189,7 @@ def train_step(
     # Each device differentiates its own examples' part of the loss; the sum of the parts' gradients is the gradient.
     gradients, (logits, batch_stats) = jax.grad(local_loss, has_aux=True)(trained)
     gradients, sums = psum((gradients, _train_sums(logits, labels, mask, mixed, loss) | _asked(stop)), AXIS)
-    state = update(state, gradients, batch_stats, total, optimizer=optimizer, recipe=recipe, frozen=frozen)
-    return state._replace(step=state.step + 1), sums
+    return Gradients(gradients, batch_stats, sums, total)
 
 
 def _divisor(terms: Terms, mask: jax.Array, total: jax.Array) -> jax.Array:

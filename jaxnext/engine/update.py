@@ -23,6 +23,8 @@ class Recipe:
     """``None``: each batch makes an update"""
     average: MovingAverage | None = None
     """``None``: there is none"""
+    skip: bool = False
+    """whether the run goes on after a batch that counts for nothing, so that its gradients are looked at, too"""
 
 
 EACH_BATCH = Recipe()
@@ -33,7 +35,7 @@ def update(
     state: TrainState,
     gradients: dict[str, Any],
     batch_stats: dict[str, Any],
-    total: jax.Array,
+    counts: jax.Array,
     *,
     optimizer: optax.GradientTransformation,
     recipe: Recipe,
@@ -45,7 +47,7 @@ def update(
         state: before it.
         gradients: of the parameters that are trained, summed over the devices.
         batch_stats: after it.
-        total: examples of the batch that count, over all devices. Without one nothing changes.
+        counts: whether the batch does, bool scalar, the same on all devices. If not, nothing changes.
         optimizer: from an optimizer's ``transformation``.
         recipe: what else is done.
         frozen: parts that are not trained.
@@ -53,10 +55,10 @@ def update(
     if recipe.accumulation is None or state.accumulated is None:
         moved = _moved(state, gradients, batch_stats, optimizer, recipe, frozen)._replace(batch_stats=batch_stats)
         # Without a gradient, the moments and the weight decay would still move the parameters.
-        kept = {name: _where(total > 0, getattr(moved, name), getattr(state, name)) for name in _MOVED}
+        kept = {name: _where(counts, getattr(moved, name), getattr(state, name)) for name in _MOVED}
         return state._replace(**kept)
-    batch_stats = _where(total > 0, batch_stats, state.batch_stats)
-    gathered = accumulation.gathered(state.accumulated, gradients, total > 0)
+    batch_stats = _where(counts, batch_stats, state.batch_stats)
+    gathered = accumulation.gathered(state.accumulated, gradients, counts)
     state = state._replace(batch_stats=batch_stats, accumulated=gathered)
     now = recipe.accumulation.due(state.step) & (gathered.batches > 0)
 
@@ -68,7 +70,7 @@ def update(
 
 
 _MOVED = ("params", "batch_stats", "optimizer", "average")
-"""Fields of the state that a batch without examples leaves as they are."""
+"""Fields of the state that a batch that does not count leaves as they are."""
 
 
 def _moved(
@@ -92,3 +94,8 @@ def _moved(
 
 def _where(condition: jax.Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda new, old: jnp.where(condition, new, old), new, old)
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Return whether every number of a tree of arrays is finite, bool scalar."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()

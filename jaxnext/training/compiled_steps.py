@@ -14,6 +14,7 @@ from jaxnext.data.loader import HostBatch
 from jaxnext.engine import parallel, steps
 from jaxnext.engine.accumulation import Accumulation
 from jaxnext.engine.ema import MovingAverage
+from jaxnext.engine.gradient_norms import gradient_norms
 from jaxnext.engine.padding import padded_batch
 from jaxnext.engine.pictured import Pictured, pictured
 from jaxnext.engine.state import Batch, TrainBatch, TrainState
@@ -59,7 +60,8 @@ class CompiledSteps:
         self._augmentations = tuple(choice.build() for choice in config.augment)
         accumulate = config.training.accumulate
         self.accumulation = Accumulation(accumulate, steps_per_epoch) if accumulate > 1 else None
-        self.recipe = Recipe(self.accumulation, MovingAverage.of(config.training.ema))
+        skip = config.training.on_nonfinite == "skip"
+        self.recipe = Recipe(self.accumulation, MovingAverage.of(config.training.ema), skip)
         self._model, self._optimizer = model, optimizer
         self._evaluate: Any = steps.compile_eval_step(model, self.mesh)
         self._compiled = False
@@ -126,6 +128,26 @@ class CompiledSteps:
         """Return what ``train`` gives the network of a batch; all processes must call it together."""
         batch = self._train_batch(host, step, False)
         return pictured(batch, model=self._model, augmentations=self._augmentations, mesh=self.mesh)
+
+    def gradient_norms(self, state: TrainState, host: HostBatch, step: int) -> dict[str, float]:
+        """Return the norms by part of the gradients that ``train`` has of a batch; all processes must call it.
+
+        Args:
+            state: whose weights and statistics count.
+            host: the rows.
+            step: number of the step in the run.
+        """
+        state = state._replace(step=self.replicate(np.int32(step)), optimizer=(), accumulated=None, average=None)
+        model = frozen_network(self._model, self.phase.frozen)
+        batch = self._train_batch(host, step, False)
+        return gradient_norms(
+            state, batch, model=model, augmentations=self._augmentations, loss=self.loss, mesh=self.mesh
+        )
+
+    def mixes(self, step: int) -> bool:
+        """Return whether the images of a step's batch are mixed."""
+        drawn = self._mixing(step)
+        return drawn is not None and bool(drawn.labels[0, 1] > 0)
 
     def evaluate(self, variables: Variables, host: HostBatch, stop: bool = False) -> steps.Sums:
         """Start the metric sums of a batch; ``stop`` as ``train``."""

@@ -34,6 +34,9 @@ class CorruptImages:
     def __len__(self) -> int:
         return len(self._reasons)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._reasons
+
     def record(self, errors: Sequence[BadImage]) -> None:
         """Take up the images of a batch that failed. Each is named once.
 

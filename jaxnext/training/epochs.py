@@ -19,6 +19,7 @@ from jaxnext.errors import JaxnextError
 from jaxnext.metrics import Accumulator
 from jaxnext.training.compiled_steps import variables_of
 from jaxnext.training.early_stopping import stopped_early
+from jaxnext.training.nonfinite import Done, Guard, check_epoch, left_out, summary
 from jaxnext.training.phases import changes, entered, phase_of
 from jaxnext.training.progress import Progress, Record
 from jaxnext.training.recalibration import recalibrated
@@ -194,7 +195,7 @@ def _train(
     """Do the training steps from ``plan`` to the end of its epoch."""
     sums, clock, begin = Accumulator(progress.sums), run.env.host.clock, run.env.host.clock()
     wait, done = DataWait(clock, progress.data_wait), 0
-    pending: Any = None
+    guard, pending = Guard(run, progress), None
     rate: float | None = None
 
     def so_far() -> Progress:
@@ -204,17 +205,18 @@ def _train(
             sums=sums.sums,
             seconds=progress.seconds + clock() - begin,
             data_wait=wait.seconds,
+            nonfinite=guard.row,
         )
 
     first = (plan.step % run.order.train_steps_per_epoch) * run.config.batch_size
     with run.bar(f"epoch {plan.epoch}/{run.config.epochs}", run.order.train_size, first) as bar:
         while True:
             try:
-                host = wait.fetch(batches, pending and pending[1])
+                host = wait.fetch(batches, pending and pending.sums)
                 run.corrupt.record(host.errors)
                 run.corrupt.post(run.processes)
             except JaxnextError:
-                _count(run, pending, sums, bar, progress)
+                _count(guard, pending, sums, bar, state)
                 _save_what_is_done(run, state, so_far())
                 raise
             if (wanted := run.rate(progress, plan.step)) != rate:
@@ -224,27 +226,25 @@ def _train(
             if plan.step == 0:
                 begin += run.monitor.first_batch(host)
             state, step_sums = run.steps.train(state, host, plan.step, run.asked())
-            _count(run, pending, sums, bar, progress)
-            pending, done = (plan, step_sums, len(plan.ids) - len(host.errors)), done + 1
+            _count(guard, pending, sums, bar, state)
+            pending, done = Done(plan, step_sums, host), done + 1
             if plan.last or run.stopping():
                 break
             if is_due(run, progress.position + done):
-                _count(run, pending, sums, bar, progress)
+                _count(guard, pending, sums, bar, state)
                 pending = None
                 save_beside(run, state, so_far(), given_up=True)
             plan = run.order.locate(plan.index + 1)
-        _count(run, pending, sums, bar, progress)
+        _count(guard, pending, sums, bar, state)
     return state, so_far()
 
 
-def _count(run: Run, pending: Any, sums: Accumulator, bar: Any, progress: Progress) -> None:
-    """Wait for a step's sums, add them up, and stop the run where its loss is not finite."""
+def _count(guard: Guard, pending: Done | None, sums: Accumulator, bar: Any, state: TrainState) -> None:
+    """Wait for a step's sums, add them up, and stop the run where it is not finite."""
     if pending is None:
         return
-    plan, step_sums, images = pending
-    loss = sums.add(run.processes.note(step_sums))
-    run.check_finite("loss", loss, f"epoch {plan.epoch}, step {plan.step + 1}", progress)
-    bar.update(images)
+    guard.count(pending, sums, state)
+    bar.update(pending.images)
     bar.set_postfix_str(f"loss {sums.mean('loss'):.4f}", refresh=False)
 
 
@@ -296,6 +296,7 @@ def _finish(
     """Record an epoch, whose seconds and waits include validation, move the schedule, save, draw."""
     training, epoch = Accumulator(progress.sums), len(progress.history) + 1
     run.corrupt.share(run.processes)
+    check_epoch(training, epoch)
     _check_any(run, training, "training")
     _check_any(run, validation, "validation")
     last_step = epoch * run.order.train_steps_per_epoch - 1
@@ -309,11 +310,14 @@ def _finish(
         "images_per_second": int(training.sums["count"]) / progress.seconds,
         "data_wait_fraction": data_wait / seconds,
         "seconds": seconds,
+        **left_out(run, training),
     }
     run.check_finite("validation loss", record["val_loss"], f"epoch {epoch}", progress)
     best = progress.best is None or record["val_accuracy"] > progress.best["val_accuracy"]
     schedule = run.schedule.after_epoch(progress.schedule, record["val_loss"])
-    progress = Progress(schedule, epoch * run.order.batches_per_epoch, (*progress.history, record))
+    progress = Progress(
+        schedule, epoch * run.order.batches_per_epoch, (*progress.history, record), nonfinite=progress.nonfinite
+    )
     if run.processes.first:
         save_epoch(run, state, progress, best)
         left = time_left(seconds, run.config.epochs - epoch)
@@ -340,5 +344,5 @@ def _line(record: Record, epochs: int, best: bool) -> str:
         f"train loss {record['train_loss']:.4f}, accuracy {record['train_accuracy']:.2%}; "
         f"val loss {record['val_loss']:.4f}, accuracy {record['val_accuracy']:.2%}{' (best)' if best else ''}; "
         f"learning rate {record['learning_rate']:g}; {record['images_per_second']:.0f} images/s, "
-        f"data wait {record['data_wait_fraction']:.1%}"
+        f"data wait {record['data_wait_fraction']:.1%}{summary(record)}"
     )

@@ -29,6 +29,8 @@ class Progress:
     """spent in those steps"""
     data_wait: float = 0.0
     """of them, seconds in which no step ran because data was not there"""
+    nonfinite: int = 0
+    """training steps just before that were left out in a row, as they were not finite; epochs do not end a row"""
 
     @property
     def best(self) -> Record | None:
@@ -45,6 +47,8 @@ class Progress:
             "sums": {name: value.tolist() for name, value in self.sums.items()},
             "seconds": self.seconds,
             "data_wait": self.data_wait,
+            # As before this was counted, where there is nothing to count.
+            **({"nonfinite": self.nonfinite} if self.nonfinite else {}),
         }
 
     @classmethod
@@ -59,4 +63,5 @@ class Progress:
             {name: np.asarray(value) for name, value in values["sums"].items()},
             values["seconds"],
             values["data_wait"],
+            values.get("nonfinite", 0),
         )

@@ -144,12 +144,15 @@ class Run:
         """
         if math.isfinite(value):
             return
-        kept = self.checkpoints.latest("last") is not None
-        there = f"the last good checkpoint is kept in {self.output}" if kept else "no checkpoint was made yet"
         raise JaxnextError(
-            f"the {name} is {value} in {place}, at learning rate {self.learning_rate(progress):g}; {there}; "
+            f"the {name} is {value} in {place}, at learning rate {self.learning_rate(progress):g}; {self.kept()}; "
             "try a smaller --optimizer.learning_rate"
         )
+
+    def kept(self) -> str:
+        """Say what a run that cannot go on has left."""
+        kept = self.checkpoints.latest("last") is not None
+        return f"the last good checkpoint is kept in {self.output}" if kept else "no checkpoint was made yet"
 
 
 def mix_of(config: MixConfig, length: Length) -> Mix:
