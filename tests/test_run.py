@@ -1,3 +1,4 @@
+import json
 import math
 
 import jax
@@ -21,9 +22,14 @@ def test_loss_that_is_not_finite_stops_the_run(images, tmp_path):
         train(tmp_path / "r", images, optimizer=OPTIMIZERS.choose("adam", learning_rate=1e30))
     assert str(error.value).startswith("the loss is ")
     assert "in epoch 1, step " in str(error.value)
-    assert "at learning rate 1e+30; no checkpoint was made yet; try a smaller --optimizer.learning_rate" in str(
+    assert "at learning rate 1e+30; its batch is " in str(error.value)
+    assert ", not finite in backbone, attention, head; no checkpoint was made yet; try a smaller --optimizer." in str(
         error.value
     )
+    written = json.loads((tmp_path / "r" / "nonfinite.json").read_text())
+    assert list(written["gradient_norms"].values()) == ["nan", "nan", "nan"]
+    assert all((images / "train").as_posix() in image["path"] for image in written["images"])
+    assert len(written["images"]) == 10
 
 
 def test_last_good_checkpoint_is_kept_when_the_loss_is_not_finite(run, images, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Accumulation, the moving average and freezing in whole training steps, against PyTorch and across devices."""
 
 import functools
+import math
 from typing import Any
 
 import jax
@@ -18,7 +19,10 @@ from jaxnext.engine.ema import MovingAverage
 from jaxnext.engine.optimizer_groups import grouped
 from jaxnext.engine.state import create
 from jaxnext.engine.update import EACH_BATCH, Recipe
+from jaxnext.losses import Terms
+from jaxnext.losses.cross_entropy import cross_entropy
 from jaxnext.models.freezing import frozen_network
+from jaxnext.ops.collectives import psum
 from jaxnext.training.phases import entered
 
 SETTING, STEPS = "fc", 20
@@ -163,3 +167,95 @@ def test_devices_do_not_matter_with_everything_on() -> None:
             more = run(devices)
             for (path, found), right in zip(jax.tree.leaves_with_path(more), jax.tree.leaves(one), strict=True):
                 np.testing.assert_allclose(found, right, atol=FLOAT64_DEVICES, err_msg=jax.tree_util.keystr(path))
+
+
+class Net:
+    """A layer after the mean of an image's pixels and of noise, with a running mean: what a step needs of a network."""
+
+    frozen = ()
+
+    def apply(self, variables: Any, images: Any, *, keys: Any, **_: Any) -> Any:
+        noise = jax.vmap(lambda key: jax.random.uniform(key, (3,)))(keys)
+        shown = images.mean((1, 2)) + 0.1 * noise
+        mean = psum(shown.mean(0), parallel.AXIS)
+        moved = {"backbone": {"mean": 0.9 * variables["batch_stats"]["backbone"]["mean"] + 0.1 * mean}}
+        return shown @ variables["params"]["head"]["kernel"], {"batch_stats": moved}
+
+
+class Breaks:
+    """Cross-entropy, whose gradient is not a number in a batch with an example of class 2, though its value is one."""
+
+    def terms(self, logits: Any, targets: Any) -> Terms:
+        root = jnp.sqrt(0 * logits.sum(-1) + (targets != 2))
+        return Terms(cross_entropy(logits, targets) + root, None)
+
+
+@functools.cache
+def breaking_step(devices: int, recipe: Recipe) -> Any:
+    mesh = parallel.mesh_of(jax.devices()[:devices])
+    step = functools.partial(
+        steps.train_step, model=Net(), optimizer=ADAM.transformation(), loss=Breaks(), recipe=recipe
+    )
+    split = PartitionSpec(parallel.AXIS)
+    specs = (PartitionSpec(), split, split, split)
+    return jax.jit(jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=False))
+
+
+def few_steps(batches: list[Any], devices: int, recipe: Recipe) -> Any:
+    """States after each of some steps on (number of the step, images, labels), and their sums."""
+    kernel = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32)
+    variables = {"params": {"head": {"kernel": kernel}}, "batch_stats": {"backbone": {"mean": np.ones(3, np.float32)}}}
+    state = create(
+        jax.tree.map(jnp.asarray, variables),
+        ADAM.transformation(),
+        0.1,
+        0,
+        accumulates=recipe.accumulation is not None,
+        averages=recipe.average is not None,
+    )
+    mesh = parallel.mesh_of(jax.devices()[:devices])
+    state, found = parallel.replicate(state, mesh), []
+    for number, shown, right in batches:
+        state = state._replace(step=parallel.replicate(np.int32(number), mesh))
+        state, sums = breaking_step(devices, recipe)(state, shown, right, np.ones(len(right), bool))
+        found.append((jax.tree.map(np.asarray, state._replace(key=jax.random.key_data(state.key))), sums))
+    return found
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("everything", [False, True], ids=["each batch", "gathered and averaged"])
+def test_a_step_that_is_not_finite_changes_nothing_but_its_number(devices: int, everything: bool) -> None:
+    gathered = (Accumulation(3, 7), AVERAGE) if everything else (None, None)
+    random, batches = np.random.default_rng(1), []
+    for number in range(7):
+        shown, right = random.normal(size=(4, 2, 2, 3)).astype(np.float32), random.integers(0, 2, 4).astype(np.int32)
+        if number == 2:
+            shown[3, 1, 0, 2] = np.inf
+        if number == 4:
+            right[0] = 2
+        batches.append((number, shown, right))
+    found = few_steps(batches, devices, Recipe(*gathered, skip=True))
+    assert [int(sums["nonfinite"]) for _, sums in found] == [0, 0, 1, 0, 1, 0, 0]
+    assert [math.isfinite(sums["loss"]) for _, sums in found] == [number != 2 for number in range(7)]
+    # A group of gathered gradients ends with the step that is left out, too, which a plain loop cannot show.
+    left_out = (4,) if everything else (2, 4)
+    plain = few_steps([batch for batch in batches if batch[0] not in left_out], devices, Recipe(*gathered, skip=True))
+    jax.tree.map(np.testing.assert_array_equal, found[-1][0], plain[-1][0])
+    for number in (2, 4):
+        before, after = found[number - 1][0], found[number][0]
+        if not (everything and number == 2):
+            jax.tree.map(np.testing.assert_array_equal, after, before._replace(step=np.int32(number + 1)))
+    if everything:
+        # Steps 0 and 1 make the update that is due at step 2.
+        assert [int(each.average.updates) for each, _ in found] == [0, 0, 1, 1, 1, 2, 3]
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found[-1][0]))
+
+
+def test_where_all_is_finite_a_run_that_would_leave_steps_out_is_the_same() -> None:
+    random = np.random.default_rng(2)
+    batches = [
+        (number, random.normal(size=(4, 2, 2, 3)).astype(np.float32), random.integers(0, 2, 4).astype(np.int32))
+        for number in range(3)
+    ]
+    (one, _), (other, _) = (few_steps(batches, 1, Recipe(skip=skip))[-1] for skip in (False, True))
+    jax.tree.map(np.testing.assert_array_equal, one, other)

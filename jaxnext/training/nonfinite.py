@@ -170,12 +170,12 @@ def _norms(done: Done, state: TrainState, run: Run) -> tuple[dict[str, float] | 
 
 def _said(gradients: Mapping[str, float] | None, weights: Mapping[str, float], at: str) -> str:
     broken = [part for part, norm in weights.items() if not math.isfinite(norm)]
-    already = f", as the weights of {' and '.join(broken)} already are" if broken else ""
+    already = f", as the weights of {', '.join(broken)} already are" if broken else ""
     if gradients is None:
         return f"the norms of its gradients could not be computed{already}"
     text = ", ".join(f"{part} {norm:.4g}" for part, norm in gradients.items())
     wrong = [part for part, norm in gradients.items() if not math.isfinite(norm)]
-    what = f"of {' and '.join(wrong)} not finite" if wrong else "all finite"
+    what = f"not finite in {', '.join(wrong)}" if wrong else "all finite"
     return f"the norms of its gradients{at} are {text}, {what}{already}"
 
 
