@@ -65,7 +65,8 @@ def test_a_run_stops_with_the_names_of_the_images_and_the_norms_of_the_gradients
     assert str(error.value) == (
         "the loss is nan in epoch 1, step 2, at learning rate 0.02; its batch is a/0.jpg, a/1.jpg, b/2.jpg and 2 more "
         f"(all in {tmp_path / 'nonfinite.json'}); the norms of its gradients with the weights after step 3 are "
-        "backbone inf, head 0.5, not finite in backbone; no checkpoint was made yet; try a smaller --optimizer.learning_rate"
+        "backbone inf, head 0.5, not finite in backbone; no checkpoint was made yet; try a smaller "
+        "--optimizer.learning_rate"
     )
     assert json.loads((tmp_path / "nonfinite.json").read_text()) == {
         "epoch": 1,
