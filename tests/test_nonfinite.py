@@ -60,6 +60,7 @@ def test_a_run_stops_with_the_names_of_the_images_and_the_norms_of_the_gradients
     guard = Guard(fake_run(tmp_path, "stop", []), Progress({}))
     sums = Accumulator()
     guard.count(done(0, 2.5), sums, state(2))
+    assert [guard.stops(done(1, loss)) for loss in (1.0, math.inf)] == [False, True]
     with pytest.raises(JaxnextError) as error:
         guard.count(done(1, math.nan), sums, state(3))
     assert str(error.value) == (
@@ -113,7 +114,10 @@ def test_steps_left_out_are_counted_and_too_many_in_a_row_stop_the_run(tmp_path)
         f"{broken}; the step is left out, of a/0.jpg, a/1.jpg, b/2.jpg and 2 more"
         for broken in ("the loss is nan in epoch 1, step 1", "a gradient is not finite in epoch 1, step 3")
     ]
+    assert not guard.stops(done(3, math.nan, 1))
     guard.count(done(3, math.nan, 1), sums, state(4))
+    assert guard.stops(done(4, math.nan, 1))
+    assert not guard.stops(done(4, 1.0, 0))
     with pytest.raises(JaxnextError, match=r"^the loss is nan in epoch 1, step 5, at learning rate 0.05, after 2 such"):
         guard.count(done(4, math.nan, 1), sums, state(5))
 

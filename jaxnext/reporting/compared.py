@@ -21,6 +21,7 @@ _OF_A_RUN = (
     *("seed", "data.fold", "workers", "model.max_parameters", "model.remat"),
     *("checkpoint.every_epochs", "checkpoint.every_minutes", "checkpoint.every_steps"),
     *("data.cache", "data.cache_path", "data.verify", "data.on_corrupt"),
+    *("training.on_nonfinite", "training.max_nonfinite"),
 )
 """Settings in which runs of one setting may differ: what is drawn, and what does not alter the result."""
 

@@ -216,6 +216,7 @@ def _train(
                 run.corrupt.record(host.errors)
                 run.corrupt.post(run.processes)
             except JaxnextError:
+                guard.alone = True
                 _count(guard, pending, sums, bar, state)
                 _save_what_is_done(run, state, so_far())
                 raise
@@ -230,7 +231,8 @@ def _train(
             pending, done = Done(plan, step_sums, host), done + 1
             if plan.last or run.stopping():
                 break
-            if is_due(run, progress.position + done):
+            # A run that is to stop does so where all processes do, after the next step.
+            if is_due(run, progress.position + done) and not guard.stops(pending):
                 _count(guard, pending, sums, bar, state)
                 pending = None
                 save_beside(run, state, so_far(), given_up=True)

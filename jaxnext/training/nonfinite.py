@@ -1,7 +1,8 @@
 """What a run does with training steps whose loss or gradients are not finite: end, or leave them out.
 
-Such a step has changed nothing but its number (``engine.update``). What the sentence says of it is computed again from
-its batch, with the weights as they are when its loss is looked at: those after the step that was sent meanwhile.
+Such a step has changed nothing but its number (``engine.update``). What the sentence says of its gradients is computed
+again from its batch, with the weights as they are when its loss is looked at: those after the step that was sent
+meanwhile, if there was one. The sentence says so.
 """
 
 import json
@@ -49,9 +50,17 @@ class Guard:
         self.run, self.progress = run, progress
         self.row: int = progress.nonfinite
         """steps just before that were left out in a row"""
+        self.alone = False
+        """whether this one of several processes ends for a reason of its own, so that no other computes with it"""
         self._skip = run.config.training.on_nonfinite == "skip"
         warn = run.env.console.warn or run.env.console.say
         self._warn = warn if run.processes.first else lambda line: None
+
+    def stops(self, done: Done) -> bool:
+        """Wait for a step, and return whether ``count`` will stop the run for it."""
+        if NONFINITE in done.sums:
+            return bool(done.sums[NONFINITE]) and self.row >= self.run.config.training.max_nonfinite
+        return not math.isfinite(float(done.sums["loss"]))
 
     def count(self, done: Done, sums: Accumulator, state: TrainState) -> None:
         """Wait for a step and add its sums up, without those of a step that is left out.
@@ -84,11 +93,14 @@ class Guard:
 
     def _stop(self, done: Done, broken: str, after: str, state: TrainState) -> None:
         run, plan = self.run, done.plan
-        # Every process is here, with the same sums. Images that could not be read are no part of the batch.
-        run.corrupt.share(run.processes)
+        # Otherwise every process is here, with the same sums.
+        together = run.processes.count == 1 or not self.alone
+        if together:
+            # Images that could not be read are no part of the batch.
+            run.corrupt.share(run.processes)
         rate, last = run.rate(self.progress, plan.step), int(np.asarray(state.step))
         later = last > plan.step + 1
-        gradients, weights = _norms(done, state, run)
+        gradients, weights = _gradient_norms(done, state, run) if together else None, norms(state.params)
         file = run.output / "nonfinite.json"
         if run.processes.first:
             source = run.splits.train
@@ -159,13 +171,12 @@ def _some(images: list[tuple[str, ...]]) -> str:
     return f"{shown} and {len(images) - SHOWN:,} more" if len(images) > SHOWN else shown
 
 
-def _norms(done: Done, state: TrainState, run: Run) -> tuple[dict[str, float] | None, dict[str, float]]:
-    """Return the norms of gradients and weights; ``None`` where a device has no room for the former."""
+def _gradient_norms(done: Done, state: TrainState, run: Run) -> dict[str, float] | None:
+    """Return them, or ``None`` where a device has no room for the gradients."""
     try:
-        gradients = run.steps.gradient_norms(state, done.host, done.plan.step)
+        return run.steps.gradient_norms(state, done.host, done.plan.step)
     except jax.errors.JaxRuntimeError:
-        gradients = None
-    return gradients, norms(state.params)
+        return None
 
 
 def _said(gradients: Mapping[str, float] | None, weights: Mapping[str, float], at: str) -> str:
