@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import functools
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -158,6 +159,8 @@ def orbax_ended(seconds: float = 10) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        # Coroutines that were made and not begun say so when they are forgotten, after this.
+        warnings.filterwarnings("ignore", r"coroutine '\w*Handler\.\w+' was never awaited", RuntimeWarning)
         for thread in threading.enumerate():
             if isinstance(thread, kind):
                 # Its own ``join`` raises what the thread has raised.

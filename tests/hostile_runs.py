@@ -144,10 +144,7 @@ CASES = {
     "checkpoint meta json broken": Case(
         every(checkpoint, changed(f"{LAST}/meta/metadata", lambda b: b[:-10])),
         model,
-        (
-            "{here}/run/checkpoints/last/7: the checkpoint cannot be read (Expecting ',' delimiter: line "
-            "1 column 2283 (char 2282))"
-        ),
+        ("{here}/run/checkpoints/last/7: the checkpoint cannot be read (Expecting ',' delimiter: line 1 column..."),
     ),
     "checkpoint meta deep": Case(
         every(checkpoint, changed(f"{LAST}/meta/metadata", lambda b: b"[" * 100000)),
@@ -160,7 +157,7 @@ CASES = {
     "checkpoint digests broken": Case(
         every(checkpoint, changed(f"{LAST}/digests/metadata", lambda b: b"[]")),
         model,
-        ("{here}/run/checkpoints/last/7: the checkpoint cannot be read ('list' object has no attribute 'get')"),
+        ("{here}/run/checkpoints/last/7: the checkpoint cannot be read (expected digests by name, found '[]')"),
     ),
     "checkpoint manifest cut": Case(
         every(checkpoint, changed(f"{LAST}/model/manifest.ocdbt", lambda b: b[:20])),

@@ -18,6 +18,8 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
         "model.weights": "weights/imagenet1k_v2",
         "model.head": "fc",
         "model.head.widths": (1024, 512),
+        "model.head.activation": "silu",
+        "model.head.batch_norm": True,
     },
     "cbam": {"data.path": "data", "model.weights": "weights/imagenet1k_v2", "model.attention": "cbam"},
     "fc_cbam": {
@@ -26,6 +28,8 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
         "model.attention": "cbam",
         "model.head": "fc",
         "model.head.widths": (1024, 512),
+        "model.head.activation": "silu",
+        "model.head.batch_norm": True,
     },
     "resnet50": {
         "data.path": "data",
@@ -104,6 +108,8 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
         "model.attention": "cbam",
         "model.head": "fc",
         "model.head.widths": (128, 64),
+        "model.head.activation": "silu",
+        "model.head.batch_norm": True,
         "optimizer.learning_rate": 1e-3,
         "optimizer.weight_decay": 1e-4,
     },

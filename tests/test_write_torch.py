@@ -64,7 +64,7 @@ def test_equal_tensors_give_equal_bytes() -> None:
     assert written(arrays()) == written(arrays())
 
 
-@pytest.mark.parametrize("dtype", ["uint16", "complex64", "U3"])
+@pytest.mark.parametrize("dtype", ["uint16", "S3", "U3"])
 def test_a_dtype_that_is_not_written(dtype: str) -> None:
     with pytest.raises(ValueError, match=r"fc\.bias: expected one of the dtypes float64, .*, found "):
         written({"conv1.weight": np.zeros(1, np.float32), "fc.bias": np.zeros(2, dtype)})

@@ -204,10 +204,12 @@ def _start(iterator: grain.DatasetIterator[HostBatch]) -> None:
         # Grain asks for an absl flag of its own, which is an error as long as nobody has parsed or waived the flags.
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
-        # Started here, because starting it later would clear the mask of this thread.
-        resource_tracker.ensure_running()
-        if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_MAIN_PROCESS)
+        # Python's own process that tidies up is started here, so that it has the mask too: it minds two of them itself,
+        # and takes these two off this thread's mask.
+        for prepare in (resource_tracker.ensure_running, lambda: None):
+            if hasattr(signal, "pthread_sigmask"):
+                signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_MAIN_PROCESS)
+            prepare()
         # Asking for the state makes the iterators of all workers now; else they are made when first needed.
         iterator.get_state()
         iterator.start_prefetch()

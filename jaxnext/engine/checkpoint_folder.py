@@ -124,6 +124,8 @@ class CheckpointFolder:
             with orbax_ended():
                 restored = self._manager().restore(number, args=ocp.args.Composite(**arguments))
             items = {name: restored[name] for name in arguments}
+            if has_digests and not isinstance(items[DIGESTS], Mapping):
+                raise ValueError(f"expected digests by name, found {str(items[DIGESTS])[:80]!a}")
         except Exception as error:
             raise self.unreadable(number, error) from error
         return items, items.pop(DIGESTS, None)
