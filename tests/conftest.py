@@ -42,6 +42,7 @@ GROUPS = {
         *("test_embeddings", "test_inference_similar", "test_inference_sorting_sort"),
         *("test_inference_export", "test_stablehlo", "test_weights_exporter", "test_safetensors", "test_readme"),
         *("test_inference_calibrate", "test_cli_calibrate", "test_inference_verify", "test_cli_verify"),
+        *("test_trained", "test_inference_compare"),
     ),
 }
 """Test files that share compiled programs or the small run; ``pytest -n 2`` runs those of a group in one process.

@@ -70,6 +70,7 @@ def test_a_run_of_each_recipe_that_was_stopped_in_both_epochs_goes_on_bit_for_bi
     assert_same_model(tmp_path / "r", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_cosine_is_not_gone_on_with_to_other_epochs_unless_it_is_stretched(images, tmp_path):
     path = small_run.write_images(tmp_path / "data", {"train": 2, "val": 1})
     train(tmp_path / "r", path, epochs=1, schedule=SCHEDULES.choose("cosine"))

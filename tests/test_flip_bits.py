@@ -8,6 +8,7 @@ import pytest
 from jaxnext.engine.checkpoint import Checkpoints
 
 
+@pytest.mark.slow
 def test_flipped_bits_are_noticed_or_alter_nothing(tmp_path: Path) -> None:
     counts = flip_bits.flip(30, 0, tmp_path)
     total = flip_bits.Counts()

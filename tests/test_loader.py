@@ -267,6 +267,7 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.slow
 def test_an_interrupt_of_the_process_group_leaves_the_workers_at_work(tmp_path: Path) -> None:
     with program(tmp_path, "interrupt") as process:
         assert process.stdout is not None

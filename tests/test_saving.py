@@ -158,6 +158,7 @@ def written(monkeypatch):
     return positions
 
 
+@pytest.mark.slow
 def test_killed_within_an_epoch_it_goes_on_from_the_step_that_was_saved(run, images, tmp_path, monkeypatch):
     lines, save = [], saving.save_beside
 
