@@ -119,10 +119,10 @@ def test_a_packed_folder_trains_as_the_folder_does(images, tmp_path):
         assert one[key] == two[key]
     fit(dataclasses.replace(packed, epochs=2), tmp_path / "tfds", True, run_env())
     assert len((tmp_path / "tfds" / "metrics.jsonl").read_text().splitlines()) == 2
-    noted = place / "metadata.json"
-    noted.write_text(noted.read_text().replace('-of-00001": "', '-of-00001": "0'))
+    (shard,) = place.glob("*-train.array_record-00000-of-00001")
+    shard.write_bytes(shard.read_bytes().replace(b"\x89PNG", b"\x89PNX", 1))
     verified = dataclasses.replace(packed, data=dataclasses.replace(data, verify=True))
-    with pytest.raises(JaxnextError, match=r"-train\.array_record-00000-of-00001: expected the SHA-256 0"):
+    with pytest.raises(JaxnextError, match=r"-train\.array_record-00000-of-00001: expected the SHA-256 "):
         fit(verified, tmp_path / "verified", False, run_env())
 
 

@@ -286,7 +286,7 @@ WRITERS = {
         loggers, r"loggers.json: the run goes on without it \(.+{why}\)\)", ends=False, partly=r"loggers\.json"
     ),
     "new cache": Writer(cache_new, CACHE, may_add=r"cache2(/\w+(/[\w.]+)?)?"),
-    "cache": Writer(cache_fill, CACHE, partly=r"\w+/(pixels|stamps)\.bin"),
+    "cache": Writer(cache_fill, CACHE, partly=r"\w+/(pixels|stamps|digests)\.bin"),
     "index": Writer(index, r"warning: .+: the listing: the file cannot be written \({why}\), so that .+", ends=False),
     "prediction": Writer(csv, a_file("prediction.csv")),
     "embeddings": Writer(vectors, a_file("vectors.npz")),

@@ -190,11 +190,14 @@ def _placed(output: Path, overwrite: bool) -> Iterator[Path]:
             )
         if output.is_dir() and not output.is_symlink():
             _clear(output, part)
-        # A digest of what was there before is none of this.
-        beside(output).unlink(missing_ok=True)
+        if needs_file:
+            write_beside(part)
         part.replace(output)
         if needs_file:
-            write_beside(output)
+            beside(part).replace(beside(output))
+        else:
+            # A digest of what was there before is none of this.
+            beside(output).unlink(missing_ok=True)
     except OSError as error:
         raise JaxnextError(f"{output}: the export cannot be written ({error.strerror or error})") from error
     finally:
