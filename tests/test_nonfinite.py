@@ -33,7 +33,7 @@ def fake_run(tmp_path: Any, on_nonfinite: Any, warned: list[str], mixed: bool = 
     """What a guard needs of a run of five images, which are one batch."""
     return SimpleNamespace(
         config=SimpleNamespace(training=TrainingConfig(on_nonfinite=on_nonfinite, max_nonfinite=2)),
-        env=SimpleNamespace(console=SimpleNamespace(say=warned.append, warn=None)),
+        env=SimpleNamespace(warn=warned.append),
         processes=Processes(),
         output=tmp_path,
         corrupt=CorruptImages(True, tmp_path, warned.append),

@@ -24,9 +24,8 @@ FREE_ON_RESUME = (
 """Settings that a resumed run may change: they do not alter what the finished epochs computed; options of loggers too.
 
 ``data.on_corrupt`` decides only whether the run goes on at an image that cannot be read, ``training.on_nonfinite`` at a
-step that is not finite, ``schedule.stretch`` whether
-it may with other ``epochs``. ``mix.off_epochs`` counts from the end of the run, which may move: that what is done stays
-as it was is seen to where the run goes on.
+step that is not finite, ``schedule.stretch`` whether it may with other ``epochs``. ``mix.off_epochs`` counts from the
+end of the run, which may move: that what is done stays as it was is seen to where the run goes on.
 """
 
 

@@ -74,7 +74,7 @@ def set_aside_damaged(checkpoints: Checkpoints, env: RunEnvironment) -> None:
     """Have a damaged checkpoint out of the way; of several processes the first one sees to it, and all wait for it."""
     if env.processes.first:
         for line in checkpoints.set_aside_damaged():
-            (env.console.warn or env.console.say)(line)
+            env.warn(line)
     env.processes.barrier()
     if not env.processes.first:
         checkpoints.look_again()

@@ -86,3 +86,8 @@ class RunEnvironment:
     """``None`` where every program is compiled anew"""
     processes: Processes = dataclasses.field(default_factory=Processes)
     """of the run; those after the first show nothing"""
+
+    def warn(self, line: str) -> None:
+        """Show a line for what went wrong; of several processes the first one does."""
+        if self.processes.first:
+            (self.console.warn or self.console.say)(line)

@@ -221,9 +221,7 @@ class Monitor:
         except Exception as error:
             if what not in self._failed:
                 self._failed.add(what)
-                console = self._env.console
-                say = (console.warn or console.say) if self._env.processes.first else lambda line: None
-                say(f"{what}: the run goes on without it ({_text(error)})")
+                self._env.warn(f"{what}: the run goes on without it ({_text(error)})")
 
 
 def _read_logged(path: Path) -> dict[str, dict[str, Any]]:

@@ -21,11 +21,10 @@ from jaxnext.engine.state import TrainState
 from jaxnext.errors import JaxnextError, printable
 from jaxnext.metrics import NONFINITE, Accumulator
 from jaxnext.training.progress import Progress
-from jaxnext.training.run import Run
+from jaxnext.training.run import REMEDY, Run
 
 SHOWN = 3
 """Images of a batch that are named in a sentence."""
-REMEDY = "try a smaller --optimizer.learning_rate"
 
 
 class Done(NamedTuple):
@@ -52,9 +51,6 @@ class Guard:
         """steps just before that were left out in a row"""
         self.alone = False
         """whether this one of several processes ends for a reason of its own, so that no other computes with it"""
-        self._skip = run.config.training.on_nonfinite == "skip"
-        warn = run.env.console.warn or run.env.console.say
-        self._warn = warn if run.processes.first else lambda line: None
 
     def stops(self, done: Done) -> bool:
         """Wait for a step, and return whether ``count`` will stop the run for it."""
@@ -89,7 +85,7 @@ class Guard:
         if self.row > most:
             self._stop(done, broken, f", after {most} such steps in a row that were left out", state)
         images = _some(_images(self.run, done.plan, lambda index: self.run.splits.train.names[index]))
-        self._warn(f"{broken} in {_place(done.plan)}; the step is left out, of {images}")
+        self.run.env.warn(f"{broken} in {_place(done.plan)}; the step is left out, of {images}")
 
     def _stop(self, done: Done, broken: str, after: str, state: TrainState) -> None:
         run, plan = self.run, done.plan

@@ -31,6 +31,9 @@ from jaxnext.training.time_limit import TimeLimit
 from jaxnext.training.writer import Writer
 from jaxnext.types import Variables
 
+REMEDY = "try a smaller --optimizer.learning_rate"
+"""What a user can do where numbers are not finite."""
+
 
 class Run:
     """The parts of a run. What changes on the way is the state and the progress, which its phases hand on."""
@@ -52,9 +55,7 @@ class Run:
         self.config, self.output, self.splits, self.classes = config, output, splits, classes
         self.model, self.checkpoints, self.env, self.cache = model, checkpoints, env, cache
         self.processes, self.check_there = env.processes, check_there
-        # Of several processes the first one speaks.
-        warn = (env.console.warn or env.console.say) if self.processes.first else lambda line: None
-        self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, warn)
+        self.corrupt = CorruptImages(config.data.on_corrupt == "skip", output, env.warn)
         self.optimizer = optimizer_of(config, params)
         self.schedule: Schedule = config.schedule.build()
         given = config.loss.options.get("class_weights", "none")
@@ -148,7 +149,7 @@ class Run:
             return
         raise JaxnextError(
             f"the {name} is {value} in {place}, at learning rate {self.learning_rate(progress):g}; {self.kept()}; "
-            "try a smaller --optimizer.learning_rate"
+            + REMEDY
         )
 
     def kept(self) -> str:
