@@ -1,15 +1,20 @@
 """``benchmark.py ahead``: a small net compiled for machines that are not there, where their compilers are installed."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmarks import ahead
+from benchmarks.report import shaped
+
+from jaxnext.config.sections import Config
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "benchmark.py"
 NET = """\
@@ -88,3 +93,11 @@ def test_table() -> None:
         "",
     ]
     assert ahead.summary(result)["train, cycles"] == 1_500_000
+
+
+def test_config_of_the_options() -> None:
+    options = Namespace(batch_size=3, precision="bfloat16", image_size=64, remat=True)
+    found = shaped(Config(), options)
+    assert (found.batch_size, found.precision, found.data.size, found.model.remat) == (3, "bfloat16", (64, 64), True)
+    remat = dataclasses.replace(Config(), model=found.model)
+    assert shaped(remat, Namespace(**{**vars(options), "remat": False})).model.remat

@@ -8,7 +8,7 @@ import argparse
 import time
 from typing import Any
 
-from benchmarks.report import CONFIGS, PRECISIONS, Say, count, text_table
+from benchmarks.report import CONFIGS, PRECISIONS, Say, count, shaped, text_table
 from jaxnext.errors import UsageError
 
 HELP = "what the compiler says of the net on a TPU or GPU that is not there"
@@ -107,20 +107,12 @@ def summary(result: dict[str, Any]) -> dict[str, float | None]:
 
 
 def _config(options: argparse.Namespace) -> Any:
-    import dataclasses
-
     from jaxnext.config.yaml_text import find_config
 
     _, config = find_config(options.config, CONFIGS)
     if config.data.sizes != (config.data.size,) and "train" in options.modes:
         raise UsageError(f"--config {options.config}: expected one size of images, found {config.data.sizes}")
-    return dataclasses.replace(
-        config,
-        precision=options.precision,
-        batch_size=options.batch_size,
-        data=dataclasses.replace(config.data, image_size=options.image_size),
-        model=dataclasses.replace(config.model, remat=options.remat or config.model.remat),
-    )
+    return shaped(config, options)
 
 
 def _record(options: argparse.Namespace, config: Any, chip: Any, devices: list[Any], mode: str) -> dict[str, Any]:

@@ -9,11 +9,10 @@ one of the ``--candidates`` a call.
 """
 
 import argparse
-import dataclasses
 import os
 from typing import Any
 
-from benchmarks.report import CONFIGS, PRECISIONS, Say, count, failure, text_table, where
+from benchmarks.report import CONFIGS, PRECISIONS, Say, count, failure, shaped, text_table, where
 from benchmarks.timing import Candidate, Timing, measure_in_turn, ratio
 
 HELP = "training step and inference of a network, and PyTorch's"
@@ -152,13 +151,7 @@ def _config(options: argparse.Namespace) -> Any:
     from jaxnext.config.yaml_text import find_config
 
     _, config = find_config(options.config, CONFIGS)
-    return dataclasses.replace(
-        config,
-        batch_size=options.batch_size,
-        precision=options.precision,
-        data=dataclasses.replace(config.data, image_size=options.image_size),
-        model=dataclasses.replace(config.model, remat=options.remat or config.model.remat),
-    )
+    return shaped(config, options)
 
 
 def _candidates(

@@ -1,14 +1,18 @@
 """What a benchmark takes and leaves behind: options, notes and a table on the terminal, a JSON file."""
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxnext.atomic import whole_file
 from jaxnext.errors import JaxnextError, UsageError
+
+if TYPE_CHECKING:
+    from jaxnext.config.sections import Config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 PRECISIONS = ("float32", "bfloat16")
@@ -22,6 +26,17 @@ def count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
     return value
+
+
+def shaped(config: "Config", options: argparse.Namespace) -> "Config":
+    """Return a config with the precision, the batch and image size and the remat of the options of these names."""
+    return dataclasses.replace(
+        config,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        data=dataclasses.replace(config.data, image_size=options.image_size),
+        model=dataclasses.replace(config.model, remat=options.remat or config.model.remat),
+    )
 
 
 def note(line: str) -> None:
