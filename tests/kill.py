@@ -212,7 +212,7 @@ def end_of(output: Path) -> Mapping[str, Any]:
         numbers = checkpoints.numbers("best"), checkpoints.numbers("last")[-1]
     leaves = {jax.tree_util.keystr(path): leaf.tobytes() for path, leaf in jax.tree.leaves_with_path((best, last))}
     left = sorted(path.name for path in output.rglob("*tmp*"))
-    return {"figures": without_times(metrics(output)), "numbers": numbers, "left": left} | leaves
+    return {"figures": without_times(metrics(output)), "numbers": numbers, f"leftovers {left}": left} | leaves
 
 
 def compared(expected: Path, output: Path) -> list[str]:

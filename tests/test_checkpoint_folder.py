@@ -96,6 +96,14 @@ def test_one_that_was_being_deleted_is_no_checkpoint_and_goes(folder: Checkpoint
     assert sorted(path.name for path in folder.place.iterdir()) == ["6"]
 
 
+def test_leftovers_of_a_killed_process_are_removed_and_checkpoints_are_not(folder: CheckpointFolder) -> None:
+    save(folder, 2)
+    (folder.place / "1.orbax-checkpoint-tmp-deleted").mkdir()
+    (folder.place / "3.orbax-checkpoint-tmp-7" / "model").mkdir(parents=True)
+    folder.remove_leftovers()
+    assert sorted(path.name for path in folder.place.iterdir()) == ["2"]
+
+
 def test_the_first_difference_is_named(folder: CheckpointFolder) -> None:
     save(folder, 2)
     items, written = folder.read(2, ["model"], ["meta"])

@@ -223,6 +223,12 @@ class Checkpoints:
                 lines.append(f"{error}; it is kept as {place}, and the run goes on from the one before")
         return lines
 
+    def remove_leftovers(self) -> None:
+        """Remove what a process that was killed has left of a checkpoint that it was writing or deleting."""
+        with self._lock:
+            for folder in self._folders.values():
+                folder.remove_leftovers()
+
     def look_again(self) -> None:
         """Notice what another process has changed in the folder."""
         with self._lock:

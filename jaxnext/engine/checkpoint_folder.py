@@ -24,7 +24,7 @@ from jaxnext.errors import JaxnextError
 DIGESTS = "digests"
 """Name of the item with the digests of the others."""
 LEFTOVER = "*.orbax-checkpoint-tmp*"
-"""What Orbax leaves beside the checkpoints when it is killed while writing one."""
+"""What is left beside the checkpoints by a process that is killed while Orbax writes one, or while one is deleted."""
 _GOING = ".orbax-checkpoint-tmp-deleted"
 """End of the name of one that is being deleted: killed meanwhile, half of it is no checkpoint, but such a leftover."""
 
@@ -105,8 +105,7 @@ class CheckpointFolder:
         except JaxnextError:
             raise
         except Exception as error:
-            for leftover in self.place.glob(LEFTOVER):
-                shutil.rmtree(leftover, ignore_errors=True)
+            self.remove_leftovers()
             reason = _system_reason(error) or _reason(error)
             raise JaxnextError(f"{self.place}: the checkpoint cannot be written ({reason})") from error
 
@@ -150,6 +149,11 @@ class CheckpointFolder:
             raise JaxnextError(f"{place}: the folder cannot be put there ({error.strerror})") from error
         self.look_again()
         return place
+
+    def remove_leftovers(self) -> None:
+        """Remove what a process that was killed has left of one that it was writing or deleting."""
+        for leftover in self.place.glob(LEFTOVER):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     @_quiet()
     def _write(self, number: int, arrays: Mapping[str, Any], values: Mapping[str, Any]) -> None:

@@ -70,9 +70,10 @@ def resumed(run: Run, shapes: Variables) -> tuple[TrainState, Progress]:
     return run.steps.replicate(state), progress
 
 
-def set_aside_damaged(checkpoints: Checkpoints, env: RunEnvironment) -> None:
-    """Have a damaged checkpoint out of the way; of several processes the first one sees to it, and all wait for it."""
+def tidy(checkpoints: Checkpoints, env: RunEnvironment) -> None:
+    """Have damaged and half-written checkpoints out of the way; of several processes the first does it, all wait."""
     if env.processes.first:
+        checkpoints.remove_leftovers()
         for line in checkpoints.set_aside_damaged():
             env.warn(line)
     env.processes.barrier()

@@ -17,7 +17,7 @@ from jaxnext.folder_lock import locked
 from jaxnext.models.check import check_parts
 from jaxnext.models.freezing import check_frozen
 from jaxnext.models.summary import check_size, summary, variable_shapes
-from jaxnext.training.beginning import fingerprints_of, fresh, resumed, set_aside_damaged, verify, write_description
+from jaxnext.training.beginning import fingerprints_of, fresh, resumed, tidy, verify, write_description
 from jaxnext.training.environment import RunEnvironment
 from jaxnext.training.epochs import train_epochs
 from jaxnext.training.progress import Progress
@@ -64,7 +64,7 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
     ):
         # Another process may have been there since.
         run_folder.check(output, config, resume)
-        set_aside_damaged(checkpoints, env)
+        tidy(checkpoints, env)
         run = Run(config, output, splits, classes, model, checkpoints, env, cache, shapes["params"], check_there)
         goes_on = checkpoints.latest("last") is not None
         state, progress = resumed(run, shapes) if goes_on else fresh(run, shapes)
