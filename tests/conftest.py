@@ -32,7 +32,7 @@ GROUPS = {
     "steps in float64 and float32": ("test_golden", "test_exact"),
     "nets of onnx": ("test_inference_onnx_model", "test_onnx", "test_translate", "test_trace"),
     "small runs": (
-        *("test_beginning", "test_epochs", "test_saving", "test_run", "test_fit"),
+        *("test_beginning", "test_epochs", "test_epoch", "test_epoch_end", "test_saving", "test_run", "test_fit"),
         *("test_checkpoint", "test_distributed", "test_length_of_runs", "test_whole_recipe"),
         *("test_inference_predict", "test_inference_evaluate", "test_inference_classifier"),
         *("test_predictor", "test_ensemble", "test_inference_report"),

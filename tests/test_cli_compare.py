@@ -13,7 +13,7 @@ from jaxnext.cli.invocation import Invocation
 from jaxnext.config.sections import Config
 from jaxnext.config.yaml_text import dump_config
 from jaxnext.errors import JaxnextError, UsageError
-from jaxnext.training import epochs
+from jaxnext.training import epoch
 
 INSTALLED = Invocation()
 
@@ -82,7 +82,7 @@ def test_stopped_half_way_it_goes_on(images: Path, tmp_path: Path, monkeypatch: 
     argv = ["--configs", "with.yaml", "out.yaml", "--onednn", "false"]
     assert command.run([*argv, "--output", "whole"], INSTALLED) == 0
 
-    train, calls = epochs._train, []
+    train, calls = epoch._train, []
 
     def interrupted(*arguments: Any) -> Any:
         calls.append(1)
@@ -91,7 +91,7 @@ def test_stopped_half_way_it_goes_on(images: Path, tmp_path: Path, monkeypatch: 
         return train(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(epochs, "_train", interrupted)
+        patch.setattr(epoch, "_train", interrupted)
         assert command.run([*argv, "--output", "parts"], INSTALLED) == 130
     assert not (tmp_path / "parts" / "compare.json").exists()
     assert command.run([*argv, "--output", "parts"], INSTALLED) == 0

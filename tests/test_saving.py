@@ -169,7 +169,7 @@ def test_killed_within_an_epoch_it_goes_on_from_the_step_that_was_saved(run, ima
         run.writer.wait()
         raise SystemExit("killed")
 
-    monkeypatch.setattr("jaxnext.training.epochs.save_beside", killed)
+    monkeypatch.setattr("jaxnext.training.epoch.save_beside", killed)
     with pytest.raises(SystemExit, match="killed"):
         train(tmp_path / "r", images, **within_epochs(every_steps=4))
     monkeypatch.undo()
