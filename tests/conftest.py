@@ -1,6 +1,5 @@
 """Four CPU devices for every test, so that one, two and four can be compared; one small run shared by many tests."""
 
-import dataclasses
 import gc
 import os
 import threading
@@ -9,9 +8,8 @@ import jax
 import pytest
 import small_run
 from live_seed import SEED
+from shared_programs import share
 from uncached import uncached
-
-from jaxnext.training.compiled_steps import CompiledSteps
 
 jax.config.update("jax_num_cpu_devices", 4)
 # LLVM's optimisation is half of a compilation, and most programs here run once, those of the tests' own processes too.
@@ -26,6 +24,9 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # PyTorch's threads spin while they wait for each other, which takes the core from the other worker.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Tracing makes objects by the million, and hardly a cycle: looking for them is a tenth of the time.
+gc.set_threshold(50_000, 20, 100)
 
 
 GROUPS = {
@@ -88,40 +89,11 @@ def _compile_once(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _steps_once(_compile_once):
-    """Runs whose steps are the same program share it: tracing and compiling are nine tenths of a small run."""
-    compile_steps, shared = CompiledSteps.compile, {}
-
-    def once(self, state, cache, clock):
-        # A step that a test has put in its place is no program to share.
-        if cache is not None or not hasattr(self._train, "trace"):
-            return compile_steps(self, state, cache, clock)
-        config = self.config
-        leaves = jax.tree.leaves_with_path(state)
-        key = str(
-            (
-                dataclasses.replace(config.model, weights=None),
-                # The rate is in the state.
-                config.optimizer.type,
-                {**config.optimizer.options, "learning_rate": 1.0},
-                (config.augment, self.loss, self.mix is None),
-                (self.phase, self.recipe, config.training.recalibrate),
-                (config.precision, config.batch_size, config.data.size),
-                [(path, leaf.shape, leaf.dtype) for path, leaf in leaves],
-                self.mesh,
-            )
-        )
-        if key in shared:
-            self._train, self._evaluate, self._recalibrate = shared[key]
-            self._compiled = True
-            return "compiled in 0.0 s"
-        line = compile_steps(self, state, cache, clock)
-        shared[key] = self._train, self._evaluate, self._recalibrate
-        return line
-
-    CompiledSteps.compile = once
-    yield
-    CompiledSteps.compile = compile_steps
+def _traced_once(_compile_once):
+    """Runs of the same small net share what is traced of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        share(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)
