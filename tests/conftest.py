@@ -22,8 +22,9 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusi
 # What NumPy would stretch along new axes without a word is a mistake more often than meant.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # PyTorch's threads spin while they wait for each other, which takes the core from the other worker.
+    # Each worker has a core: PyTorch's threads would wait for each other longer than they compute.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Tracing makes objects by the million, and hardly a cycle: looking for them is a tenth of the time.
 gc.set_threshold(50_000, 20, 100)

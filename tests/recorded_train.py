@@ -2,7 +2,8 @@
 
     python recorded_train.py RECORD SIGNAL:STEP|- OPTIONS ...
 
-RECORD gets a line a step: a JSON list of the step's number and the ids of its rows, -1 for padding.
+RECORD gets a line a step: a JSON list of the step's number and the ids of its rows, -1 for padding. Pictures and
+curves, which take as long as a run's steps, are drawn where RECORDED_TRAIN_DRAWS is set.
 """
 
 import json
@@ -15,6 +16,7 @@ from jaxnext.cli.invocation import Invocation
 from jaxnext.cli.main import main as call
 from jaxnext.cli.train import run
 from jaxnext.training.compiled_steps import CompiledSteps
+from jaxnext.training.monitor import Monitor
 
 
 def main() -> int:
@@ -30,6 +32,10 @@ def main() -> int:
         return train(self, state, host, step, stop)
 
     CompiledSteps.train = recorded
+    if "RECORDED_TRAIN_DRAWS" not in os.environ:
+        Monitor.first_batch = lambda self, host: 0.0
+        Monitor.validation_batch = lambda self, host: None
+        Monitor.curves = lambda self, history: None
     return call(run, options, Invocation("train.py", is_script=True))
 
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +43,12 @@ def free_port() -> int:
 
 
 def train(
-    folder: Path, *options: object, ends: tuple[str, str] = ("-", "-"), own: tuple[list[str], list[str]] = ([], [])
+    folder: Path,
+    *options: object,
+    ends: tuple[str, str] = ("-", "-"),
+    own: tuple[list[str], list[str]] = ([], []),
+    draws: bool = False,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> tuple[Ended, Ended]:
     """Both processes of a run, with ``--config small.yaml`` of ``folder``, until they have ended.
 
@@ -51,6 +57,8 @@ def train(
         options: of both.
         ends: signal and step of each, for ``recorded_train``.
         own: further options of each.
+        draws: whether they draw pictures and curves.
+        meanwhile: called when they have been started.
     """
     address = f"localhost:{free_port()}"
     processes = []
@@ -59,8 +67,10 @@ def train(
         command = [sys.executable, str(ROOT / "tests" / "recorded_train.py"), f"ids_{index}", ends[index]]
         command += ["--config", "small.yaml", *map(str, options), *together, *own[index]]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        processes.append(subprocess.Popen(command, cwd=folder, env=environment(), text=True, **pipes))
+        env = environment() | ({"RECORDED_TRAIN_DRAWS": "yes"} if draws else {})
+        processes.append(subprocess.Popen(command, cwd=folder, env=env, text=True, **pipes))
     try:
+        meanwhile()
         found = []
         for process in processes:
             found.append(process.communicate(timeout=240))
@@ -82,8 +92,13 @@ def launch(folder: Path, count: int, *options: object) -> Ended:
     return Ended(found.returncode, found.stdout, found.stderr)
 
 
-def ids_of(folder: Path) -> list[tuple[int, list[int]]]:
-    """Steps in the order trained, with the ids of the global batch, put together from what both processes noted."""
+def ids_of(folder: Path, common: bool = False) -> list[tuple[int, list[int]]]:
+    """Steps in the order trained, with the ids of the global batch, put together from what both processes noted.
+
+    With ``common`` the first may have noted more, which are left out.
+    """
     notes = [[json.loads(line) for line in (folder / f"ids_{i}").read_text().splitlines()] for i in (0, 1)]
+    if common:
+        notes[0] = notes[0][: len(notes[1])]
     assert [step for step, _ in notes[0]] == [step for step, _ in notes[1]]
     return [(step, ids + other) for (step, ids), (_, other) in zip(*notes, strict=True)]

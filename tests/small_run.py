@@ -12,7 +12,7 @@ import numpy as np
 from flat_config import model_config
 from PIL import Image
 
-from jaxnext.config.sections import AUGMENTATIONS, OPTIMIZERS, Config, DataConfig
+from jaxnext.config.sections import AUGMENTATIONS, OPTIMIZERS, Config, DataConfig, ModelConfig
 from jaxnext.config.training import CheckpointConfig
 from jaxnext.engine.checkpoint import Checkpoints
 from jaxnext.training.environment import Console, Folders, Host, RunEnvironment
@@ -76,6 +76,14 @@ def config(path: Path, **changes: Any) -> Config:
         optimizer=OPTIMIZERS.choose("adam", learning_rate=1e-2),
     )
     return dataclasses.replace(base, **changes)
+
+
+def plain(config: Config) -> Config:
+    """The setting without an attention and with a linear head, for tests of which the net is not the point."""
+    empty = ModelConfig()
+    return dataclasses.replace(
+        config, model=dataclasses.replace(config.model, attention=empty.attention, head=empty.head)
+    )
 
 
 def run_env(

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import signal
 from pathlib import Path
@@ -71,9 +72,9 @@ def figures(output: Path) -> Any:
 
 @pytest.mark.slow
 def test_stopped_half_way_it_goes_on(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base = small_run.config(images, epochs=1, workers=0)
+    base = small_run.plain(small_run.config(images, epochs=1, workers=0))
     (tmp_path / "with.yaml").write_text(dump_config(base))
-    (tmp_path / "out.yaml").write_text(dump_config(small_run.config(images, epochs=1, workers=0, augment=())))
+    (tmp_path / "out.yaml").write_text(dump_config(dataclasses.replace(base, augment=())))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     # The same few programs serve all runs of this test.

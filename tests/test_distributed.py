@@ -64,7 +64,7 @@ def one_process(output, images, **changes) -> None:
 
 
 def test_sigterm_to_one_stops_both_and_the_resumed_run_is_that_of_one_process_bit_for_bit(folder, images):
-    first, second = several_processes.train(folder, "--output", "r", ends=("-", "SIGTERM:13"))
+    first, second = several_processes.train(folder, "--output", "r", ends=("-", "SIGTERM:13"), draws=True)
     assert (first.status, second.status) == (130, 130), (first, second)
     # Sent before step 13 is started, it goes with step 14, whose sums are read when step 15 has been started.
     assert [step for step, _ in several_processes.ids_of(folder)] == list(range(16))
@@ -89,36 +89,32 @@ def test_sigterm_to_one_stops_both_and_the_resumed_run_is_that_of_one_process_bi
     assert json.loads((folder / "r" / "run.json").read_text())["processes"] == 2
 
 
-def test_one_of_two_that_read_an_archive_is_frozen_then_three_go_on_then_one_float64(folder, images):
+def test_one_stops_two_read_an_archive_until_one_is_frozen_then_three_go_on_then_one_float64(folder, images):
     archive = written("zip", images, folder / "zip")["path"]
     options = ("--output", "r", "--precision", "float64", "--data.path", archive)
-    first, second = several_processes.train(folder, *options, ends=("-", "SIGSTOP:13"))
+    with jax.enable_x64(True):
+        one_process(folder / "r", Path(archive), precision="float64", env=run_env(stop_after(6), devices=2))
+
+    def whole():
+        with jax.enable_x64(True):
+            one_process(folder / "one", images, precision="float64", epochs=3)
+
+    # While the first waits for the second.
+    ends = ("-", "SIGSTOP:13")
+    first, second = several_processes.train(folder, *options, "--resume", "auto", ends=ends, meanwhile=whole)
     again = "start all again with --resume auto\n"
     assert (first.status, first.stderr) == (1, f"error: process 1 has given no sign of life for 20 s; {again}")
     # Woken when the first had ended.
     assert (second.status, second.stderr) == (1, f"error: process 0 has ended without a word; {again}")
+    assert re.search(r"^resuming after epoch 0, batch 5 of the run", first.stdout, re.MULTILINE), first.stdout
+    trained = several_processes.ids_of(folder, common=True)
+    assert [step for step, _ in trained] == list(range(5, 13))
+    assert [[i for i in ids if i >= 0] for _, ids in trained] == schedule_ids()[5:13]
     launched = several_processes.launch(folder, 3, *options, "--resume", "auto")
     assert (launched.status, launched.stderr) == (0, "")
     assert "resuming after epoch 1, batch 13 of the run" in launched.stdout
     with jax.enable_x64(True):
-        one_process(folder / "one", images, precision="float64", epochs=3)
         one_process(folder / "r", Path(archive), precision="float64", epochs=3, resume=True)
-    assert metrics(folder / "r") == [
-        pytest.approx(record, rel=FLOAT64_PROCESSES, abs=0) for record in metrics(folder / "one")
-    ]
-
-
-def test_stopped_as_one_process_two_go_on_with_the_next_examples_float64(folder, images):
-    with jax.enable_x64(True):
-        one_process(folder / "one", images, precision="float64")
-        # It is asked 15 times in the first epoch, then once a step.
-        one_process(folder / "r", images, precision="float64", env=run_env(stop_after(18), devices=2))
-    options = ("--output", "r", "--resume", "auto", "--precision", "float64")
-    first, second = several_processes.train(folder, *options)
-    assert (first.status, second.status) == (0, 0), (first, second)
-    trained = several_processes.ids_of(folder)
-    assert [step for step, _ in trained] == list(range(14, 20))
-    assert [[i for i in ids if i >= 0] for _, ids in trained] == schedule_ids()[14:]
     assert metrics(folder / "r") == [
         pytest.approx(record, rel=FLOAT64_PROCESSES, abs=0) for record in metrics(folder / "one")
     ]
@@ -172,7 +168,7 @@ def spoiled(folder, images) -> tuple[Path, list[Path]]:
 
 def test_corrupt_images_of_both_processes_are_left_out_and_listed(folder, images):
     data, bad = spoiled(folder, images)
-    cache = ("--workers", "2", "--data.cache", "disk", "--data.cache_path", folder / "cache")
+    cache = ("--workers", "1", "--data.cache", "disk", "--data.cache_path", folder / "cache")
     options = ("--data.path", data, "--data.on_corrupt", "skip", *cache)
     first, second = several_processes.train(folder, "--output", "r", *options)
     assert (first.status, second.status) == (0, 0), (first, second)

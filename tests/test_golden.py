@@ -70,7 +70,7 @@ def one_batch(setting: str, precision: Any, draw: tuple[str, int] = FLOAT32_DRAW
 
 # Another one than test_exact compares live; the others are run by -m full_size.
 GONE_FURTHER = drawn(SETTINGS, further=2)
-WITH_NETS = [*SETTINGS, *(pytest.param(net, marks=pytest.mark.slow) for net in NETS)]
+WITH_NETS = [net if net == "fc_cbam" else pytest.param(net, marks=pytest.mark.slow) for net in (*SETTINGS, *NETS)]
 
 
 @pytest.mark.parametrize("setting", WITH_NETS)

@@ -147,6 +147,7 @@ def test_clipped_steps_of_parts_with_their_own_rates_are_the_same_on_more_device
     assert stem > 0
 
 
+@pytest.mark.slow
 def test_padding_rows_changes_nothing():
     with jax.enable_x64(True):
         on = net(1, "float64")
@@ -161,7 +162,7 @@ def test_padding_rows_changes_nothing():
     assert largest_difference(*params) <= FLOAT64_DEVICES
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_batch_without_an_image_that_counts_changes_nothing_but_the_step(devices):
     on = net(devices)
     # After a step there are moments, which would move the parameters on.
@@ -222,11 +223,10 @@ def collectives(text: str) -> list[tuple[str, int]]:
 
 
 needs_onednn = pytest.mark.skipif(not onednn.is_available(), reason="this jaxlib is not known to have oneDNN")
-BASELINE = model_config()
+BASELINE = model_config(stage_sizes=(1, 2, 1, 1))
 
 
-# The two programs of a CPU, of the tiny net and one, in full width, of baseline, which takes 15 s of processor time to
-# compile.
+# The two programs of a CPU, of the tiny net and one, in full width but less deep, of baseline.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "by_onednn"),

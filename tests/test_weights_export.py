@@ -8,6 +8,7 @@ import safetensors
 import small_run
 import torch_reference
 from flat_config import model_config
+from live_seed import drawn
 from model_leaves import leaves_of
 from tolerances import FLOAT32_PROBABILITIES_OF_TINY
 from torch_writer import save_zip
@@ -281,7 +282,7 @@ def test_pytorch_to_jaxnext_to_pytorch_is_equal_to_the_bit(setting: str, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", ["baseline", "fc_cbam"])
+@pytest.mark.parametrize("setting", drawn(["baseline", "fc_cbam"]))
 def test_a_run_of_jaxnext_predicts_the_same_in_pytorch(setting: str, images: Path, tmp_path: Path) -> None:
     torch, _ = torch_reference.require()
     model = model_config(**torch_reference.SETTINGS[setting], **torch_reference.TINY)

@@ -100,6 +100,7 @@ def test_two_processes_stopped_and_gone_on_are_one_on_two_devices(images, tmp_pa
     # The first saves within epochs, too, for which it needs no other.
     beside = CheckpointConfig(every_steps=2)
     config = dataclasses.replace(recipe(images, 2), precision="float64", checkpoint=beside)
+    config = small_run.plain(config)
     (tmp_path / "small.yaml").write_text(dump_config(config))
     first, second = several_processes.train(tmp_path, "--output", "r", ends=("-", "SIGTERM:5"))
     assert (first.status, second.status) == (130, 130), (first, second)
