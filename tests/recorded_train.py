@@ -6,6 +6,7 @@ RECORD gets a line a step: a JSON list of the step's number and the ids of its r
 curves, which take as long as a run's steps, are drawn where RECORDED_TRAIN_DRAWS is set.
 """
 
+import gc
 import json
 import os
 import signal
@@ -32,6 +33,8 @@ def main() -> int:
         return train(self, state, host, step, stop)
 
     CompiledSteps.train = recorded
+    # As conftest.py.
+    gc.set_threshold(50_000, 20, 100)
     if "RECORDED_TRAIN_DRAWS" not in os.environ:
         Monitor.first_batch = lambda self, host: 0.0
         Monitor.validation_batch = lambda self, host: None

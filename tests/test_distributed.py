@@ -106,10 +106,10 @@ def test_one_stops_two_read_an_archive_until_one_is_frozen_then_three_go_on_then
     assert (first.status, first.stderr) == (1, f"error: process 1 has given no sign of life for 20 s; {again}")
     # Woken when the first had ended.
     assert (second.status, second.stderr) == (1, f"error: process 0 has ended without a word; {again}")
-    assert re.search(r"^resuming after epoch 0, batch 5 of the run", first.stdout, re.MULTILINE), first.stdout
+    assert re.search(r"^resuming after epoch 0, batch 6 of the run", first.stdout, re.MULTILINE)
     trained = several_processes.ids_of(folder, common=True)
-    assert [step for step, _ in trained] == list(range(5, 13))
-    assert [[i for i in ids if i >= 0] for _, ids in trained] == schedule_ids()[5:13]
+    assert [step for step, _ in trained] == list(range(6, 13))
+    assert [[i for i in ids if i >= 0] for _, ids in trained] == schedule_ids()[6:13]
     launched = several_processes.launch(folder, 3, *options, "--resume", "auto")
     assert (launched.status, launched.stderr) == (0, "")
     assert "resuming after epoch 1, batch 13 of the run" in launched.stdout
