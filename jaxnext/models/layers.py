@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxnext.models.norm import BatchNorm, is_folded
 from jaxnext.ops.fused_conv import conv, fused_conv
+from jaxnext.ops.product_precision import product_precision
 from jaxnext.ops.relu import relu as rectified
 
 
@@ -82,7 +83,8 @@ class Dense(nn.Module):
         """Map ``[N, in]`` to ``[N, features]``."""
         init = uniform_fan_in(x.shape[-1])
         shape = (x.shape[-1], self.features)
-        y = x @ self.param("kernel", self.kernel_init or init, shape, self.param_dtype).astype(x.dtype)
+        kernel = self.param("kernel", self.kernel_init or init, shape, self.param_dtype).astype(x.dtype)
+        y = jnp.matmul(x, kernel, precision=product_precision(x.dtype))
         if self.use_bias:
             y = y + self.param("bias", init, (self.features,), self.param_dtype).astype(x.dtype)[None, :]
         return y
