@@ -58,7 +58,8 @@ def kernels(text: str) -> list[Kernel]:
         if operation in _NO_KERNEL or operation.endswith("-done"):
             continue
         operands = re.findall(r"%([\w.\-]+)", rest.partition("), ")[0])
-        moved = sizes[name] + sum(sizes.get(operand, 0) for operand in operands)
+        # What is given twice, as to a product of an array with itself, is one array in memory.
+        moved = sizes[name] + sum(sizes.get(operand, 0) for operand in set(operands))
         cycles = re.search(r'"estimated_cycles":"(\d+)"', line)
         source = re.search(r'op_name="([^"]*)"', line)
         kind = _kind(operation, name, line)
