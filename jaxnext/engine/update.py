@@ -104,7 +104,7 @@ TOGETHER_BY_SIZE = 8
 
 
 def where_by_size(condition: jax.Array, new: Any, old: Any) -> Any:
-    """Choose as ``jax.tree.map(lambda new, old: jnp.where(condition, new, old), new, old)``, vectors of one size at once.
+    """Choose as ``jax.tree.map(functools.partial(jnp.where, condition), new, old)``, vectors of one size at once.
 
     XLA for GPUs fuses what has made the vectors with the choice, and cuts the results out in the same kernel: what is a
     kernel for each vector otherwise is one for all of a group. Only where the old ones are not overwritten: XLA would

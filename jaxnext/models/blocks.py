@@ -36,6 +36,7 @@ class Block(nn.Module):
         attention: weighs what is added to the shortcut, or ``None``.
         axis_name: mesh axis over which the batch is split, or ``None``.
         param_dtype: of parameters and statistics.
+        fused: whether in training norms, sum and ReLUs have one gradient each (``layers.conv_norm``).
     """
 
     kind: Kind
@@ -46,6 +47,7 @@ class Block(nn.Module):
     attention: nn.Module | None = None
     axis_name: str | None = None
     param_dtype: jnp.dtype = jnp.dtype("float32")
+    fused: bool = False
 
     @nn.compact
     def __call__(
@@ -61,7 +63,7 @@ class Block(nn.Module):
         """
         conv = functools.partial(Conv, param_dtype=self.param_dtype)
         norm = functools.partial(BatchNorm, axis_name=self.axis_name, param_dtype=self.param_dtype)
-        layer = functools.partial(conv_norm, train=train, mask=mask)
+        layer = functools.partial(conv_norm, train=train, mask=mask, fused=self.fused)
 
         *before, last = self._convolutions()
         y = x
