@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxnext.models.layers import Conv, conv_norm
 from jaxnext.models.norm import BatchNorm
+from jaxnext.ops.gradient_apart import gradient_apart
 from jaxnext.ops.relu import relu
 
 Kind = Literal["bottleneck", "basic"]
@@ -66,7 +67,8 @@ class Block(nn.Module):
         layer = functools.partial(conv_norm, train=train, mask=mask, fused=self.fused)
 
         *before, last = self._convolutions()
-        y = x
+        # The gradient behind a stride has zeros between its values: it is cheaper added later than within a product.
+        y = gradient_apart(x) if self.fused and train and self.stride != 1 else x
         for index, shape in enumerate(before, start=1):
             y = layer(conv(*shape, name=f"conv{index}"), norm(name=f"norm{index}"), y)
         if self.stride != 1 or x.shape[-1] != self.features:

@@ -48,7 +48,6 @@ def norm_act(
 
 
 def _forward(x, scale, bias, mask, eps, axis_name, relu, residual):
-    moments_of = _plain_moments if x.dtype == jnp.bfloat16 else moments
     mean, var, values = moments_of(x, mask, scale.dtype, axis_name)
     inverse = lax.rsqrt(var + eps)
     factor = inverse * scale
@@ -58,6 +57,8 @@ def _forward(x, scale, bias, mask, eps, axis_name, relu, residual):
     if relu:
         y = jnp.where(y <= 0, 0, y)
     y = y.astype(x.dtype)
+    if residual is not None:
+        y = lax.optimization_barrier(y)  # else XLA writes it in float32, too, for whatever reads it in that
     # With a shortcut the output says what was let through: the layer behind it keeps that anyway.
     kept = y if residual is not None and relu else None
     return (y, (mean, var, values)), (
@@ -73,7 +74,10 @@ def _forward(x, scale, bias, mask, eps, axis_name, relu, residual):
     )
 
 
-def _plain_moments(x: jax.Array, mask: jax.Array, dtype: jnp.dtype, axis_name: str | None) -> Statistics:
+def moments_of(x: jax.Array, mask: jax.Array, dtype: jnp.dtype, axis_name: str | None) -> Statistics:
+    """Return ``norm.moments``, in bfloat16 from the sums of the values themselves."""
+    if x.dtype != jnp.bfloat16:
+        return moments(x, mask, dtype, axis_name)
     wide = jnp.where(_rows(mask, x), x.astype(dtype), 0)
     sums = *sums_at_once((wide, wide * wide)), jnp.sum(mask, dtype=dtype)
     # Over one device, too, as in ``moments``.

@@ -110,6 +110,8 @@ def _backward(eps, axis_name, relu, residuals, gradients):
     through = _small(weights * c[None, :], weights.T).astype(dtype).astype(wide)
     # With the rounded matrix, so that its rounding is that of a distance from the mean.
     constant = _small(inputs, through) - _small(weights, shift)
+    # Another array for XLA, which would merge the products of two convolutions that have the same input.
+    rows, through = lax.optimization_barrier((rows, through))
     dx = _product(g, (weights * a[None, :]).T) + (_product(rows, -through) + constant.astype(dtype)[None, :])
     return dx.reshape(shape), dkernel.astype(kernel.dtype), dscale, dbias, None, dy if added else None
 

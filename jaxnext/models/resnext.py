@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxnext.models.blocks import Block, Kind
 from jaxnext.models.layers import Conv, conv_norm
 from jaxnext.models.norm import BatchNorm
+from jaxnext.models.norm_pool import norm_pool
 from jaxnext.ops.pooling import max_pool
 
 _BLOCK_KEYS = 1 << 16
@@ -59,7 +60,10 @@ class ResNeXt(nn.Module):
         stem = Conv(self.stem_features, 7, 2, param_dtype=self.param_dtype, name="stem_conv")
         norm = BatchNorm(axis_name=self.axis_name, param_dtype=self.param_dtype, name="stem_norm")
         stem_trains = train and "stem" not in self.frozen
-        x = max_pool(conv_norm(stem, norm, x, train=stem_trains, mask=mask, fused=self.fused))
+        if self.fused and stem_trains and not self.is_initializing():
+            x = norm(stem(x), train=True, mask=mask, compute=norm_pool)
+        else:
+            x = max_pool(conv_norm(stem, norm, x, train=stem_trains, mask=mask))
         self.sow("intermediates", "stem", x)
         # Argument 2, counted from self, is train, which is no array.
         kind = nn.remat(Block, static_argnums=(2,)) if self.remat and train else Block
