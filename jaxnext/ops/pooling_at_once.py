@@ -1,4 +1,4 @@
-"""The two halves of a 3x3 max-pool with stride 2 and padding 1, each one kernel on a GPU: nothing is stacked in between.
+"""The two halves of a 3x3 max-pool with stride 2 and padding 1, each one kernel on a GPU: nothing is stacked between.
 
 Nothing here has a gradient of its own: what uses them does (``models.norm_pool``).
 """
