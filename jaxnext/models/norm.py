@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -48,7 +49,7 @@ class BatchNorm(nn.Module):
         train: bool,
         mask: jax.Array | None = None,
         features: int | None = None,
-        compute: Callable[..., tuple[jax.Array, Statistics]] | None = None,
+        compute: Callable[..., Any] | None = None,
     ) -> jax.Array:
         """Normalise.
 

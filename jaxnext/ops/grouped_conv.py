@@ -256,4 +256,4 @@ def _on_platform(
 
 
 def _without_strided(plan: Plan) -> Plan:
-    return Plan(*("native" if name == "strided" else name for name in plan))
+    return plan._replace(input_gradient="native") if plan.input_gradient == "strided" else plan

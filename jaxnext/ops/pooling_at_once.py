@@ -60,7 +60,7 @@ def to_places(values: jax.Array, place: jax.Array, size: tuple[int, int]) -> jax
     return total
 
 
-def _spread(windows: jax.Array, later: tuple[bool, bool], size: tuple[int, int]) -> jax.Array:
+def _spread(windows: jax.Array, later: tuple[bool, ...], size: tuple[int, int]) -> jax.Array:
     """Give each value what its window has, or along an axis the window after it; zero where there is none."""
     edges = [(-int(next_), int(next_), 0) for next_ in later]
     windows = lax.pad(windows, jnp.zeros((), windows.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
