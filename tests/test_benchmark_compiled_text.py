@@ -35,6 +35,11 @@ def test_kernels_of_a_gpu() -> None:
     assert kernels(GPU) == [select, product, reduction, Kernel("copy.2", "copy", 64, 0, "")]
 
 
+def test_an_array_that_is_given_twice_is_read_once() -> None:
+    gram = GPU.replace("custom-call(%loop_fusion.3, %a)", "custom-call(%a, %a)")
+    assert kernels(gram)[1].bytes == 2 * 64
+
+
 def test_estimated_cycles_of_a_tpu() -> None:
     # The result stays on the chip.
     assert kernels(TPU)[1] == Kernel("fusion.7", "fusion fusion", 8, 1200, "a/b")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tolerances import FLOAT64_OPERATION
 
 from jaxnext.ops import channel_sums as module
-from jaxnext.ops.channel_sums import channel_sums
+from jaxnext.ops.channel_sums import channel_sums, sums_at_once
 
 
 def moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -72,3 +72,11 @@ def test_on_a_cpu_the_terms_are_not_written_out() -> None:
     entry = text[text.index("\nENTRY") :]
     written = [math.prod(map(int, shape.split(","))) for shape in re.findall(r"= f32\[([\d,]+)\]\S* fusion", entry)]
     assert max(written) == 16 * 24 * 32 // module.IN_SUM
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 1, 2), (6, 2), (module.ROWS_AT_ONCE, 1, 2)])
+def test_sums_at_once(shape: tuple[int, ...]) -> None:
+    x = np.arange(math.prod(shape), dtype=np.float64).reshape(shape) % 7
+    found = jax.jit(lambda x: sums_at_once((x, x * x)))(jnp.asarray(x, jnp.float32))
+    rows = x.reshape(-1, shape[-1])
+    assert [each.tolist() for each in found] == [rows.sum(0).tolist(), (rows**2).sum(0).tolist()]

@@ -1,12 +1,17 @@
+import functools
 import math
+import re
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tolerances import BFLOAT16_OPERATION
 
-from jaxnext.models.layers import Conv, Dense, uniform_fan_in
+from jaxnext.models.layers import Conv, Dense, conv_norm, uniform_fan_in
+from jaxnext.models.norm import BatchNorm
 
 KEY = jax.random.key(0)
 
@@ -116,3 +121,55 @@ def test_dense_computes_in_the_dtype_of_its_input() -> None:
     variables = Dense(3).init(KEY, x)
     assert {leaf.dtype.name for leaf in jax.tree.leaves(variables)} == {"float32"}
     assert Dense(3).apply(variables, x).dtype == jnp.bfloat16
+
+
+class Joined(nn.Module):
+    """A convolution and its norm, as a block calls them."""
+
+    size: int
+    stride: int = 1
+    fused: bool = True
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool, mask: jax.Array, residual: jax.Array | None) -> jax.Array:
+        parts = Conv(8, self.size, self.stride, name="conv"), BatchNorm(name="norm")
+        return conv_norm(*parts, x, train=train, mask=mask, residual=residual, fused=self.fused)
+
+
+@pytest.mark.parametrize(
+    ("module", "dtype", "train", "used"),
+    [
+        (Joined(1), "bfloat16", True, "pointwise_norm"),
+        (Joined(1, stride=2), "bfloat16", True, "pointwise_norm"),
+        (Joined(1), "float32", True, "norm_act"),
+        (Joined(3), "bfloat16", True, "norm_act"),
+        (Joined(1, fused=False), "bfloat16", True, "batch_norm"),
+        (Joined(1), "bfloat16", False, None),
+    ],
+)
+def test_what_a_convolution_and_its_norm_are_together(module: nn.Module, dtype: str, train: bool, used: Any) -> None:
+    x, mask = jnp.ones((4, 6, 6, 4), dtype), jnp.ones(4, bool)
+    variables = jax.eval_shape(lambda: module.init(jax.random.key(0), x, True, mask, None))
+    call = functools.partial(module.apply, mutable=["batch_stats"])
+    text = str(jax.make_jaxpr(call, static_argnums=2)(variables, x, train, mask, None))
+    assert re.findall(r"name=(pointwise_norm|norm_act|batch_norm)\b", text) == ([used] if used else [])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_at_once_it_is_what_the_parts_are(stride: int) -> None:
+    rng = np.random.default_rng(0)
+    rows = -(-6 // stride)
+    x, residual = (jnp.asarray(rng.normal(size=(4, n, n, c)), "bfloat16") for n, c in ((6, 4), (rows, 8)))
+    mask, given = jnp.array([True, True, False, True]), residual if stride == 1 else None
+    x = jnp.where(mask[:, None, None, None], x, 0) if stride == 1 else x
+
+    def run(fused: bool) -> Any:
+        module = Joined(1, stride, fused)
+        variables = module.init(jax.random.key(0), x, True, mask, given)
+        y, updated = module.apply(variables, x, True, mask, given, mutable=["batch_stats"])
+        return y.astype(jnp.float32)[np.array(mask)], updated["batch_stats"]["norm"]
+
+    (y, stats), (right, expected) = jax.jit(run, static_argnums=0)(True), jax.jit(run, static_argnums=0)(False)
+    np.testing.assert_allclose(y, right, atol=BFLOAT16_OPERATION * float(np.abs(right).max()))
+    for name in ("mean", "var"):
+        np.testing.assert_allclose(stats[name], expected[name], atol=BFLOAT16_OPERATION)

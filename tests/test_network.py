@@ -28,6 +28,10 @@ def test_every_field_of_the_config_reaches_its_module() -> None:
     assert (model.mean, model.std) == ((0.5, 0.5, 0.25), (0.25, 0.5, 1.0))
     assert model.dtype == jnp.dtype("float64")
     assert network(model_config(), 5, "float32").attention is None
+    found = [
+        network(model_config(), 5, "float32", "batch", platform).backbone.fused for platform in ("cpu", "gpu", "tpu")
+    ]
+    assert found == [False, True, False]
 
 
 def test_the_blocks_have_their_own_attention() -> None:

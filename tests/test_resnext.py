@@ -121,6 +121,30 @@ def test_remat_recomputes_each_block_in_training_alone(small: tuple[dict[str, An
     assert shapes(like) == shapes(variables)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", [{}, {"remat": True, "frozen": ("stem",)}])
+def test_with_one_gradient_for_norm_sum_and_relu_it_computes_the_same(
+    small: tuple[dict[str, Any], jax.Array], changed: dict[str, Any]
+) -> None:
+    rng, mask = np.random.default_rng(1), np.array([True, True, False, True])
+    images, cotangent = rng.normal(size=(4, 16, 16, 3)), rng.normal(size=(4, 2, 2, 16)) * mask[:, None, None, None]
+
+    def run(fused: bool) -> Any:
+        model = SMALL.clone(param_dtype=jnp.dtype("float64"), fused=fused, **changed)
+
+        def loss(params: Any, stats: Any) -> Any:
+            variables = {"params": params, "batch_stats": stats}
+            y, updated = model.apply(variables, images, train=True, mask=mask, mutable=["batch_stats"])
+            return (y * cotangent).sum(), updated
+
+        wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64 if leaf.ndim else np.int32), small[0])
+        return jax.device_get(jax.jit(jax.grad(loss, has_aux=True))(wide["params"], wide["batch_stats"]))
+
+    with jax.enable_x64(True):
+        found, expected = run(True), run(False)
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-10), found, expected)
+
+
 def test_shapes_of_the_real_size() -> None:
     model = ResNeXt(stage_sizes=(1, 1, 1, 1))
     images = jax.ShapeDtypeStruct((2, 64, 64, 3), jnp.float32)

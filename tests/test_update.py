@@ -18,7 +18,7 @@ from jaxnext.engine.accumulation import Accumulation
 from jaxnext.engine.ema import MovingAverage
 from jaxnext.engine.optimizer_groups import grouped
 from jaxnext.engine.state import create
-from jaxnext.engine.update import EACH_BATCH, Recipe
+from jaxnext.engine.update import EACH_BATCH, TOGETHER_BY_SIZE, Recipe, where_by_size
 from jaxnext.losses import Terms
 from jaxnext.losses.cross_entropy import cross_entropy
 from jaxnext.models.freezing import frozen_network
@@ -259,3 +259,24 @@ def test_where_all_is_finite_a_run_that_would_leave_steps_out_is_the_same() -> N
     ]
     (one, _), (other, _) = (few_steps(batches, 1, Recipe(skip=skip))[-1] for skip in (False, True))
     jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def test_vectors_updated_together_are_the_same() -> None:
+    random = np.random.default_rng(2)
+    batches = [
+        (number, random.normal(size=(4, 2, 2, 3)).astype(np.float32), random.integers(0, 2, 4).astype(np.int32))
+        for number in range(3)
+    ]
+    (one, _), (other, _) = (few_steps(batches, 1, Recipe(grouped=grouped))[-1] for grouped in (False, True))
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def test_choice_of_arrays_by_size() -> None:
+    sizes = [2] * (TOGETHER_BY_SIZE + 1) + [3]
+    new = {"vectors": [jnp.full(size, place) for place, size in enumerate(sizes)], "matrix": jnp.ones((2, 2))}
+    old = jax.tree.map(lambda leaf: -leaf - 1, new)
+    for condition, expected in ((True, new), (False, old)):
+        jax.tree.map(np.testing.assert_array_equal, where_by_size(jnp.bool_(condition), new, old), expected)
+    text = jax.jit(where_by_size).lower(jnp.bool_(True), new, old).as_text()
+    # Two of size 2, of eight and of one; one of size 3; the matrix.
+    assert text.count("stablehlo.select") == 4

@@ -18,6 +18,9 @@ from jaxnext.ops.cpu import onednn
 AXIS = "batch"
 """The one axis of the mesh: the batch is split over all devices."""
 
+GPUS = ("gpu", "cuda", "rocm")
+"""What JAX calls the platform of a GPU: that of a device, and that of a description of one."""
+
 Device = Any
 """``jax.Device``, which type checkers take for a variable."""
 

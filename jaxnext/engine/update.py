@@ -25,6 +25,8 @@ class Recipe:
     """``None``: there is none"""
     skip: bool = False
     """whether the run goes on after a batch that counts for nothing, so that its gradients are looked at, too"""
+    grouped: bool = False
+    """whether vectors of one size are updated together, by fewer kernels; the numbers are the same"""
 
 
 EACH_BATCH = Recipe()
@@ -55,7 +57,8 @@ def update(
     if recipe.accumulation is None or state.accumulated is None:
         moved = _moved(state, gradients, batch_stats, optimizer, recipe, frozen)._replace(batch_stats=batch_stats)
         # Without a gradient, the moments and the weight decay would still move the parameters.
-        kept = {name: _where(counts, getattr(moved, name), getattr(state, name)) for name in _MOVED}
+        where = where_by_size if recipe.grouped else _where
+        kept = {name: where(counts, getattr(moved, name), getattr(state, name)) for name in _MOVED}
         return state._replace(**kept)
     batch_stats = _where(counts, batch_stats, state.batch_stats)
     gathered = accumulation.gathered(state.accumulated, gradients, counts)
@@ -94,6 +97,40 @@ def _moved(
 
 def _where(condition: jax.Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda new, old: jnp.where(condition, new, old), new, old)
+
+
+TOGETHER_BY_SIZE = 8
+"""Vectors that are chosen together at most: XLA fuses no more than 96 arrays, and Adam's update has seven for each."""
+
+
+def where_by_size(condition: jax.Array, new: Any, old: Any) -> Any:
+    """Choose as ``jax.tree.map(functools.partial(jnp.where, condition), new, old)``, vectors of one size at once.
+
+    XLA for GPUs fuses what has made the vectors with the choice, and cuts the results out in the same kernel: what is a
+    kernel for each vector otherwise is one for all of a group. Only where the old ones are not overwritten: XLA would
+    copy each of them before.
+
+    Args:
+        condition: bool scalar.
+        new: tree of arrays.
+        old: the same, of the same shapes and dtypes.
+    """
+    leaves, structure = jax.tree.flatten(new)
+    others = jax.tree.leaves(old)
+    groups: dict[Any, list[int]] = {}
+    for place, leaf in enumerate(leaves):
+        if leaf.ndim == 1:
+            groups.setdefault((leaf.size, leaf.dtype), []).append(place)
+        else:
+            leaves[place] = jnp.where(condition, leaf, others[place])
+    for places in groups.values():
+        for start in range(0, len(places), TOGETHER_BY_SIZE):
+            some = places[start : start + TOGETHER_BY_SIZE]
+            flat = [jnp.concatenate([each[place] for place in some]) for each in (leaves, others)]
+            chosen = jnp.split(jnp.where(condition, *flat), len(some))
+            for place, part in zip(some, chosen, strict=True):
+                leaves[place] = part
+    return jax.tree.unflatten(structure, leaves)
 
 
 def all_finite(tree: Any) -> jax.Array:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxnext.models.layers import Conv, conv_norm
 from jaxnext.models.norm import BatchNorm
+from jaxnext.ops.gradient_apart import gradient_apart
 from jaxnext.ops.relu import relu
 
 Kind = Literal["bottleneck", "basic"]
@@ -36,6 +37,7 @@ class Block(nn.Module):
         attention: weighs what is added to the shortcut, or ``None``.
         axis_name: mesh axis over which the batch is split, or ``None``.
         param_dtype: of parameters and statistics.
+        fused: whether in training norms, sum and ReLUs have one gradient each (``layers.conv_norm``).
     """
 
     kind: Kind
@@ -46,6 +48,7 @@ class Block(nn.Module):
     attention: nn.Module | None = None
     axis_name: str | None = None
     param_dtype: jnp.dtype = jnp.dtype("float32")
+    fused: bool = False
 
     @nn.compact
     def __call__(
@@ -61,10 +64,11 @@ class Block(nn.Module):
         """
         conv = functools.partial(Conv, param_dtype=self.param_dtype)
         norm = functools.partial(BatchNorm, axis_name=self.axis_name, param_dtype=self.param_dtype)
-        layer = functools.partial(conv_norm, train=train, mask=mask)
+        layer = functools.partial(conv_norm, train=train, mask=mask, fused=self.fused)
 
         *before, last = self._convolutions()
-        y = x
+        # The gradient behind a stride has zeros between its values: it is cheaper added later than within a product.
+        y = gradient_apart(x) if self.fused and train and self.stride != 1 else x
         for index, shape in enumerate(before, start=1):
             y = layer(conv(*shape, name=f"conv{index}"), norm(name=f"norm{index}"), y)
         if self.stride != 1 or x.shape[-1] != self.features:

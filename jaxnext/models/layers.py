@@ -3,13 +3,17 @@
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxnext.models.norm import BatchNorm, is_folded
+from jaxnext.models.norm import BatchNorm, Statistics, is_folded
+from jaxnext.models.norm_act import norm_act
+from jaxnext.models.pointwise_norm import pays, pointwise_norm
 from jaxnext.ops.fused_conv import conv, fused_conv
+from jaxnext.ops.product_precision import product_precision
 from jaxnext.ops.relu import relu as rectified
 
 
@@ -82,7 +86,8 @@ class Dense(nn.Module):
         """Map ``[N, in]`` to ``[N, features]``."""
         init = uniform_fan_in(x.shape[-1])
         shape = (x.shape[-1], self.features)
-        y = x @ self.param("kernel", self.kernel_init or init, shape, self.param_dtype).astype(x.dtype)
+        kernel = self.param("kernel", self.kernel_init or init, shape, self.param_dtype).astype(x.dtype)
+        y = jnp.matmul(x, kernel, precision=product_precision(x.dtype))
         if self.use_bias:
             y = y + self.param("bias", init, (self.features,), self.param_dtype).astype(x.dtype)[None, :]
         return y
@@ -97,6 +102,7 @@ def conv_norm(
     mask: jax.Array | None,
     residual: jax.Array | None = None,
     relu: bool = True,
+    fused: bool = False,
 ) -> jax.Array:
     """Apply a convolution and its batch norm, then the sum with ``residual`` and the ReLU.
 
@@ -110,6 +116,8 @@ def conv_norm(
         mask: ``[N]`` of bool that marks real rows, or ``None``.
         residual: ``[N, H', W', features]``; ``None`` adds nothing.
         relu: whether the sum is rectified.
+        fused: whether in training norm, sum and ReLU have one gradient (``models.norm_act``, or with the convolution
+            ``models.pointwise_norm``), which pays on GPUs.
 
     Returns:
         ``[N, H', W', features]``.
@@ -117,10 +125,43 @@ def conv_norm(
     if is_folded(norm) and not train:
         bias = norm.get_variable("params", "bias").astype(x.dtype)
         return layer(x, functools.partial(fused_conv, bias=bias, residual=residual, relu=relu))
+    if fused and train and not norm.is_initializing():
+        return _fused(layer, norm, x, mask, residual, relu)
     y = norm(layer(x), train=train, mask=mask)
     if residual is not None:
         y = residual + y
     return rectified(y) if relu else y
+
+
+def _fused(
+    layer: Conv, norm: BatchNorm, x: jax.Array, mask: jax.Array | None, residual: jax.Array | None, relu: bool
+) -> jax.Array:
+    values = x.shape[0] * math.prod(-(-size // layer.stride) for size in x.shape[1:3])
+    is_pointwise = layer.size == 1 and layer.groups == 1
+    if is_pointwise and pays(values, x.shape[-1], layer.features, x.dtype):
+        parts: list[jax.Array] = []
+
+        def left_undone(x: jax.Array, kernel: jax.Array, *, stride: int, **_: Any) -> jax.Array:
+            parts.extend((x[:, ::stride, ::stride], kernel[0, 0]))
+            return x
+
+        layer(x, left_undone)
+        x, kernel = parts
+        if mask is not None and (residual is None or layer.stride > 1):
+            # What is behind a shortcut may be no norm, whose padded rows alone are zero.
+            x = jnp.where(mask[:, None, None, None], x, 0)
+        if layer.stride > 1:
+            x = jax.lax.optimization_barrier(x)
+
+        def compute(x: jax.Array, *others: Any) -> tuple[jax.Array, Statistics]:
+            return pointwise_norm(x, kernel, *others, relu, residual)
+
+        return norm(x, train=True, mask=mask, features=layer.features, compute=compute)
+
+    def compute_behind(*others: Any) -> tuple[jax.Array, Statistics]:
+        return norm_act(*others, relu, residual)
+
+    return norm(layer(x), train=True, mask=mask, compute=compute_behind)
 
 
 def global_average_pool(x: jax.Array) -> jax.Array:

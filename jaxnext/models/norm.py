@@ -1,6 +1,8 @@
 """Batch normalisation with PyTorch's conventions, over the global batch, with padded rows left out."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -40,13 +42,24 @@ class BatchNorm(nn.Module):
     param_dtype: jnp.dtype = jnp.dtype("float32")
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self,
+        x: jax.Array,
+        *,
+        train: bool,
+        mask: jax.Array | None = None,
+        features: int | None = None,
+        compute: Callable[..., Any] | None = None,
+    ) -> jax.Array:
         """Normalise.
 
         Args:
             x: ``[N, ..., C]``.
             train: batch statistics (and their update) instead of the running ones.
             mask: ``[N]`` of bool; rows that are ``False`` are padding and stay out of the statistics.
+            features: channels, where ``compute`` is given something else than what is normalised.
+            compute: in training instead of ``batch_norm``, whose arguments it has, and what is before and behind the
+                norm with it.
 
         Returns:
             the shape and dtype of ``x``.
@@ -54,12 +67,12 @@ class BatchNorm(nn.Module):
         Raises:
             ValueError: training with a norm that is folded.
         """
-        features = x.shape[-1]
+        features = features or x.shape[-1]
         if is_folded(self):
             if train:
                 raise ValueError("train: expected False with variables whose batch norms are folded, found True")
             bias = self.param("bias", nn.initializers.zeros, (features,), self.param_dtype)
-            return x + _along(bias.astype(x.dtype), x)
+            return x + along(bias.astype(x.dtype), x)
         scale = self.param("scale", nn.initializers.ones, (features,), self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros, (features,), self.param_dtype)
         mean = self.variable("batch_stats", "mean", jnp.zeros, (features,), self.param_dtype)
@@ -68,7 +81,7 @@ class BatchNorm(nn.Module):
         if not train:
             return _normalise(x, mean.value, lax.rsqrt(var.value + self.eps), scale, bias)
         rows = jnp.ones(x.shape[:1], bool) if mask is None else mask
-        normalised = batch_norm(x, scale, bias, rows, self.eps, self.axis_name)
+        normalised = (compute or batch_norm)(x, scale, bias, rows, self.eps, self.axis_name)
         y, (batch_mean, batch_var, count) = normalised  # pyright: ignore[reportGeneralTypeIssues]
         if not self.is_initializing():
             unbiased = batch_var * count / jnp.maximum(count - 1, 1)
@@ -120,7 +133,7 @@ def batch_norm(
 
 
 def _forward(x, scale, bias, mask, eps, axis_name):
-    mean, var, values = _moments(x, mask, scale.dtype, axis_name)
+    mean, var, values = moments(x, mask, scale.dtype, axis_name)
     inverse = lax.rsqrt(var + eps)
     # A padded row may lie far from the others: what overflowed in it would reach all gradients as 0 * infinity.
     rows = mask.reshape(-1, *[1] * (x.ndim - 1))
@@ -128,7 +141,7 @@ def _forward(x, scale, bias, mask, eps, axis_name):
     return (y, (mean, var, values)), (x, scale, mask, mean, inverse, jnp.maximum(values, 1))
 
 
-def _moments(x: jax.Array, mask: jax.Array, dtype: jnp.dtype, axis_name: str | None) -> Statistics:
+def moments(x: jax.Array, mask: jax.Array, dtype: jnp.dtype, axis_name: str | None) -> Statistics:
     """Return mean and biased variance of the rows that count, and the number of values per channel."""
     rows = mask.reshape(-1, *[1] * (x.ndim - 1))
     # Of an image 16 values or fewer, on a grid: a few that lie far from all others hardly move their mean.
@@ -138,7 +151,7 @@ def _moments(x: jax.Array, mask: jax.Array, dtype: jnp.dtype, axis_name: str | N
     shift = total / jnp.maximum(count * (some.size // (x.shape[0] * x.shape[-1])), 1)
 
     def terms(x: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        distance = jnp.where(rows, x.astype(dtype) - _along(shift, x), 0)
+        distance = jnp.where(rows, x.astype(dtype) - along(shift, x), 0)
         return distance, distance * distance
 
     sums = channel_sums(terms, x, rows) if x.ndim > 2 else tuple(term.sum(0) for term in terms(x, rows))
@@ -156,7 +169,7 @@ def _backward(eps, axis_name, residuals, gradients):
     rows = mask.reshape(-1, *[1] * (x.ndim - 1))
 
     def normal(x: jax.Array) -> jax.Array:
-        return (x.astype(scale.dtype) - _along(mean, x)) * _along(inverse, x)
+        return (x.astype(scale.dtype) - along(mean, x)) * along(inverse, x)
 
     def terms(dy: jax.Array, x: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         wide = jnp.where(rows, dy.astype(scale.dtype), 0)
@@ -165,8 +178,8 @@ def _backward(eps, axis_name, residuals, gradients):
     # Local sums are this device's part of the parameters' gradients, which the training step sums over devices.
     dbias, dscale = channel_sums(terms, dy, x, rows)
     total_dbias, total_dscale = (dbias, dscale) if axis_name is None else lax.psum((dbias, dscale), axis_name)
-    through = (_along(total_dbias, x) + normal(x) * _along(total_dscale, x)) / count
-    dx = jnp.where(rows, (dy.astype(scale.dtype) - through) * _along(scale * inverse, x), 0)
+    through = (along(total_dbias, x) + normal(x) * along(total_dscale, x)) / count
+    dx = jnp.where(rows, (dy.astype(scale.dtype) - through) * along(scale * inverse, x), 0)
     return dx.astype(x.dtype), dscale, dbias, None
 
 
@@ -174,9 +187,9 @@ batch_norm.defvjp(_forward, _backward)
 
 
 def _normalise(x: jax.Array, mean: jax.Array, inverse: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-    return ((x.astype(mean.dtype) - _along(mean, x)) * _along(inverse * scale, x) + _along(bias, x)).astype(x.dtype)
+    return ((x.astype(mean.dtype) - along(mean, x)) * along(inverse * scale, x) + along(bias, x)).astype(x.dtype)
 
 
-def _along(vector: jax.Array, x: jax.Array) -> jax.Array:
+def along(vector: jax.Array, x: jax.Array) -> jax.Array:
     """Lay ``[C]`` along the last axis of ``x``, of as many axes."""
     return lax.expand_dims(vector, range(x.ndim - 1))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxnext.models.blocks import Block, Kind
 from jaxnext.models.layers import Conv, conv_norm
 from jaxnext.models.norm import BatchNorm
+from jaxnext.models.norm_pool import norm_pool
 from jaxnext.ops.pooling import max_pool
 
 _BLOCK_KEYS = 1 << 16
@@ -35,6 +36,7 @@ class ResNeXt(nn.Module):
         block: kind of the blocks.
         block_attention: in every block, each with variables of its own; ``None``: in none.
         frozen: stem and stages that are not trained: in training they compute as in evaluation.
+        fused: whether in training norms, sums and ReLUs have one gradient each (``layers.conv_norm``).
     """
 
     stage_sizes: tuple[int, ...] = (3, 4, 6, 3)
@@ -48,6 +50,7 @@ class ResNeXt(nn.Module):
     block: Kind = "bottleneck"
     block_attention: nn.Module | None = None
     frozen: tuple[str, ...] = ()
+    fused: bool = False
 
     @nn.compact
     def __call__(
@@ -56,7 +59,11 @@ class ResNeXt(nn.Module):
         """Map normalised images ``[N, H, W, 3]`` to features ``[N, H / 32, W / 32, features[-1]]``."""
         stem = Conv(self.stem_features, 7, 2, param_dtype=self.param_dtype, name="stem_conv")
         norm = BatchNorm(axis_name=self.axis_name, param_dtype=self.param_dtype, name="stem_norm")
-        x = max_pool(conv_norm(stem, norm, x, train=train and "stem" not in self.frozen, mask=mask))
+        stem_trains = train and "stem" not in self.frozen
+        if self.fused and stem_trains and not self.is_initializing():
+            x = norm(stem(x), train=True, mask=mask, compute=norm_pool)
+        else:
+            x = max_pool(conv_norm(stem, norm, x, train=stem_trains, mask=mask))
         self.sow("intermediates", "stem", x)
         # Argument 2, counted from self, is train, which is no array.
         kind = nn.remat(Block, static_argnums=(2,)) if self.remat and train else Block
@@ -67,7 +74,12 @@ class ResNeXt(nn.Module):
                 shape = (self.block, width, features, self.groups, stride)
                 number = sum(self.stage_sizes[: stage - 2]) + block - 1
                 module = kind(
-                    *shape, self._attention(), self.axis_name, self.param_dtype, name=f"stage{stage}_block{block}"
+                    *shape,
+                    self._attention(),
+                    self.axis_name,
+                    self.param_dtype,
+                    self.fused,
+                    name=f"stage{stage}_block{block}",
                 )
                 x = module(x, train and f"stage{stage}" not in self.frozen, mask, self._keys(keys, number))
             self.sow("intermediates", f"stage{stage}", x)

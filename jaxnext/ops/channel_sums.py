@@ -18,6 +18,9 @@ IN_SUM = 8
 IN_PRODUCT = 16
 """Rows that a product adds, at most."""
 
+ROWS_AT_ONCE = 4096
+"""From which on XLA for GPUs sums in two kernels. Fewer it sums in one, but writes out first what two sums share."""
+
 Terms = Callable[..., tuple[jax.Array, ...]]
 
 
@@ -35,6 +38,28 @@ def channel_sums(terms: Terms, *arrays: jax.Array) -> tuple[jax.Array, ...]:
     return lax.platform_dependent(
         *arrays, cpu=lambda *arrays: _by_product(terms, arrays), default=lambda *arrays: _by_sum(terms, arrays)
     )
+
+
+def sums_at_once(terms: Sequence[jax.Array]) -> tuple[jax.Array, ...]:
+    """Sum each over all axes but the last, all in one reduction, which XLA for GPUs computes with fewer kernels.
+
+    JAX cannot differentiate it.
+
+    Args:
+        terms: ``[N, ..., C]`` each, of one dtype.
+
+    Returns:
+        ``[C]`` for each.
+    """
+    zeros = tuple(jnp.zeros((), term.dtype) for term in terms)
+
+    def add(before: tuple[jax.Array, ...], more: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        return tuple(a + b for a, b in zip(before, more, strict=True))
+
+    if terms[0].size < ROWS_AT_ONCE * terms[0].shape[-1]:
+        inner = tuple(range(1, terms[0].ndim - 1))
+        terms = lax.optimization_barrier(lax.reduce(tuple(terms), zeros, add, inner))
+    return lax.reduce(tuple(terms), zeros, add, tuple(range(terms[0].ndim - 1)))
 
 
 def _by_sum(terms: Terms, arrays: Sequence[jax.Array]) -> tuple[jax.Array, ...]:

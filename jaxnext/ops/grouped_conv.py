@@ -19,6 +19,7 @@ from .cpu import onednn
 from .cpu.onednn import Padding
 from .grouped_formulations import Formulation, input_gradient, parts
 from .packed_conv import Geometry
+from .strided_gradient import applies, strided_input_gradient
 
 __all__ = ["Formulation", "Padding", "Plan", "choose", "grouped_conv"]
 
@@ -113,6 +114,8 @@ def choose(platform: str, groups: int, per_group: int, size: tuple[int, int], dt
         # Two groups of 128 channels would lie in a TPU's tiles side by side, mostly empty; one of 256 does not.
         merged = "merged256" if 128 < groups * per_group <= 256 else "merged128"
         return Plan(merged, merged, merged)
+    if platform in ("cuda", "rocm"):
+        return Plan("native", "strided", "native")
     if groups == 1 or platform != "cpu":
         return Plan("native", "native", "native")
     if depthwise:
@@ -205,15 +208,18 @@ def _backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     size, window = (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1])
+    is_strided = applies(size, window, geometry)
 
     def to_input(plan: Plan, dy: jax.Array, kernel: jax.Array) -> jax.Array:
+        if plan.input_gradient == "strided" and is_strided:
+            return strided_input_gradient(dy, kernel, geometry)
         return input_gradient(parts(plan.input_gradient).forward, dy, kernel, size, geometry)
 
     def to_kernel(plan: Plan, x: jax.Array, dy: jax.Array) -> jax.Array:
         return parts(plan.kernel_gradient).kernel_gradient(x, dy, window, geometry)
 
     return (
-        _on_platform(to_input, dy, kernel, x, geometry, plan),
+        _on_platform(to_input, dy, kernel, x, geometry, plan, differs=is_strided),
         _on_platform(to_kernel, x, dy, x, geometry, plan),
     )
 
@@ -228,8 +234,19 @@ def _on_platform(
     x: jax.Array,
     geometry: Geometry,
     plan: Plan | None,
+    differs: bool = False,
 ) -> jax.Array:
-    """Compute ``part`` of the two arrays by the given plan, or by the rule's for the platform that will run it."""
+    """Compute ``part`` of the two arrays by the given plan, or by the rule's for the platform that will run it.
+
+    Args:
+        part: of a plan and the two arrays.
+        first: an array.
+        second: another.
+        x: the input, by which the rule goes.
+        geometry: of the convolution.
+        plan: ``None``: the rule's.
+        differs: whether ``strided`` is something else than ``native`` here.
+    """
     if plan is not None:
         return part(plan, first, second)
     height, width = x.shape[1:3]
@@ -237,7 +254,13 @@ def _on_platform(
         platform: choose(platform, geometry.groups, x.shape[-1] // geometry.groups, (height, width), x.dtype)
         for platform in ("cpu", "cuda", "tpu")
     }
+    if not differs:
+        plans = {platform: _without_strided(chosen) for platform, chosen in plans.items()}
     if len(set(plans.values())) == 1:
         return part(plans["cpu"], first, second)
     branches = {platform: functools.partial(part, chosen) for platform, chosen in plans.items()}
     return lax.platform_dependent(first, second, default=branches["cuda"], **branches)
+
+
+def _without_strided(plan: Plan) -> Plan:
+    return plan._replace(input_gradient="native") if plan.input_gradient == "strided" else plan

@@ -4,6 +4,7 @@ Each formulation is a forward function and the gradient of the kernel; the gradi
 function of the output's gradient with the kernel turned round. All can be differentiated again.
 
 - ``native``: ``lax.conv_general_dilated`` with ``feature_group_count``.
+- ``strided``: ``native`` but for the input's gradient of 3x3 convolutions with stride 2 (``strided_gradient``).
 - ``packedN``: neighbouring groups become block-diagonal dense kernels of about N channels, each block one convolution.
 - ``spare32``: as ``packed32``, with one more row of zeros below, whose results are dropped. XLA hands a convolution
   whose output is no taller than its input to a library that computes it on one CPU thread; this one it computes on all.
@@ -47,6 +48,7 @@ Formulation = Literal[
     "spare32",
     "pallas",
     "lanes",
+    "strided",
     "onednn",
 ]
 NAMES: tuple[Formulation, ...] = get_args(Formulation)
@@ -73,7 +75,7 @@ def parts(name: Formulation) -> Parts:
     if name not in NAMES:
         raise ValueError(f"grouped_conv: expected a formulation among {', '.join(NAMES)}, found {name!r}")
     family = name.rstrip("0123456789")
-    if family == "native":
+    if family in ("native", "strided"):
         return Parts(native, native_kernel_gradient)
     if family == "pallas":
         return Parts(_pallas, _pallas_kernel_gradient)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from .cpu.onednn import Padding
+from .product_precision import product_precision
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -54,6 +55,7 @@ def _conv(x: jax.Array, kernel: jax.Array, geometry: Geometry, groups: int = 1) 
         lhs_dilation=(dilation, dilation),
         dimension_numbers=_DIMENSIONS,
         feature_group_count=groups,
+        precision=product_precision(x.dtype),
     )
 
 
@@ -124,7 +126,13 @@ def packed_kernel_gradient(
     pairs = zip(jnp.split(x, blocks, axis=-1), jnp.split(dy, blocks, axis=-1), strict=True)
     dense = [
         lax.conv_general_dilated(
-            part, gradient, (1, 1), padding, rhs_dilation=stride, dimension_numbers=("CHWN", "IHWO", "HWNC")
+            part,
+            gradient,
+            (1, 1),
+            padding,
+            rhs_dilation=stride,
+            dimension_numbers=("CHWN", "IHWO", "HWNC"),
+            precision=product_precision(x.dtype),
         )
         for part, gradient in pairs
     ]

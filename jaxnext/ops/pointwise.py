@@ -11,6 +11,7 @@ from jax import lax
 
 from .cpu import onednn
 from .grouped_formulations import with_gradient_of
+from .product_precision import product_precision
 
 
 @jax.custom_vjp
@@ -26,7 +27,7 @@ def pointwise_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
         ``[N, H, W, F]``, same dtype.
     """
-    return lax.dot_general(x, kernel, (((3,), (0,)), ((), ())))
+    return lax.dot_general(x, kernel, (((3,), (0,)), ((), ())), product_precision(x.dtype))
 
 
 def _forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
@@ -35,7 +36,7 @@ def _forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Arra
 
 def _backward(residuals: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
-    dx = lax.dot_general(dy, kernel, (((3,), (1,)), ((), ())))
+    dx = lax.dot_general(dy, kernel, (((3,), (1,)), ((), ())), product_precision(dy.dtype))
     return dx, _kernel_gradient(x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1]))
 
 
@@ -49,4 +50,4 @@ def _kernel_gradient(x: jax.Array, dy: jax.Array) -> jax.Array:
 
 
 def _product(x: jax.Array, dy: jax.Array) -> jax.Array:
-    return lax.dot_general(x, dy, (((0,), (0,)), ((), ())))
+    return lax.dot_general(x, dy, (((0,), (0,)), ((), ())), product_precision(x.dtype))

@@ -49,7 +49,8 @@ def fit(config: Config, output: Path, resume: bool, env: RunEnvironment) -> Prog
         env.console.say(line)
     for size in config.data.sizes:
         check_parts(network(config.model, len(classes), config.precision), len(classes), size)
-    model = network(config.model, len(classes), config.precision, parallel.AXIS)
+    platform = env.host.devices[0].platform
+    model = network(config.model, len(classes), config.precision, parallel.AXIS, platform)
     shapes = variable_shapes(model)
     env.console.say(summary(shapes["params"]))
     check_size(shapes["params"], config.model.max_parameters)

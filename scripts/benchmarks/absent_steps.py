@@ -19,7 +19,7 @@ from jaxnext.models.summary import variable_shapes
 def training(config: Config, classes: int, devices: Sequence[Any]) -> Any:
     """Return the lowered training step of a run, its augmentation before it, ``config.batch_size`` images a device."""
     mesh = parallel.mesh_of(devices)
-    model = network(config.model, classes, config.precision, parallel.AXIS)
+    model = network(config.model, classes, config.precision, parallel.AXIS, devices[0].platform)
     optimizer = config.optimizer.build().transformation()
     augmentations = tuple(choice.build() for choice in config.augment)
     rows, size = config.batch_size * mesh.size, config.data.size

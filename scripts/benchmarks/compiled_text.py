@@ -74,7 +74,8 @@ def kernels(text: str) -> list[Kernel]:
             moved = bytes_of(list(_SHAPE.finditer(shape))[1][0])
         else:
             operands = re.findall(r"%([\w.\-]+)", rest.partition("), ")[0])
-            moved = sizes[name] + sum(sizes.get(operand, 0) for operand in operands)
+            # What is given twice, as to a product of an array with itself, is one array in memory.
+            moved = sizes[name] + sum(sizes.get(operand, 0) for operand in set(operands))
         cycles = re.search(r'"estimated_cycles":"(\d+)"', line)
         source = re.search(r'op_name="([^"]*)"', line)
         found.append(Kernel(name, kind, moved, int(cycles[1]) if cycles else 0, source[1] if source else ""))
