@@ -48,10 +48,11 @@ def compiled(target: str, folder: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("jax_cuda13_plugin") is None, reason="needs jax[cuda13]")
-def test_two_gpus(tmp_path: Path) -> None:
-    found = compiled("h100:2", tmp_path)
-    assert set(found["collectives"]) == {"all-reduce"}
-    assert found["kernels"] <= 400
+@pytest.mark.parametrize(("target", "collectives", "kernels"), [("h100", set(), 260), ("h100:2", {"all-reduce"}, 420)])
+def test_gpus(target: str, collectives: set[str], kernels: int, tmp_path: Path) -> None:
+    found = compiled(target, tmp_path)
+    assert set(found["collectives"]) == collectives
+    assert found["kernels"] <= kernels
 
 
 @pytest.mark.slow

@@ -92,6 +92,8 @@ class Plan(NamedTuple):
 #
 # Depthwise convolutions and other dtypes were not compiled for one; of groups of 128 channels and more nothing is left
 # to be packed.
+#
+# On a GPU it goes by the bytes of the program that is compiled for an H100; nothing ran there either.
 
 
 def choose(platform: str, groups: int, per_group: int, size: tuple[int, int], dtype: jax.typing.DTypeLike) -> Plan:
