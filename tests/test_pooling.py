@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,18 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from jax.sharding import Mesh, PartitionSpec
 from torch_ported import to_numpy, to_torch
 from torch_reference import require
 
-from jaxnext.ops.pooling import max_pool, maximum
+from jaxnext.ops.pooling import Formulation, max_pool, maximum
 
 NAN = float("nan")
 SIZES = ((1, 1), (2, 3), (4, 4), (5, 6), (7, 7))
 
 
-@jax.jit
-def pool_and_gradient(x: jax.Array, cotangent: jax.Array) -> tuple[jax.Array, jax.Array]:
-    y, pullback = jax.vjp(max_pool, x)
+@functools.partial(jax.jit, static_argnums=2)
+def pool_and_gradient(
+    x: jax.Array, cotangent: jax.Array, formulation: Formulation | None = None
+) -> tuple[jax.Array, jax.Array]:
+    y, pullback = jax.vjp(lambda x: max_pool(x, formulation), x)
     return y, pullback(cotangent)[0]
 
 
@@ -105,6 +110,41 @@ def test_small_values_with_ties_and_nan(data: st.DataObject) -> None:
     cotangent = counting((1, (height + 1) // 2, (width + 1) // 2, 2))
     for found, expected in zip(pool_and_gradient(x, cotangent), by_hand(x, cotangent), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_windows_that_stay_whole_give_the_same(size: tuple[int, int]) -> None:
+    with jax.enable_x64(True):
+        x = np.random.default_rng(0).integers(-2, 3, (4, *size, 3)).astype(np.float64)
+        cotangent = counting((4, (size[0] + 1) // 2, (size[1] + 1) // 2, 3)).astype(np.float64)
+        for found, expected in zip(pool_and_gradient(x, cotangent, "windows"), by_hand(x, cotangent), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_whole_windows_propagate_nan() -> None:
+    x = jnp.arange(25.0).reshape(5, 5).at[1, 2].set(NAN).reshape(1, 5, 5, 1)
+    assert jnp.isnan(max_pool(x, "windows")[0, :, :, 0]).tolist() == [[False, True, False]] * 2 + [[False] * 3]
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_whole_windows_over_devices(devices: int) -> None:
+    mesh, split = Mesh(np.array(jax.devices()[:devices]), ("batch",)), PartitionSpec("batch")
+    x = np.random.default_rng(0).integers(-2, 3, (4, 6, 6, 2)).astype(np.float32)
+    over = jax.shard_map(
+        lambda x, dy: pool_and_gradient(x, dy, "windows"), mesh=mesh, in_specs=(split, split), out_specs=split
+    )
+    for found, expected in zip(over(x, counting((4, 3, 3, 2))), by_hand(x, counting((4, 3, 3, 2))), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_tpu_keeps_windows_whole_and_a_cpu_does_not() -> None:
+    def primitives(platform: str) -> str:
+        x, y = jax.ShapeDtypeStruct((1, 4, 4, 8), np.float32), jax.ShapeDtypeStruct((1, 2, 2, 8), np.float32)
+        return pool_and_gradient.trace(x, y).lower(lowering_platforms=(platform,)).as_text()
+
+    for platform, there in (("tpu", True), ("cpu", False), ("cuda", False)):
+        text = primitives(platform)
+        assert ("stablehlo.reduce_window" in text, "stablehlo.select_and_scatter" in text) == (there, there)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -68,13 +68,11 @@ def _run(graph: Graph, closed: Any, arguments: Sequence[Value], scope: str) -> l
     def read(variable: Any) -> Value:
         return _constant(variable.val, variable.aval.dtype) if hasattr(variable, "val") else values[variable]
 
-    equations = list(jaxpr.eqns)
-    while equations:
-        equation = equations.pop(0)
+    for equation in jaxpr.eqns:
         graph.scope = "/".join(filter(None, (scope, compat.scope_of(equation)))).removeprefix("Classifier/")
         given = [read(variable) for variable in equation.invars]
-        if equations and _is_max_pool(equation, equations[0]):
-            (result,) = equations.pop(0).outvars
+        if _is_max_pool(equation):
+            (result,) = equation.outvars
             values[result] = reductions.max_pool(graph, *given, shape=result.aval.shape, size=3, stride=2, padding=1)
         else:
             values |= zip(equation.outvars, _translated(graph, equation, given), strict=True)
@@ -147,15 +145,15 @@ def _aval(variable: Any) -> Any:
     return variable.aval
 
 
-def _is_max_pool(first: Any, second: Any) -> bool:
-    """Return whether two operations are the two that ``ops.pooling.max_pool`` is."""
-    if first.primitive.name != "custom_vjp_call" or second.primitive.name != "custom_vjp_call":
+def _is_max_pool(equation: Any) -> bool:
+    """Return whether an operation is ``ops.pooling.max_pool``."""
+    if equation.primitive.name != "custom_vjp_call" or len(equation.invars) != 1:
         return False
-    (x, *more), consumed = first.invars, second.invars
-    if more or list(consumed) != list(first.outvars) or len(x.aval.shape) != 4:
+    x = equation.invars[0].aval
+    if len(x.shape) != 4:
         return False
-    pool = jax.make_jaxpr(pooling.max_pool)(jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype)).jaxpr.eqns
-    return [_text(equation) for equation in pool] == [_text(equation) for equation in (first, second)]
+    (pool,) = jax.make_jaxpr(pooling.max_pool)(jax.ShapeDtypeStruct(x.shape, x.dtype)).jaxpr.eqns
+    return _text(pool) == _text(equation)
 
 
 def _text(equation: Any) -> str:
