@@ -36,7 +36,30 @@ def test_kernels_of_a_gpu() -> None:
 
 
 def test_estimated_cycles_of_a_tpu() -> None:
-    assert kernels(TPU)[1] == Kernel("fusion.7", "fusion fusion", 16, 1200, "a/b")
+    # The result stays on the chip.
+    assert kernels(TPU)[1] == Kernel("fusion.7", "fusion fusion", 8, 1200, "a/b")
+
+
+ON_CHIP = """HloModule jit_step
+ENTRY %main.1 (a: f32[4,2]) -> f32[4,2] {
+  %a = f32[4,2]{1,0} parameter(0)
+  %slice-start.1 = ((f32[4,2]{1,0:T(8,128)}), f32[2,2]{1,0:T(8,128)S(1)}, s32[]{:S(2)}) slice-start(%a)
+  %slice-done.1 = f32[2,2]{1,0:T(8,128)S(1)} slice-done(%slice-start.1)
+  %joined = f32[4,2]{1,0:T(8,128)S(1)} custom-call(%slice-done.1, %slice-done.1), custom_call_target="ConcatBitcast"
+  %fusion.2 = f32[4,2]{1,0:T(8,128)S(1)} fusion(%joined, %a), calls=%fused
+  %copy-start.1 = (f32[4,2]{1,0}, f32[4,2]{1,0:S(1)}, u32[]{:S(2)}) copy-start(%fusion.2)
+  ROOT %copy-done.1 = f32[4,2]{1,0} copy-done(%copy-start.1)
+}
+"""
+
+
+# 32 bytes of the whole, 16 of the slice.
+def test_what_lies_on_the_chip_is_not_counted_and_a_copy_once() -> None:
+    assert [(kernel.kind, kernel.bytes) for kernel in kernels(ON_CHIP)] == [
+        ("slice-start", 16),
+        ("fusion fusion", 32),
+        ("copy-start", 32),
+    ]
 
 
 def test_collectives() -> None:

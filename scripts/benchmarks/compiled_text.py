@@ -12,6 +12,9 @@ WIDTHS = {
 """Bytes of an element."""
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute")
 _NO_KERNEL = ("parameter", "tuple", "get-tuple-element", "bitcast", "constant", "partition-id", "after-all")
+_NO_KERNEL += ("ConcatBitcast",)
+_ASYNC_COPIES = ("copy-start", "slice-start")
+_SHAPE = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\](\{[^}]*\})?")
 _INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*)")
 
 
@@ -22,18 +25,26 @@ class Kernel(NamedTuple):
     kind: str
     """operation, target of a call, or kind of a fusion"""
     bytes: int
-    """of operands and results: what it reads and writes where nothing stays in a cache; not a library's work space"""
+    """of operands and results: what it reads and writes where nothing stays in a cache; not a library's work space, nor
+    what a TPU's compiler has placed in the chip's own memory, to and from which a copy counts once"""
     cycles: int
     """estimated; 0 where the compiler says nothing"""
     source: str
     """the operation in the traced program"""
 
 
-def bytes_of(shape: str, without: str | None = None) -> int:
-    """Return the bytes of a shape as HLO writes it, ``f32[8,16]{1,0}`` or a tuple of such; not of a type left out."""
+def bytes_of(shape: str, without: str | None = None, on_chip: bool = True) -> int:
+    """Return the bytes of a shape as HLO writes it, ``f32[8,16]{1,0}`` or a tuple of such.
+
+    Args:
+        shape: of an instruction.
+        without: a type that does not count.
+        on_chip: whether that counts which lies in another memory than the device's main one, ``S(1)``.
+    """
     total = 0
-    for kind, dims in re.findall(r"\b([a-z]+\d*)\[([\d,]*)\]", shape):
-        size = WIDTHS.get(kind, 0) if kind != without else 0
+    for kind, dims, layout in _SHAPE.findall(shape):
+        counts = kind != without and (on_chip or re.search(r"S\([1-9]", layout) is None)
+        size = WIDTHS.get(kind, 0) if counts else 0
         for value in dims.split(","):
             size *= int(value) if value else 1
         total += size
@@ -54,14 +65,18 @@ def kernels(text: str) -> list[Kernel]:
         name, shape, operation, rest = match.groups()
         # cuBLAS and cuDNN are lent memory as one more result, of bytes: it is not read or written as a whole.
         space = "s8" if operation == "custom-call" and shape.startswith("(") else None
-        sizes[name] = bytes_of(shape, without=space)
-        if operation in _NO_KERNEL or operation.endswith("-done"):
+        sizes[name] = bytes_of(shape, without=space, on_chip=False)
+        kind = _kind(operation, name, line)
+        if operation.endswith("-done") or operation in _NO_KERNEL or kind in _NO_KERNEL:
             continue
-        operands = re.findall(r"%([\w.\-]+)", rest.partition("), ")[0])
-        moved = sizes[name] + sum(sizes.get(operand, 0) for operand in operands)
+        if operation in _ASYNC_COPIES:
+            # Their result is a tuple of both ends, of a slice the whole that it is taken from first.
+            moved = bytes_of(list(_SHAPE.finditer(shape))[1][0])
+        else:
+            operands = re.findall(r"%([\w.\-]+)", rest.partition("), ")[0])
+            moved = sizes[name] + sum(sizes.get(operand, 0) for operand in operands)
         cycles = re.search(r'"estimated_cycles":"(\d+)"', line)
         source = re.search(r'op_name="([^"]*)"', line)
-        kind = _kind(operation, name, line)
         found.append(Kernel(name, kind, moved, int(cycles[1]) if cycles else 0, source[1] if source else ""))
     return found
 
