@@ -328,9 +328,9 @@ def test_the_rule(
 @pytest.mark.parametrize(
     ("groups", "per_group", "expected"),
     [
-        (32, 4, "packed128"),
-        (64, 127, "packed128"),
-        (2, 2, "packed128"),
+        (32, 4, "merged128"),
+        (64, 127, "merged128"),
+        (2, 2, "merged128"),
         (64, 128, "native"),
         (32, 1, "native"),
         (1, 64, "native"),

@@ -77,13 +77,16 @@ class Plan(NamedTuple):
 #
 # What it goes by on a TPU: millions of cycles that the compiler of jax 0.10.2 (libtpu) estimates for a v5e, forward and
 # backward, batch 32, bfloat16, compiled without the device on 2026-11-28. Estimates order alternatives; nothing ran.
+# The last two columns are of programs with a ReLU on each side, which adds 0.1 and more.
 #
-#                                      native  packed64  packed128  pallas
+#                                      native  packed64  packed128  pallas   packed128  merged128
 #   groups of 4      56x56x128          8.33      2.28       1.37     2.24
-#             8      28x28x256          1.84      0.88       0.88
-#            16      14x14x512          0.94      0.52       0.50
-#            32      7x7x1024           0.55      0.60       0.47
+#             8      28x28x256          1.84      0.88       0.88                            1.01
+#            16      14x14x512          0.94      0.52       0.50                 0.59       0.54
+#            32      7x7x1024           0.55      0.60       0.47                 0.60       0.54
 #
+# ``packed128`` was dense convolutions of blocks of 128 channels, where ``merged128`` is one convolution; compiling the
+# last two took 516 and 55 s, and as one 60 and 17 s. Blocks of 256 channels: 1.13 at 14x14x512.
 # Depthwise convolutions and other dtypes were not compiled for one; of groups of 128 channels and more nothing is left
 # to be packed.
 
@@ -105,7 +108,7 @@ def choose(platform: str, groups: int, per_group: int, size: tuple[int, int], dt
     if platform == "cpu" and onednn.why_unavailable(dtype) is None:
         return Plan("onednn", "onednn", "packed32" if depthwise else "onednn")
     if platform == "tpu" and 1 < per_group < 128 and groups > 1:
-        return Plan("packed128", "packed128", "packed128")
+        return Plan("merged128", "merged128", "merged128")
     if groups == 1 or platform != "cpu":
         return Plan("native", "native", "native")
     if depthwise:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 Formulation = Literal["passes", "windows"]
+Places = tuple[jax.Array, jax.Array]
 
 
 # What ``_on_platform`` goes by on a TPU: 32x112x112x64 in bfloat16, forward and backward between ReLUs, as the compiler
@@ -51,18 +52,20 @@ def _max_pool(x: jax.Array, formulation: Formulation | None) -> jax.Array:
     return _on_platform(formulation, _by_windows, lambda x: _by_passes(x)[0], x)
 
 
-def _forward(x: jax.Array, formulation: Formulation | None) -> tuple[jax.Array, tuple[jax.Array, tuple[jax.Array, ...]]]:
+def _forward(
+    x: jax.Array, formulation: Formulation | None
+) -> tuple[jax.Array, tuple[jax.Array, tuple[jax.Array, ...]]]:
     def by_windows(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         # Places that nobody reads: what is kept for the gradient has one shape, whatever the platform.
         shapes = jax.eval_shape(lambda x: _by_passes(x)[1], x)
-        return _by_windows(x), tuple(jnp.zeros(shape.shape, shape.dtype) for shape in shapes)
+        return _by_windows(x), jax.tree.map(lambda place: jnp.zeros(place.shape, place.dtype), shapes)
 
     y, places = _on_platform(formulation, by_windows, _by_passes, x)
     return y, (x, places)
 
 
 def _backward(
-    formulation: Formulation | None, residuals: tuple[jax.Array, tuple[jax.Array, ...]], gradient: jax.Array
+    formulation: Formulation | None, residuals: tuple[jax.Array, Places], gradient: jax.Array
 ) -> tuple[jax.Array]:
     x, (columns, rows) = residuals
 
@@ -92,7 +95,7 @@ def _by_windows(x: jax.Array) -> jax.Array:
     return jax.lax.reduce_window(x, lowest, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), around)
 
 
-def _by_passes(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+def _by_passes(x: jax.Array) -> tuple[jax.Array, Places]:
     """Return the maxima, and the places of both passes: of columns, then of rows."""
     best, columns = _first_maximum(x, 2)
     best, rows = _first_maximum(best, 1)
