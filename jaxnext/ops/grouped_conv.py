@@ -82,11 +82,11 @@ class Plan(NamedTuple):
 #                                      native  packed64  packed128  pallas   packed128  merged128
 #   groups of 4      56x56x128          8.33      2.28       1.37     2.24
 #             8      28x28x256          1.84      0.88       0.88                            1.01
-#            16      14x14x512          0.94      0.52       0.50                 0.59       0.54
-#            32      7x7x1024           0.55      0.60       0.47                 0.60       0.54
+#            16      14x14x512          0.94      0.52       0.50                 0.59       0.45
+#            32      7x7x1024           0.55      0.60       0.47                 0.60       0.32
 #
 # ``packed128`` was dense convolutions of blocks of 128 channels, where ``merged128`` is one convolution; compiling the
-# last two took 516 and 55 s, and as one 60 and 17 s. Blocks of 256 channels: 1.13 at 14x14x512.
+# last two took 516 and 55 s, and as one 13 and 14 s. Blocks of 256 channels: 1.13 at 14x14x512.
 # Depthwise convolutions and other dtypes were not compiled for one; of groups of 128 channels and more nothing is left
 # to be packed.
 

@@ -35,18 +35,24 @@ def merged_kernel(kernel: jax.Array, blocks: int, in_block: int) -> jax.Array:
     Returns:
         ``[kh, kw, C // blocks, F]`` of the same dtype.
     """
+    # Repeated and masked as it lies: with the channels taken apart by groups XLA would write arrays whose last axis
+    # fills a part of a TPU's 128 lanes.
     kh, kw, per_group, features = kernel.shape
-    split = kernel.reshape(kh, kw, 1, per_group, blocks, in_block, features // (blocks * in_block))
-    return jnp.where(_same_group(in_block), split, 0).reshape(kh, kw, in_block * per_group, features)
+    repeated = jnp.broadcast_to(kernel[:, :, None], (kh, kw, in_block, per_group, features))
+    dense = repeated.reshape(kh, kw, in_block * per_group, features)
+    return jnp.where(_same_group(dense.shape, blocks, in_block), dense, 0)
 
 
 def own_groups(merged: jax.Array, blocks: int, in_block: int) -> jax.Array:
     """Return the grouped kernel within a merged one: the inverse of ``merged_kernel``."""
     kh, kw, channels, features = merged.shape
-    per_group = channels // in_block
-    split = merged.reshape(kh, kw, in_block, per_group, blocks, in_block, features // (blocks * in_block))
-    return jnp.where(_same_group(in_block), split, 0).sum(2).reshape(kh, kw, per_group, features)
+    own = jnp.where(_same_group(merged.shape, blocks, in_block), merged, 0)
+    return own.reshape(kh, kw, in_block, channels // in_block, features).sum(2)
 
 
-def _same_group(in_block: int) -> jax.Array:
-    return jnp.eye(in_block, dtype=bool)[:, None, None, :, None]
+def _same_group(shape: tuple[int, ...], blocks: int, in_block: int) -> jax.Array:
+    """Return where input and output of a merged kernel are of one group, ``[1, 1, C // blocks, F]`` of bool."""
+    channels, features = shape[2:]
+    input_group = jnp.arange(channels) // (channels // in_block)
+    output_group = jnp.arange(features) // (features // (blocks * in_block)) % in_block
+    return (input_group[:, None] == output_group[None, :])[None, None]
