@@ -331,6 +331,8 @@ def test_the_rule(
         (32, 4, "merged128"),
         (64, 127, "merged128"),
         (2, 2, "merged128"),
+        (32, 8, "merged256"),
+        (32, 9, "merged128"),
         (64, 128, "native"),
         (32, 1, "native"),
         (1, 64, "native"),

@@ -77,16 +77,18 @@ class Plan(NamedTuple):
 #
 # What it goes by on a TPU: millions of cycles that the compiler of jax 0.10.2 (libtpu) estimates for a v5e, forward and
 # backward, batch 32, bfloat16, compiled without the device on 2026-11-28. Estimates order alternatives; nothing ran.
-# The last two columns are of programs with a ReLU on each side, which adds 0.1 and more.
+# The last two columns are of programs with a ReLU on each side, which adds up to 0.2. "packed128", dense convolutions
+# of blocks of 128 channels, is what ``merged128`` does in one convolution; it was compiled in 55 to 516 s, this in 12
+# to 20 s.
 #
-#                                      native  packed64  packed128  pallas   packed128  merged128
-#   groups of 4      56x56x128          8.33      2.28       1.37     2.24
-#             8      28x28x256          1.84      0.88       0.88                            1.01
-#            16      14x14x512          0.94      0.52       0.50                 0.59       0.45
-#            32      7x7x1024           0.55      0.60       0.47                 0.60       0.32
+#                                      native  packed64  packed128  pallas  merged128    merged128  merged256
+#   groups of 4      56x56x128          8.33      2.28       1.37     2.24       1.11         1.11
+#             8      28x28x256          1.84      0.88       0.88                0.61         0.79       0.73
+#            16      14x14x512          0.94      0.52       0.50                0.35         0.45
+#            32      7x7x1024           0.55      0.60       0.47                0.27         0.32
+#   8, stride 2      56x56x256                                                                3.36       1.21
+#  16, stride 2      28x28x512                                                                0.79       1.07
 #
-# ``packed128`` was dense convolutions of blocks of 128 channels, where ``merged128`` is one convolution; compiling the
-# last two took 516 and 55 s, and as one 13 and 14 s. Blocks of 256 channels: 1.13 at 14x14x512.
 # Depthwise convolutions and other dtypes were not compiled for one; of groups of 128 channels and more nothing is left
 # to be packed.
 
@@ -108,7 +110,9 @@ def choose(platform: str, groups: int, per_group: int, size: tuple[int, int], dt
     if platform == "cpu" and onednn.why_unavailable(dtype) is None:
         return Plan("onednn", "onednn", "packed32" if depthwise else "onednn")
     if platform == "tpu" and 1 < per_group < 128 and groups > 1:
-        return Plan("merged128", "merged128", "merged128")
+        # Two groups of 128 channels would lie in a TPU's tiles side by side, mostly empty; one of 256 does not.
+        merged = "merged256" if 128 < groups * per_group <= 256 else "merged128"
+        return Plan(merged, merged, merged)
     if groups == 1 or platform != "cpu":
         return Plan("native", "native", "native")
     if depthwise:

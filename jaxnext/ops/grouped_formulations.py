@@ -7,7 +7,7 @@ function of the output's gradient with the kernel turned round. All can be diffe
 - ``packedN``: neighbouring groups become block-diagonal dense kernels of about N channels, each block one convolution.
 - ``spare32``: as ``packed32``, with one more row of zeros below, whose results are dropped. XLA hands a convolution
   whose output is no taller than its input to a library that computes it on one CPU thread; this one it computes on all.
-- ``merged128``: neighbouring groups become one of about 128 channels, with zeros within, in one convolution of XLA's.
+- ``mergedN``: neighbouring groups become one of about N channels, with zeros within, in one convolution of XLA's.
 - ``pallas``: an implicit matrix product over blocks of about 128 channels, for the matrix units of GPUs and TPUs; on a
   CPU it is interpreted, slowly.
 - ``lanes``: the group index innermost, so that a vector register holds one channel of many groups; multiply-adds.
@@ -43,6 +43,7 @@ Formulation = Literal[
     "packed32",
     "packed64",
     "merged128",
+    "merged256",
     "spare32",
     "pallas",
     "lanes",
@@ -80,15 +81,15 @@ def parts(name: Formulation) -> Parts:
         return parts("packed32")._replace(forward=_lanes)
     if family == "onednn":
         return Parts(_onednn, _onednn_kernel_gradient)
-    if family == "merged":
-        return Parts(
-            lambda x, kernel, geometry: merged(x, kernel, geometry, 128),
-            lambda x, dy, window, geometry: merged_kernel_gradient(x, dy, window, geometry, 128),
-        )
-    channels, forward = int(name.removeprefix(family)), packed if family == "packed" else spare
+    channels = int(name.removeprefix(family))
+    convolve, kernel_gradient = {
+        "packed": (packed, packed_kernel_gradient),
+        "spare": (spare, packed_kernel_gradient),
+        "merged": (merged, merged_kernel_gradient),
+    }[family]
     return Parts(
-        lambda x, kernel, geometry: forward(x, kernel, geometry, channels),
-        lambda x, dy, window, geometry: packed_kernel_gradient(x, dy, window, geometry, channels),
+        lambda x, kernel, geometry: convolve(x, kernel, geometry, channels),
+        lambda x, dy, window, geometry: kernel_gradient(x, dy, window, geometry, channels),
     )
 
 
