@@ -157,17 +157,18 @@ def test_one_that_was_frozen_is_held_until_it_hears_from_all_others(
     try:
         assert until(lambda: watch._numbers[1] not in ("", "1"))
         watch.hold()  # It was not frozen.
-        paused(watch, 0.6)
+        # The watching thread may notice the pause first: then it is held, by SIGCONT, before the line that asks for it.
         begun = time.monotonic()
+        paused(watch, 0.6)
         watch.hold()
         # One sign of life may have been on its way.
         assert time.monotonic() - begun > 0.05
         assert (ended, watch._awaited) == ([], {})
 
         other.frozen = True
-        paused(watch, 0.6)
         threading.Timer(3, watch._over.set).start()
         begun = time.monotonic()
+        paused(watch, 0.6)
         watch.hold()
         assert time.monotonic() - begun > 2.5
         assert ended == [("watch-other-processes", 1)]
