@@ -11,7 +11,7 @@ from jax.sharding import Mesh, PartitionSpec
 from torch_ported import to_numpy, to_torch
 from torch_reference import require
 
-from jaxnext.ops.pooling import Formulation, max_pool, maximum
+from jaxnext.ops.pooling import Formulation, first_of, max_pool, maximum
 
 NAN = float("nan")
 SIZES = ((1, 1), (2, 3), (4, 4), (5, 6), (7, 7))
@@ -193,3 +193,11 @@ def test_maximum_equals_pytorch(axis: int) -> None:
     y, pullback = jax.vjp(lambda x: maximum(x, axis), jnp.asarray(x))
     np.testing.assert_array_equal(y, expected.detach().numpy())
     np.testing.assert_array_equal(pullback(jnp.asarray(cotangent))[0], tensor.grad.numpy())
+
+
+def test_first_of_several_by_hand() -> None:
+    best, place = first_of(
+        [jnp.array([1.0, 2.0, NAN, 0.0]), jnp.array([3.0, 2.0, 1.0, NAN]), jnp.array([3.0, 5.0, 2.0, 1.0])]
+    )
+    np.testing.assert_array_equal(best, [3.0, 5.0, NAN, NAN])
+    assert (place.dtype, place.tolist()) == (jnp.uint8, [1, 2, 0, 1])

@@ -251,23 +251,14 @@ def test_a_step_that_is_not_finite_changes_nothing_but_its_number(devices: int, 
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found[-1][0]))
 
 
-def test_where_all_is_finite_a_run_that_would_leave_steps_out_is_the_same() -> None:
+@pytest.mark.parametrize("recipe", [Recipe(skip=True), Recipe(grouped=True)], ids=["would leave out", "together"])
+def test_where_all_is_finite_steps_are_those_of_each_batch(recipe: Recipe) -> None:
     random = np.random.default_rng(2)
     batches = [
         (number, random.normal(size=(4, 2, 2, 3)).astype(np.float32), random.integers(0, 2, 4).astype(np.int32))
         for number in range(3)
     ]
-    (one, _), (other, _) = (few_steps(batches, 1, Recipe(skip=skip))[-1] for skip in (False, True))
-    jax.tree.map(np.testing.assert_array_equal, one, other)
-
-
-def test_vectors_updated_together_are_the_same() -> None:
-    random = np.random.default_rng(2)
-    batches = [
-        (number, random.normal(size=(4, 2, 2, 3)).astype(np.float32), random.integers(0, 2, 4).astype(np.int32))
-        for number in range(3)
-    ]
-    (one, _), (other, _) = (few_steps(batches, 1, Recipe(grouped=grouped))[-1] for grouped in (False, True))
+    (one, _), (other, _) = (few_steps(batches, 1, each)[-1] for each in (EACH_BATCH, recipe))
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 

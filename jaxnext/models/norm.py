@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxnext.ops.channel_sums import channel_sums
-from jaxnext.ops.collectives import psum
+from jaxnext.ops.collectives import psum, psum_always
 
 Statistics = tuple[jax.Array, jax.Array, jax.Array]
 
@@ -136,14 +136,14 @@ def _forward(x, scale, bias, mask, eps, axis_name):
     mean, var, values = moments(x, mask, scale.dtype, axis_name)
     inverse = lax.rsqrt(var + eps)
     # A padded row may lie far from the others: what overflowed in it would reach all gradients as 0 * infinity.
-    rows = mask.reshape(-1, *[1] * (x.ndim - 1))
+    rows = rows_of(mask, x)
     y = jnp.where(rows, _normalise(x, mean, inverse, scale, bias), 0)
     return (y, (mean, var, values)), (x, scale, mask, mean, inverse, jnp.maximum(values, 1))
 
 
 def moments(x: jax.Array, mask: jax.Array, dtype: jnp.dtype, axis_name: str | None) -> Statistics:
     """Return mean and biased variance of the rows that count, and the number of values per channel."""
-    rows = mask.reshape(-1, *[1] * (x.ndim - 1))
+    rows = rows_of(mask, x)
     # Of an image 16 values or fewer, on a grid: a few that lie far from all others hardly move their mean.
     some = x[(slice(None), *(slice(size // 8, None, -(-size // 4)) for size in x.shape[1:-1]))]
     total = jnp.where(rows, some, 0).sum(range(x.ndim - 1), dtype)
@@ -155,8 +155,7 @@ def moments(x: jax.Array, mask: jax.Array, dtype: jnp.dtype, axis_name: str | No
         return distance, distance * distance
 
     sums = channel_sums(terms, x, rows) if x.ndim > 2 else tuple(term.sum(0) for term in terms(x, rows))
-    # Over one device, too: these sums keep XLA from merging what remat computes again with the first computation.
-    total, squares = sums if axis_name is None else lax.psum(sums, axis_name)
+    total, squares = psum_always(sums, axis_name)
     values = count * (x.size // (x.shape[0] * x.shape[-1]))
     offset = total / jnp.maximum(values, 1)
     return shift + offset, jnp.maximum(squares / jnp.maximum(values, 1) - offset * offset, 0), values
@@ -166,10 +165,10 @@ def _backward(eps, axis_name, residuals, gradients):
     x, scale, mask, mean, inverse, count = residuals
     dy = gradients[0]
 
-    rows = mask.reshape(-1, *[1] * (x.ndim - 1))
+    rows = rows_of(mask, x)
 
     def normal(x: jax.Array) -> jax.Array:
-        return (x.astype(scale.dtype) - along(mean, x)) * along(inverse, x)
+        return standardised(x, mean, inverse)
 
     def terms(dy: jax.Array, x: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         wide = jnp.where(rows, dy.astype(scale.dtype), 0)
@@ -177,7 +176,7 @@ def _backward(eps, axis_name, residuals, gradients):
 
     # Local sums are this device's part of the parameters' gradients, which the training step sums over devices.
     dbias, dscale = channel_sums(terms, dy, x, rows)
-    total_dbias, total_dscale = (dbias, dscale) if axis_name is None else lax.psum((dbias, dscale), axis_name)
+    total_dbias, total_dscale = psum_always((dbias, dscale), axis_name)
     through = (along(total_dbias, x) + normal(x) * along(total_dscale, x)) / count
     dx = jnp.where(rows, (dy.astype(scale.dtype) - through) * along(scale * inverse, x), 0)
     return dx.astype(x.dtype), dscale, dbias, None
@@ -187,7 +186,23 @@ batch_norm.defvjp(_forward, _backward)
 
 
 def _normalise(x: jax.Array, mean: jax.Array, inverse: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+    # Written out, in this order: CPUs then run the program that they always ran, to the letter.
     return ((x.astype(mean.dtype) - along(mean, x)) * along(inverse * scale, x) + along(bias, x)).astype(x.dtype)
+
+
+def affine(x: jax.Array, mean: jax.Array, factor: jax.Array, bias: jax.Array) -> jax.Array:
+    """Return ``(x - mean) factor + bias`` in the dtype of the vectors, ``[C]`` each."""
+    return standardised(x, mean, factor) + along(bias, x)
+
+
+def standardised(x: jax.Array, mean: jax.Array, inverse: jax.Array) -> jax.Array:
+    """Return ``(x - mean) inverse`` in the dtype of the vectors, ``[C]`` each."""
+    return (x.astype(mean.dtype) - along(mean, x)) * along(inverse, x)
+
+
+def rows_of(mask: jax.Array, x: jax.Array) -> jax.Array:
+    """Return ``[N]`` of bool as ``[N, 1, ...]``, of as many axes as ``x``."""
+    return mask.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def along(vector: jax.Array, x: jax.Array) -> jax.Array:

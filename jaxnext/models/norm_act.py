@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnext.models.norm import Statistics, along, moments
+from jaxnext.models.norm import Statistics, affine, along, moments, rows_of, standardised
 from jaxnext.ops.channel_sums import sums_at_once
+from jaxnext.ops.collectives import psum_always
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
@@ -51,7 +52,7 @@ def _forward(x, scale, bias, mask, eps, axis_name, relu, residual):
     mean, var, values = moments_of(x, mask, scale.dtype, axis_name)
     inverse = lax.rsqrt(var + eps)
     factor = inverse * scale
-    y = jnp.where(_rows(mask, x), _normalised(x, mean, factor, bias), 0)
+    y = jnp.where(rows_of(mask, x), affine(x, mean, factor, bias), 0)
     if residual is not None:
         y = y + residual.astype(y.dtype)
     if relu:
@@ -78,10 +79,9 @@ def moments_of(x: jax.Array, mask: jax.Array, dtype: jnp.dtype, axis_name: str |
     """Return ``norm.moments``, in bfloat16 from the sums of the values themselves."""
     if x.dtype != jnp.bfloat16:
         return moments(x, mask, dtype, axis_name)
-    wide = jnp.where(_rows(mask, x), x.astype(dtype), 0)
+    wide = jnp.where(rows_of(mask, x), x.astype(dtype), 0)
     sums = *sums_at_once((wide, wide * wide)), jnp.sum(mask, dtype=dtype)
-    # Over one device, too, as in ``moments``.
-    total, squares, count = sums if axis_name is None else lax.psum(sums, axis_name)
+    total, squares, count = psum_always(sums, axis_name)
     values = count * (x.size // (x.shape[0] * x.shape[-1]))
     mean = total / jnp.maximum(values, 1)
     return mean, jnp.maximum(squares / jnp.maximum(values, 1) - mean * mean, 0), values
@@ -89,22 +89,22 @@ def moments_of(x: jax.Array, mask: jax.Array, dtype: jnp.dtype, axis_name: str |
 
 def _backward(eps, axis_name, relu, residuals, gradients):
     x, bias, mask, mean, inverse, factor, count, kept, added = residuals
-    dy, rows = gradients[0], _rows(mask, x)
+    dy, rows = gradients[0], rows_of(mask, x)
     if kept is not None:
         dy = jnp.where(kept > 0, dy, 0)
 
     def passed(values: jax.Array, mean: jax.Array, factor: jax.Array, bias: jax.Array) -> jax.Array:
-        through = rows & (_normalised(x, mean, factor, bias) > 0) if relu and kept is None else rows
+        through = rows & (affine(x, mean, factor, bias) > 0) if relu and kept is None else rows
         return jnp.where(through, values, 0)
 
     wide = dy.astype(bias.dtype)
-    normal = (x.astype(bias.dtype) - along(mean, x)) * along(inverse, x)
+    normal = standardised(x, mean, inverse)
     # Each time other vectors, for XLA: what the ReLU lets through, computed of the same ones, it would write out.
     vectors = lax.optimization_barrier((mean, factor, bias))
     others = lax.optimization_barrier(vectors)
     # Local sums are this device's part of the parameters' gradients, which the training step sums over devices.
     dbias, dscale = sums_at_once((passed(wide, *vectors), passed(wide * normal, *others)))
-    totals = (dbias, dscale) if axis_name is None else lax.psum((dbias, dscale), axis_name)
+    totals = psum_always((dbias, dscale), axis_name)
     (total_dbias, total_dscale), others = lax.optimization_barrier((totals, others))
     through = (along(total_dbias, x) + normal * along(total_dscale, x)) / count
     dx = jnp.where(rows, (passed(wide, *others) - through) * along(factor, x), 0).astype(x.dtype)
@@ -112,11 +112,3 @@ def _backward(eps, axis_name, relu, residuals, gradients):
 
 
 norm_act.defvjp(_forward, _backward)
-
-
-def _normalised(x: jax.Array, mean: jax.Array, factor: jax.Array, bias: jax.Array) -> jax.Array:
-    return (x.astype(mean.dtype) - along(mean, x)) * along(factor, x) + along(bias, x)
-
-
-def _rows(mask: jax.Array, x: jax.Array) -> jax.Array:
-    return mask.reshape(-1, *[1] * (x.ndim - 1))

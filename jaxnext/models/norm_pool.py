@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnext.models.norm import Statistics, along
+from jaxnext.models.norm import Statistics, affine, along, standardised
 from jaxnext.models.norm_act import moments_of
 from jaxnext.ops.channel_sums import sums_at_once
+from jaxnext.ops.collectives import psum_always
 from jaxnext.ops.pooling_at_once import first_maximum, to_places
 
 
@@ -47,7 +48,7 @@ def _forward(x, scale, bias, mask, eps, axis_name):
     upright = along(jnp.where(factor < 0, -1, 1).astype(x.dtype), x)
     best, place = first_maximum(x * upright)
     best = best * upright
-    y = (best.astype(mean.dtype) - along(mean, x)) * along(factor, x) + along(bias, x)
+    y = affine(best, mean, factor, bias)
     y = jnp.where(mask[:, None, None, None], jnp.where(y <= 0, 0, y), 0).astype(x.dtype)
     kept = x, mask, mean, inverse, factor, jnp.maximum(values, 1), best, place, y
     return (y, (mean, var, values)), kept
@@ -58,14 +59,11 @@ def _backward(eps, axis_name, residuals, gradients):
     rows, dtype = mask[:, None, None, None], mean.dtype
     dy = jnp.where(rows & (y > 0), gradients[0], 0)
 
-    def normal(x: jax.Array) -> jax.Array:
-        return (x.astype(dtype) - along(mean, x)) * along(inverse, x)
-
     g = dy.astype(dtype)
     # Local sums are this device's part of the parameters' gradients, which the training step sums over devices.
-    dbias, dscale = sums_at_once((g, jnp.where(y > 0, g * normal(best), 0)))
-    totals = (dbias, dscale) if axis_name is None else lax.psum((dbias, dscale), axis_name)
-    through = (along(totals[0], x) + normal(x) * along(totals[1], x)) / count
+    dbias, dscale = sums_at_once((g, jnp.where(y > 0, g * standardised(best, mean, inverse), 0)))
+    totals = psum_always((dbias, dscale), axis_name)
+    through = (along(totals[0], x) + standardised(x, mean, inverse) * along(totals[1], x)) / count
     spread = to_places(dy, place, (x.shape[1], x.shape[2])).astype(dtype)
     dx = jnp.where(rows, (spread - through) * along(factor, x), 0)
     return dx.astype(x.dtype), dscale, dbias, None

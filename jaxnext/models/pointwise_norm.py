@@ -19,6 +19,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from jaxnext.models.norm import Statistics
+from jaxnext.ops.collectives import psum_always
 
 ROWS_PER_CHANNEL = 8
 """Values of a channel, over the input's channels, from which on it pays: below, ``G`` and its like are too large."""
@@ -74,7 +75,7 @@ def _forward(x, kernel, scale, bias, mask, eps, axis_name, relu, residual):
     local = jnp.sum(rows, 0, wide)
     gram_w = _small(_long(rows, rows, wide), weights)
     sums = local, _small(local, weights), jnp.sum(weights * gram_w, 0), jnp.sum(mask, dtype=wide)
-    inputs, total, squares, count = sums if axis_name is None else lax.psum(sums, axis_name)
+    inputs, total, squares, count = psum_always(sums, axis_name)
     values = count * (x.size // (x.shape[0] * x.shape[-1]))
     n = jnp.maximum(values, 1)
     mean = total / n
@@ -104,7 +105,7 @@ def _backward(eps, axis_name, relu, residuals, gradients):
     product = _long(rows, g, wide)
     # Local sums are this device's part of the parameters' gradients, which the training step sums over devices.
     dscale = inverse * (jnp.sum(weights * product, 0) - mean * dbias)
-    total_dbias, total_dscale = (dbias, dscale) if axis_name is None else lax.psum((dbias, dscale), axis_name)
+    total_dbias, total_dscale = psum_always((dbias, dscale), axis_name)
     c, shift = a * inverse * total_dscale / n, a * total_dbias / n
     dkernel = product * a[None, :] - gram_w * c[None, :] + local[:, None] * (mean * c - shift)[None, :]
     through = _small(weights * c[None, :], weights.T).astype(dtype).astype(wide)

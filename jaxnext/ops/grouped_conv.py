@@ -193,10 +193,10 @@ def _check_arrays(x: jax.Array, kernel: jax.Array) -> None:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _grouped_conv(x: jax.Array, kernel: jax.Array, geometry: Geometry, plan: Plan | None) -> jax.Array:
-    def forward(plan: Plan, x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return parts(plan.forward).forward(x, kernel, geometry)
+    def forward(name: Formulation, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return parts(name).forward(x, kernel, geometry)
 
-    return _on_platform(forward, x, kernel, x, geometry, plan)
+    return _on_platform(forward, lambda plan: plan.forward, x, kernel, x, geometry, plan)
 
 
 def _forward(
@@ -210,19 +210,22 @@ def _backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     size, window = (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1])
-    is_strided = applies(size, window, geometry)
 
-    def to_input(plan: Plan, dy: jax.Array, kernel: jax.Array) -> jax.Array:
-        if plan.input_gradient == "strided" and is_strided:
+    def for_input(plan: Plan) -> Formulation:
+        name = plan.input_gradient
+        return "native" if name == "strided" and not applies(size, window, geometry) else name
+
+    def to_input(name: Formulation, dy: jax.Array, kernel: jax.Array) -> jax.Array:
+        if name == "strided":
             return strided_input_gradient(dy, kernel, geometry)
-        return input_gradient(parts(plan.input_gradient).forward, dy, kernel, size, geometry)
+        return input_gradient(parts(name).forward, dy, kernel, size, geometry)
 
-    def to_kernel(plan: Plan, x: jax.Array, dy: jax.Array) -> jax.Array:
-        return parts(plan.kernel_gradient).kernel_gradient(x, dy, window, geometry)
+    def to_kernel(name: Formulation, x: jax.Array, dy: jax.Array) -> jax.Array:
+        return parts(name).kernel_gradient(x, dy, window, geometry)
 
     return (
-        _on_platform(to_input, dy, kernel, x, geometry, plan, differs=is_strided),
-        _on_platform(to_kernel, x, dy, x, geometry, plan),
+        _on_platform(to_input, for_input, dy, kernel, x, geometry, plan),
+        _on_platform(to_kernel, lambda plan: plan.kernel_gradient, x, dy, x, geometry, plan),
     )
 
 
@@ -230,39 +233,33 @@ _grouped_conv.defvjp(_forward, _backward)
 
 
 def _on_platform(
-    part: Callable[[Plan, jax.Array, jax.Array], jax.Array],
+    part: Callable[[Formulation, jax.Array, jax.Array], jax.Array],
+    of: Callable[[Plan], Formulation],
     first: jax.Array,
     second: jax.Array,
     x: jax.Array,
     geometry: Geometry,
     plan: Plan | None,
-    differs: bool = False,
 ) -> jax.Array:
     """Compute ``part`` of the two arrays by the given plan, or by the rule's for the platform that will run it.
 
     Args:
-        part: of a plan and the two arrays.
+        part: of a formulation and the two arrays.
+        of: gives a plan's formulation of this part.
         first: an array.
         second: another.
         x: the input, by which the rule goes.
         geometry: of the convolution.
         plan: ``None``: the rule's.
-        differs: whether ``strided`` is something else than ``native`` here.
     """
     if plan is not None:
-        return part(plan, first, second)
+        return part(of(plan), first, second)
     height, width = x.shape[1:3]
-    plans = {
-        platform: choose(platform, geometry.groups, x.shape[-1] // geometry.groups, (height, width), x.dtype)
+    names: dict[str, Formulation] = {
+        platform: of(choose(platform, geometry.groups, x.shape[-1] // geometry.groups, (height, width), x.dtype))
         for platform in ("cpu", "cuda", "tpu")
     }
-    if not differs:
-        plans = {platform: _without_strided(chosen) for platform, chosen in plans.items()}
-    if len(set(plans.values())) == 1:
-        return part(plans["cpu"], first, second)
-    branches = {platform: functools.partial(part, chosen) for platform, chosen in plans.items()}
+    if len(set(names.values())) == 1:
+        return part(names["cpu"], first, second)
+    branches = {platform: functools.partial(part, name) for platform, name in names.items()}
     return lax.platform_dependent(first, second, default=branches["cuda"], **branches)
-
-
-def _without_strided(plan: Plan) -> Plan:
-    return plan._replace(input_gradient="native") if plan.input_gradient == "strided" else plan

@@ -10,7 +10,7 @@ none is equal and the gradient is 0 / 0. Here the place of the maximum is kept i
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import jax
@@ -137,18 +137,20 @@ def _first_maximum(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
     widths = [(0, 0)] * x.ndim
     widths[axis] = (1, 2 * count - size)
     padded = jnp.pad(x, widths, constant_values=-jnp.inf)
-    best = _places(padded, axis, 0, count)
+    slices = (jax.lax.slice_in_dim(padded, offset, offset + 2 * count - 1, 2, axis) for offset in range(3))
+    return first_of(slices)
+
+
+def first_of(values: Iterable[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """Return the maximum of arrays of one shape, and which of them held it first, in uint8. NaN propagates."""
+    following = iter(values)
+    best = next(following)
     place = jnp.zeros(best.shape, jnp.uint8)
-    for k in (1, 2):
-        value = _places(padded, axis, k, count)
+    for k, value in enumerate(following, start=1):
         better = (value > best) | jnp.isnan(value)
         best = jnp.where(better, value, best)
         place = jnp.where(better, jnp.uint8(k), place)
     return best, place
-
-
-def _places(padded: jax.Array, axis: int, offset: int, count: int) -> jax.Array:
-    return jax.lax.slice_in_dim(padded, offset, offset + 2 * count - 1, 2, axis)
 
 
 def _spread(place: jax.Array, size: int, axis: int, gradient: jax.Array) -> jax.Array:

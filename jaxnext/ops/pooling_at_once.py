@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from .pooling import first_of
+
 
 def first_maximum(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return the maximum of each window, and which of its nine places, in row-major order, held it first.
@@ -28,11 +30,7 @@ def first_maximum(x: jax.Array) -> tuple[jax.Array, jax.Array]:
         padded[:, row : row + rows : 2, column : column + columns : 2]
         for row, column in itertools.product(range(3), repeat=2)
     ]
-    best, place = values[0], jnp.zeros(values[0].shape, jnp.uint8)
-    for k, value in enumerate(values[1:], start=1):
-        better = (value > best) | jnp.isnan(value)
-        best, place = jnp.where(better, value, best), jnp.where(better, jnp.uint8(k), place)
-    return best, place
+    return first_of(values)
 
 
 def to_places(values: jax.Array, place: jax.Array, size: tuple[int, int]) -> jax.Array:
